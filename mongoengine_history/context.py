@@ -1,0 +1,74 @@
+"""Who answers for a write, and why: checked and turned into plain BSON before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import bson
+from bson.codec_options import CodecOptions
+
+from mongoengine_history.errors import OptionsError
+from mongoengine_history.revision import Context
+from mongoengine_history.values import WIRE, depth
+
+LARGEST: Final = 1024 * 1024
+"""Bytes that identity, reason and metadata may take together: every record carries them."""
+
+DEEPEST: Final = 50
+"""Levels that they may nest."""
+
+
+def checked(
+    identity: object, reason: object, metadata: Mapping[str, Any], codec: CodecOptions[Any]
+) -> Context:
+    """
+    Make a context of what an application gave.
+
+    Args:
+        identity: A document, of which the primary key is kept, or any BSON value.
+        reason: A text or None.
+        metadata: Names and BSON values.
+        codec: The options of the collection that the document lies in.
+
+    Raises:
+        OptionsError: a value cannot be stored.
+    """
+    if not isinstance(reason, str | None):
+        raise OptionsError("reason", reason, "it must be a text or None")
+    return Context(
+        _plain("identity", _pk_of(identity), codec),
+        _plain("reason", reason, codec),
+        _plain("metadata", dict(metadata), codec),
+    )
+
+
+def _pk_of(identity: object) -> object:
+    if not getattr(identity, "_is_document", False):
+        return identity
+    pk = getattr(identity, "pk", None)
+    if pk is None:
+        raise OptionsError("identity", identity, "the document is not saved; it has no primary key")
+    return pk
+
+
+def _plain(name: str, value: object, codec: CodecOptions[Any]) -> Any:
+    try:
+        raw = bson.encode({name: value}, codec_options=codec)
+    except Exception as error:  # PyMongo raises a dozen classes, OverflowError among them
+        problem = f"it is no BSON value ({error}); give an id, a text or a saved document"
+        raise OptionsError(name, value, problem) from error
+    plain = bson.decode(raw, codec_options=WIRE)[name]
+    if len(raw) > LARGEST or depth(plain) > DEEPEST:
+        raise OptionsError(name, value, "it is too large or nests too deep for every record")
+    return plain
+
+
+def innermost(contexts: Iterable[Context]) -> Context:
+    """Merge nested contexts, the outermost first: inner values win, outer ones remain."""
+    identity, reason, metadata = None, None, {}
+    for context in contexts:
+        identity = identity if context.identity is None else context.identity
+        reason = reason if context.reason is None else context.reason
+        metadata = {**metadata, **context.metadata}
+    return Context(identity, reason, metadata)

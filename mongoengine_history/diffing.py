@@ -1,0 +1,155 @@
+"""Two states become patches, by dictdiffer, made exact by type and value.
+
+Equal parts never reach dictdiffer, and lists are aligned. The order of keys is kept inside values;
+at the top level it is not, since no update of MongoDB can keep it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import dictdiffer
+
+from mongoengine_history.alignment import Gap, gaps
+from mongoengine_history.errors import PatchError
+from mongoengine_history.patching import ADD, CHANGE, REMOVE, Patch, apply, invert, record_of
+from mongoengine_history.values import Path, State, encode, find, same
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class _Leaf:
+    """Hides a value from dictdiffer, to which two leaves are always different."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __deepcopy__(self, memo: object) -> _Leaf:
+        return self
+
+
+def diff(before: State, after: State) -> list[Patch]:
+    """
+    Return the patches that lead from *before* to *after*, to be applied in this order.
+
+    They are proven: applied they give *after*, inverted they give *before*, to the byte (a single
+    patch of a value has nothing to get wrong). Both states must be as `mongoengine_history.values.wire` returns them.
+    """
+    patches = _diff(before, after, ())
+    for key in {patch.path[0]: None for patch in patches if patch.path}:
+        below = [patch for patch in patches if patch.path[:1] == (key,)]
+        old, new = before[str(key)], after[str(key)]
+        if len(below) > 1 and not _proven(below, {str(key): old}, {str(key): new}):
+            patches = [patch for patch in patches if patch.path[:1] != (key,)]
+            patches.append(Patch(CHANGE, (key,), (old, new)))
+    return patches
+
+
+def _proven(patches: list[Patch], before: State, after: State) -> bool:
+    try:
+        there, back = apply(patches, before), apply(invert(patches), after)
+    except PatchError:
+        return False
+    return same(there, after) and same(back, before)
+
+
+def _diff(before: State, after: State, root: Path) -> list[Patch]:
+    """Diff two dicts that stand at *root* in their states."""
+    patches: list[Patch] = []
+    first, second = _differing(before, after)
+    for action, path, data in dictdiffer.diff(first, second, dot_notation=False):
+        where = (*root, *path)
+        if action == CHANGE:
+            patches += _change(data[0].value, data[1].value, where)
+            continue
+        items = [(key, leaf.value) for key, leaf in data]
+        whole = find(after if action == ADD else before, tuple(path))
+        patch = Patch(action, where, items, _places(whole, items) if where else None)
+        # Keys are removed before others are added, so that places count the keys there are then.
+        is_removal = action == REMOVE and patches and patches[-1].path == where
+        patches.insert(len(patches) - 1 if is_removal else len(patches), patch)
+    return patches
+
+
+def _differing(before: State, after: State) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Copy what differs of two dicts; below their dicts all values are leaves."""
+    first: dict[str, Any] = {}
+    second: dict[str, Any] = {key: _Leaf(after[key]) for key in after if key not in before}
+    for key, old in before.items():
+        if key not in after:
+            first[key] = _Leaf(old)
+            continue
+        pair = _pair(old, after[key])
+        if pair:
+            first[key], second[key] = pair
+    return first, second
+
+
+def _pair(old: Any, new: Any) -> tuple[Any, Any] | None:
+    """Return what dictdiffer shall see of two values, or None where they are the same."""
+    if old is new:
+        return None
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return None if _same_leaf(old, new) else (_Leaf(old), _Leaf(new))
+    if old == new and same(old, new):  # the first is fast, the second exact
+        return None
+    if [key for key in old if key in new] != [key for key in new if key in old]:
+        return _Leaf(old), _Leaf(new)
+    first, second = _differing(old, new)
+    return (first, second) if first or second else None
+
+
+def _same_leaf(old: Any, new: Any) -> bool:
+    if isinstance(old, list) and isinstance(new, list) and len(old) != len(new):
+        return False  # long lists are worth the short cut
+    return same(old, new)
+
+
+def _places(whole: State, items: list[tuple[str, Any]]) -> tuple[int, ...] | None:
+    """Say where in *whole* the keys of *items* stand, or None where they are its last ones."""
+    keys = [key for key, _ in items]
+    if list(whole)[-len(keys) :] == keys:
+        return None
+    places = {key: place for place, key in enumerate(whole)}
+    return tuple(places[key] for key in keys)
+
+
+def _change(old: Any, new: Any, path: Path) -> list[Patch]:
+    whole = Patch(CHANGE, path, (old, new))
+    if not (isinstance(old, list) and isinstance(new, list)):
+        return [whole]
+    patches = [patch for gap in gaps(old, new) for patch in _fill(gap, old, new, path)]
+    return patches if len(patches) == 1 or _size(patches) <= _size([whole]) else [whole]
+
+
+def _fill(gap: Gap, old: list[Any], new: list[Any], path: Path) -> Iterator[Patch]:
+    """Turn the old items of a gap into the new ones: change in pairs, remove or add the rest."""
+    both = min(gap.old_end - gap.old_start, gap.new_end - gap.new_start)
+    for offset in range(both):
+        index = gap.new_start + offset
+        yield from _change_item(old[gap.old_start + offset], new[index], (*path, index))
+    index = gap.new_start + both
+    for item in old[gap.old_start + both : gap.old_end]:
+        yield Patch(REMOVE, path, [(index, item)])  # one by one: dictdiffer reverts no more
+    if index < gap.new_end:
+        yield Patch(ADD, path, list(enumerate(new[index : gap.new_end], index)))
+
+
+def _change_item(old: Any, new: Any, path: Path) -> list[Patch]:
+    whole = [Patch(CHANGE, path, (old, new))]
+    if isinstance(old, list) and isinstance(new, list):
+        return _change(old, new, path)
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return whole
+    pair = _pair(old, new)
+    if pair and isinstance(pair[0], _Leaf):
+        return whole
+    patches = _diff(old, new, path)
+    return patches if _size(patches) <= _size(whole) else whole
+
+
+def _size(patches: list[Patch]) -> int:
+    return sum(len(encode(record_of(patch))) for patch in patches)

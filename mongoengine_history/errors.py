@@ -1,0 +1,139 @@
+"""Every error of the library: one base, the facts as attributes, the remedy in the message."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class HistoryError(Exception):
+    """Base of all errors that the library raises on purpose. Catch it to catch them all."""
+
+
+class OptionsError(HistoryError, ValueError):
+    """An argument cannot be used. Nothing was read or written; correct the call."""
+
+    def __init__(self, name: str, value: object, problem: str) -> None:
+        super().__init__(f"{name}={_short(value)} cannot be used: {problem}")
+        #: The argument's name.
+        self.name = name
+        #: What was given.
+        self.value = value
+
+
+class HistoryNotRecordedError(HistoryError):
+    """
+    The document is stored, but the records of that write could not be.
+
+    Keep `records` and insert them later into the history collection, as they are, before the
+    document is saved again. The cause of the failure is the error's ``__cause__``.
+    """
+
+    def __init__(self, document_id: object, records: Sequence[dict[str, Any]], why: object) -> None:
+        super().__init__(
+            f"Document {_short(document_id)} was written, but not its history ({why}). Nothing is "
+            "lost: insert this error's `records` into the history collection later."
+        )
+        #: Primary key of the document.
+        self.document_id = document_id
+        #: The records that are missing, complete and in order; ready for PyMongo's insert_many.
+        self.records = list(records)
+
+
+class RevisionNotFoundError(HistoryError, LookupError):
+    """The document's history has no revision of that number."""
+
+    def __init__(self, document_id: object, number: int, newest: int) -> None:
+        super().__init__(
+            f"Document {_short(document_id)} has no revision {number}; its newest is {newest}."
+        )
+        #: Primary key of the document.
+        self.document_id = document_id
+        #: The number asked for.
+        self.number = number
+        #: The newest number there is, 0 without any revision.
+        self.newest = newest
+
+
+class DocumentDidNotExistError(HistoryError, LookupError):
+    """The document did not exist at that point: before its creation, or after a deletion."""
+
+    def __init__(self, document_id: object, number: int) -> None:
+        super().__init__(
+            f"Document {_short(document_id)} did not exist after revision {number}. Choose a "
+            "revision or a moment after its creation, or delete the document."
+        )
+        #: Primary key of the document.
+        self.document_id = document_id
+        #: The revision after which it did not exist; 0 is before its first one.
+        self.number = number
+
+
+class RevisionConflictError(HistoryError):
+    """Other writers took every revision number that was tried. The document is stored."""
+
+    def __init__(self, document_id: object, attempts: int) -> None:
+        super().__init__(
+            f"No free revision number for document {_short(document_id)} in {attempts} attempts: "
+            "too many writers at once."
+        )
+        #: Primary key of the document.
+        self.document_id = document_id
+        #: How often a number was tried.
+        self.attempts = attempts
+
+
+class IncompleteRevisionError(HistoryError):
+    """A revision lacks records: its writer died while storing it, or someone removed them."""
+
+    def __init__(self, document_id: object, number: int, found: int, size: int) -> None:
+        super().__init__(
+            f"Revision {number} of document {_short(document_id)} has {found} of {size} records; "
+            "it cannot be read. Later states can be reached from a later version only."
+        )
+        #: Primary key of the document.
+        self.document_id = document_id
+        #: The revision.
+        self.number = number
+        #: How many records are there.
+        self.found = found
+        #: How many belong to it.
+        self.size = size
+
+
+class PatchError(HistoryError):
+    """A patch does not fit the state: the list it was made for looked different."""
+
+    def __init__(self, path: Sequence[str | int], expected: object, found: object) -> None:
+        where = ".".join(map(str, path))
+        super().__init__(
+            f"At {where!r} the history expects {_short(expected)} but found {_short(found)}: "
+            "something was written past the history. Choose a revision after that write."
+        )
+        #: Where, as a path of keys and indexes.
+        self.path = tuple(path)
+        #: What the patch was made for.
+        self.expected = expected
+        #: What is there.
+        self.found = found
+
+
+class StateMismatchError(HistoryError):
+    """Today's class cannot load the earlier state. The document in memory is as it was."""
+
+    def __init__(self, document_id: object, keys: Sequence[str], why: object) -> None:
+        super().__init__(
+            f"The earlier state of document {_short(document_id)} does not fit its class "
+            f"(keys {list(keys)}): {why}. Adapt the class, or read the state as data."
+        )
+        #: Primary key of the document.
+        self.document_id = document_id
+        #: The stored names that do not fit.
+        self.keys = list(keys)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,81 @@
+"""What the history knows of lists: a hash of each, so that index patches are never misapplied.
+
+Two copies of a document may both change a list, the last writer wins. A patch that names indexes
+is kept only where the list it was made for is the one that the history has; else the whole list is.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from mongoengine_history.patching import CHANGE, Patch, outermost_list, touched
+from mongoengine_history.values import ABSENT, Path, State, encode, find
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+REMEMBERED: Final = 8
+"""How many lists a revision carries the hashes of: the ones changed last."""
+
+
+def path_text(path: Path) -> str:
+    """Write a path of keys as one text; dots inside keys are escaped, so no two are alike."""
+    return ".".join(str(key).replace("\\", "\\\\").replace(".", "\\.") for key in path)
+
+
+def list_hash(value: object) -> bytes:
+    """Hash a list by type and value of its items; the order of keys in them does not count."""
+    return b"" if value is ABSENT else sha256(encode(_sorted(value))).digest()[:8]
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value
+
+
+def is_relative(patch: Patch) -> bool:
+    """Say whether a patch names an index, so that it fits one list only."""
+    if any(isinstance(key, int) for key in patch.path):
+        return True
+    return patch.action != CHANGE and isinstance(patch.data[0][0], int)
+
+
+def settle(
+    patches: Sequence[Patch], before: State, after: State, known: Callable[[Path], bytes | None]
+) -> list[Patch]:
+    """
+    Replace index patches of lists that the history has otherwise by one change of the list.
+
+    Args:
+        patches: What leads from *before* to *after*.
+        before: The state that the writer found in memory.
+        after: The state that was written.
+        known: Gives the hash of the list at a path as the history has it, None if it cannot tell.
+    """
+    settled: dict[Path, list[Patch]] = {}
+    for path in {outermost_list(patch.path) for patch in patches if is_relative(patch)}:
+        if known(path) != list_hash(find(before, path)):
+            settled[path] = [Patch(CHANGE, path, (find(before, path), find(after, path)))]
+    result: list[Patch] = []
+    for patch in patches:
+        path = outermost_list(patch.path)
+        result += settled.get(path, []) if is_relative(patch) and path in settled else [patch]
+        if is_relative(patch) and path in settled:
+            settled[path] = []  # once is enough
+    return result
+
+
+def remember(
+    lists: Mapping[str, bytes], patches: Iterable[Patch], after: State
+) -> dict[str, bytes]:
+    """Return the hashes to carry after a revision, the lists changed last at the end."""
+    hashes = dict(lists)
+    for path in {path: None for patch in patches for path in touched(patch)}:
+        text, value = path_text(path), find(after, path)
+        for known in [known for known in hashes if f"{known}.".startswith(f"{text}.")]:
+            del hashes[known]
+        if isinstance(value, list):
+            hashes[text] = list_hash(value)
+    return dict(list(hashes.items())[-REMEMBERED:])

@@ -1,0 +1,44 @@
+"""Values that no record can hold, since both sides exceed 16 MB or nest too deep.
+
+They are stored as BSON bytes in parts: further records of the same revision, in the same insert.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import bson
+
+from mongoengine_history.values import WIRE, depth
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LARGEST: Final = 12 * 1024 * 1024
+"""Bytes of a value in one record; MongoDB's limit is 16 MB, and a record has other fields, too."""
+
+DEEPEST: Final = 100
+"""Levels that a value in a record may nest; MongoDB's limit is 180 with the record's own."""
+
+
+def split(record: dict[str, Any], field: str) -> list[bytes]:
+    """
+    Take *field* out of a record that could not be stored with it.
+
+    Returns:
+        The BSON bytes of the field in pieces, to be stored beside the record, which tells their
+        count as ``parts``; empty where the record is fine as it is.
+    """
+    raw = bson.encode({field: record[field]}, codec_options=WIRE)
+    if len(raw) <= LARGEST and depth(record[field]) <= DEEPEST:
+        return []
+    del record[field]
+    pieces = [raw[start : start + LARGEST] for start in range(0, len(raw), LARGEST)]
+    record["parts"] = len(pieces)
+    return pieces
+
+
+def join(record: dict[str, Any], parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the record with the field that `split` took out; *parts* are its own, in order."""
+    raw = b"".join(part["bytes"] for part in parts)
+    return {**record, **bson.decode(raw, codec_options=WIRE)}

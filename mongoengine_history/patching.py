@@ -1,0 +1,180 @@
+"""The algebra of patches: apply them, invert them, keep them as records. Pure functions.
+
+A patch is dictdiffer's ``(action, path, data)``, with one thing more: where in its dict a key stood.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from mongoengine_history.draft import Draft
+from mongoengine_history.errors import PatchError
+from mongoengine_history.values import ABSENT, Path, State, find, same
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+ADD: Final = "add"
+CHANGE: Final = "change"
+REMOVE: Final = "remove"
+Action = Literal["add", "change", "remove"]
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """One step from a state to the next."""
+
+    #: ``add``, ``change`` or ``remove``.
+    action: Action
+    #: The value changed, or the dict or list to which or from which items are added or removed.
+    path: Path
+    #: ``(old, new)`` for a change, else ``[(key or index, value), ...]``, indexes ascending.
+    data: Any
+    #: For keys of a nested dict that do not stand at its end: their places, ascending.
+    places: tuple[int, ...] | None = None
+
+    def as_dictdiffer(self) -> tuple[str, list[str | int], Any]:
+        """Return what `dictdiffer.patch` and `dictdiffer.revert` take."""
+        return self.action, list(self.path), self.data
+
+
+def apply(patches: Iterable[Patch], state: State) -> State:
+    """
+    Return the state after *patches*. The given state stays as it is.
+
+    Keys are absolute: a changed key gets its new value whatever stood there, a key to be removed
+    may be missing. Indexes of lists are relative: the list must be the one the patch was made for.
+
+    Raises:
+        PatchError: a list is missing, too short, or holds another item.
+    """
+    draft = Draft(state)
+    for patch in patches:
+        try:
+            _apply(patch, draft)
+        except LookupError as error:
+            raise PatchError(patch.path, _before(patch), find(draft.state, patch.path)) from error
+    return draft.state
+
+
+def invert(patches: Sequence[Patch]) -> list[Patch]:
+    """Return the patches that take *patches* back: what was done last is undone first."""
+    return [_inverted(patch) for patch in reversed(patches)]
+
+
+def _inverted(patch: Patch) -> Patch:
+    if patch.action == CHANGE:
+        old, new = patch.data
+        return Patch(CHANGE, patch.path, (new, old))
+    action: Action = REMOVE if patch.action == ADD else ADD
+    return Patch(action, patch.path, patch.data, patch.places)
+
+
+def _before(patch: Patch) -> object:
+    if patch.action == CHANGE:
+        return patch.data[0]
+    return ABSENT if patch.action == ADD else patch.data[0][1]
+
+
+def _apply(patch: Patch, draft: Draft) -> None:
+    if patch.action == CHANGE:
+        _change(patch, draft)
+    elif isinstance(patch.data[0][0], int):
+        _edit_list(patch, draft.list_at(patch.path))
+    elif patch.action == REMOVE:
+        parent = draft.dict_at(patch.path)
+        for key, _ in patch.data:
+            parent.pop(key, None)
+    else:
+        _add_keys(patch, draft.dict_at(patch.path))
+
+
+def _change(patch: Patch, draft: Draft) -> None:
+    key = patch.path[-1]
+    if isinstance(key, int):
+        items = draft.list_at(patch.path[:-1])
+        _expect(items, key, patch.data[0], patch.path)
+        items[key] = patch.data[1]
+    else:
+        draft.dict_at(patch.path[:-1])[key] = patch.data[1]
+
+
+def _edit_list(patch: Patch, items: list[Any]) -> None:
+    if patch.action == REMOVE:
+        for index, value in reversed(patch.data):
+            _expect(items, index, value, (*patch.path, index))
+            del items[index]
+        return
+    for index, value in patch.data:
+        if index > len(items):
+            raise PatchError(patch.path, f"at least {index} items", items)
+        items.insert(index, value)
+
+
+def _expect(items: list[Any], index: int, value: object, path: Path) -> None:
+    found = items[index] if index < len(items) else ABSENT
+    if not same(found, value):
+        raise PatchError(path, value, found)
+
+
+def _add_keys(patch: Patch, parent: dict[str, Any]) -> None:
+    for key, value in patch.data:
+        parent.pop(key, None)
+        parent[key] = value
+    if patch.places is not None:
+        _put_in_place(parent, [key for key, _ in patch.data], patch.places)
+
+
+def _put_in_place(parent: dict[str, Any], added: list[str], places: tuple[int, ...]) -> None:
+    keys = list(parent)[: -len(added)]
+    for place, key in zip(places, added, strict=True):
+        keys.insert(place, key)
+    ordered = {key: parent[key] for key in keys}
+    parent.clear()
+    parent.update(ordered)
+
+
+def touched(patch: Patch) -> list[Path]:
+    """
+    Name the paths whose values a patch sets, each cut off at the outermost list on its way.
+
+    The value of a list is one thing here, since indexes mean nothing without the list around them.
+    """
+    if patch.action == CHANGE:
+        return [outermost_list(patch.path)]
+    return [outermost_list((*patch.path, key)) for key, _ in patch.data]
+
+
+def outermost_list(path: Path) -> Path:
+    """Cut *path* at its first index, which leaves the path of the outermost list on the way."""
+    for place, key in enumerate(path):
+        if isinstance(key, int):
+            return path[:place]
+    return path
+
+
+def record_of(patch: Patch) -> dict[str, Any]:
+    """Return the fields of a record that hold *patch*; ``action``, ``path``, ``data`` as 1.1 had."""
+    fields: dict[str, Any] = {
+        "action": patch.action,
+        "path": ".".join(map(str, patch.path)),
+        "keys": list(patch.path),
+    }
+    if patch.action == CHANGE:
+        fields["data"] = {"old": patch.data[0], "new": patch.data[1]}
+    else:
+        fields["data"] = {"items": [{"key": key, "value": value} for key, value in patch.data]}
+    if patch.places is not None:
+        fields["places"] = list(patch.places)
+    return fields
+
+
+def patch_of(record: Mapping[str, Any]) -> Patch:
+    """Return the patch that `record_of` stored."""
+    action, path, data = record["action"], tuple(record["keys"]), record["data"]
+    if action == CHANGE:
+        return Patch(CHANGE, path, (data["old"], data["new"]))
+    places = record.get("places")
+    items = [(item["key"], item["value"]) for item in data["items"]]
+    return Patch(action, path, items, None if places is None else tuple(places))

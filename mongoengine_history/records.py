@@ -1,0 +1,124 @@
+"""The documents that a history consists of, and their indexes."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from mongoengine import Document, fields
+from mongoengine.queryset import QuerySet, queryset_manager
+from pymongo import ASCENDING, DESCENDING, IndexModel
+
+RECORDS: Final = {"action": {"$exists": True}}
+"""What tells records from the versions and the parts of large values in the same collection."""
+
+NUMBERED: Final = {"revision": {"$gte": 0}}
+"""The condition that a query must hold to be served by the index of revisions."""
+
+BY_REVISION: Final = "history_revision"
+
+INDEXES: Final = [
+    IndexModel(
+        [(name, ASCENDING) for name in ("document_type", "document_id", "revision", "position")],
+        name=BY_REVISION,
+        unique=True,
+        partialFilterExpression=NUMBERED,
+    ),
+    IndexModel(
+        [(name, ASCENDING) for name in ("document_type", "document_id", "stamp")],
+        name="history_stamp",
+    ),
+    IndexModel([("identity", ASCENDING), ("created_at", DESCENDING)], name="history_identity"),
+    IndexModel(
+        [("changeset", ASCENDING)],
+        name="history_changeset",
+        partialFilterExpression={"changeset": {"$exists": True}},
+    ),
+]
+
+
+class _RawField(fields.DictField):  # type: ignore[misc]  # MongoEngine has no types
+    """
+    Shows a stored value of any kind as it is: no document is fetched, no class looked up.
+
+    It is a DictField only so that queries may name what lies inside (``data__new=…``).
+    """
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        """Return the value, untouched."""
+        return self if instance is None else instance._data.get(self.name)
+
+    def to_python(self, value: Any) -> Any:
+        """Return *value*."""
+        return value
+
+    def to_mongo(self, value: Any, use_db_field: bool = True, fields: Any = None) -> Any:
+        """Return *value*."""
+        return value
+
+    def validate(self, value: Any) -> None:
+        """Accept anything."""
+
+
+class _WallTimeField(fields.DateTimeField):  # type: ignore[misc]  # MongoEngine has no types
+    """A time as the wall clock of the server showed it, so naive on every connection."""
+
+    def to_python(self, value: Any) -> Any:
+        """Drop the UTC that a connection with ``tz_aware`` gives to a local time."""
+        return value.replace(tzinfo=None) if getattr(value, "tzinfo", None) else value
+
+
+class History(Document):  # type: ignore[misc]  # MongoEngine has no types
+    """
+    One record: one patch of one revision of one document.
+
+    For queries: ``History.objects(document_id=invoice.id)``. Records are written by the library
+    alone. A record of mongoengine-history 1.1 has the first seven fields only.
+    """
+
+    #: Name of the collection that the document lies in.
+    document_type = fields.StringField()
+    #: Primary key of the document, any BSON value.
+    document_id = _RawField(default=None)
+    #: Who answers for the revision, any BSON value; None if nobody was named.
+    identity = _RawField(default=None)
+    #: ``add``, ``change`` or ``remove``.
+    action = fields.StringField()
+    #: Keys and indexes joined by dots; empty for the document itself.
+    path = fields.StringField()
+    #: ``{"old", "new"}`` of a change, else ``{"items": [{"key", "value"}, …]}``.
+    data = _RawField(default=None)
+    #: When, by the wall clock of the server that wrote it: naive local time, milliseconds.
+    created_at = _WallTimeField()
+    #: When, truly: microseconds since 1970 UTC.
+    stamp = fields.IntField()
+    #: The exact path; tells key ``"1"`` from index 1.
+    keys = _RawField(default=None)
+    #: Places of the keys in ``data``, where they do not stand at the end of their dict.
+    places = _RawField(default=None)
+    #: Number of the revision within the document: 1, 2, 3, …
+    revision = fields.IntField()
+    #: Place of this record in the revision, from 0.
+    position = fields.IntField()
+    #: How many records the revision has, parts of large values included.
+    size = fields.IntField()
+    #: ``create``, ``update``, ``delete``, ``revert``.
+    operation = fields.StringField()
+    #: Shared by all revisions of one unit of work.
+    changeset = fields.ObjectIdField()
+    #: Why, in words.
+    reason = fields.StringField()
+    #: Anything else that was said about the write.
+    metadata = _RawField(default=None)
+    #: On the first record of a revision: path of a list -> its hash after the revision.
+    lists = _RawField(default=None)
+
+    meta = {  # noqa: RUF012  # MongoEngine's way to configure a class
+        "collection": "history",
+        "strict": False,
+        "auto_create_index": False,  # made by the store, never on the path of a write
+    }
+
+    @queryset_manager  # type: ignore[untyped-decorator]  # MongoEngine has no types
+    def objects(cls, queryset: QuerySet) -> QuerySet:  # noqa: N805  # called with the class
+        """All records; not the versions and parts of large values beside them."""
+        return queryset.filter(__raw__=RECORDS)

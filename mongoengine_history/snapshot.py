@@ -1,0 +1,102 @@
+"""A document and its state: taken from memory, and put back into it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import bson
+from mongoengine.errors import FieldDoesNotExist, InvalidDocumentError, NotRegistered
+
+from mongoengine_history.errors import StateMismatchError
+from mongoengine_history.values import WIRE, State, native
+
+if TYPE_CHECKING:
+    from bson.codec_options import CodecOptions
+    from mongoengine import Document
+
+
+def codec_of(document: Document) -> CodecOptions[Any]:
+    """Return the codec options of the collection that *document* really lies in."""
+    options: CodecOptions[Any] = document._get_collection().codec_options
+    return options
+
+
+def snapshot(document: Document) -> bytes:
+    """
+    Take the state that *document* has in memory, as BSON bytes without ``_id``. Reads only.
+
+    A document that was never saved has an empty state. No number of a sequence is used up: a
+    generated field that has no value yet is left out.
+    """
+    if document._created or document.pk is None:
+        return bson.encode({})
+    ungenerated = [name for name in document if _is_ungenerated(document, name)]
+    wanted = [name for name in document if name not in ungenerated] if ungenerated else None
+    state = document.to_mongo(fields=wanted)
+    state.pop("_id", None)
+    return bson.encode(state, codec_options=codec_of(document))
+
+
+def _is_ungenerated(document: Document, name: str) -> bool:
+    field = document._fields.get(name)
+    return bool(getattr(field, "_auto_gen", False)) and document._data.get(name) is None
+
+
+def decoded(taken: bytes) -> State:
+    """Decode what `snapshot` took."""
+    return bson.decode(taken, codec_options=WIRE)
+
+
+def put(document: Document, state: State) -> None:
+    """
+    Make *document* in memory what loading *state* would give. Writes nothing to the database.
+
+    Unsaved edits are gone afterwards, and no field counts as changed.
+
+    Raises:
+        StateMismatchError: the class cannot load the state; the document stays as it was.
+    """
+    loaded = _loaded(document, state)
+    for name in [name for name in document._dynamic_fields if name not in loaded._dynamic_fields]:
+        _forget(document, name)
+    for name, value in loaded._data.items():
+        if name in loaded._fields_ordered and name != document._meta["id_field"]:
+            setattr(document, name, document._reload(name, value))
+    document._changed_fields = []
+    document._created = False
+
+
+def _loaded(document: Document, state: State) -> Document:
+    pk = document.to_mongo(fields=[document._meta["id_field"]])["_id"]
+    son = native(state, codec_of(document))
+    try:
+        loaded = type(document)._from_son({"_id": pk, **son})
+    except (FieldDoesNotExist, InvalidDocumentError, NotRegistered) as error:
+        raise StateMismatchError(document.pk, _misfits(document, state), error) from error
+    if type(loaded) is not type(document):
+        why = f"it is a {type(loaded).__name__}, not a {type(document).__name__}"
+        raise StateMismatchError(document.pk, ["_cls"], why)
+    return loaded
+
+
+def _misfits(document: Document, state: State) -> list[str]:
+    """Name the stored keys that keep the class from loading *state*."""
+    known = {"_cls", *document._db_field_map.values(), *document._fields}
+    unknown = [key for key in state if key not in known and not document._dynamic]
+    return unknown or [key for key in state if not _fits(document, key, state[key])]
+
+
+def _fits(document: Document, key: str, value: object) -> bool:
+    try:
+        type(document)._from_son(native({key: value}, codec_of(document)))
+    except Exception:  # whatever it is, it is this key
+        return False
+    return True
+
+
+def _forget(document: Document, name: str) -> None:
+    """Take a dynamic field off a document, as if it never had been set."""
+    document._dynamic_fields.pop(name)
+    document._data.pop(name, None)
+    document.__dict__.pop(name, None)
+    document._fields_ordered = tuple(key for key in document._fields_ordered if key != name)

@@ -1,0 +1,297 @@
+"""Appends revisions, reads them, finds the newest; nothing else touches the collections."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
+
+from pymongo import ReadPreference
+from pymongo.errors import BulkWriteError, OperationFailure
+
+from mongoengine_history.errors import IncompleteRevisionError, RevisionConflictError
+from mongoengine_history.lists import list_hash, path_text, remember, settle
+from mongoengine_history.parts import join, split
+from mongoengine_history.patching import Patch, patch_of, record_of
+from mongoengine_history.records import BY_REVISION, INDEXES, NUMBERED, History
+from mongoengine_history.revision import Context, Revision, wall_clock
+from mongoengine_history.sessions import active_session, in_transaction
+from mongoengine_history.values import WIRE, Path, State, find, wire
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mongoengine import Document
+    from pymongo import MongoClient
+
+ATTEMPTS: Final = 30
+DUPLICATE_KEY: Final = 11000
+BAD_HINT: Final = 2
+
+_indexed: WeakKeyDictionary[MongoClient[Any], set[str]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What is known of the newest revision of a document."""
+
+    #: Its number; 0 before the first.
+    number: int = 0
+    #: Its time, microseconds since 1970 UTC.
+    stamp: int = 0
+    #: The hashes of lists that it carries.
+    lists: Mapping[str, bytes] = field(default_factory=dict)
+    #: The state that the history replays to, where it is known without reading.
+    state: State | None = None
+
+    def list_hash(self, path: Path) -> bytes | None:
+        """Return the hash of a list as the history has it, None if that is not known."""
+        if self.state is not None:
+            return list_hash(find(self.state, path))
+        return self.lists.get(path_text(path))
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one write did, before it has a number."""
+
+    operation: str
+    context: Context
+    before: State
+    after: State
+    patches: list[Patch]
+    #: Microseconds since 1970 UTC.
+    stamp: int
+
+
+class Store:
+    """The history of one document."""
+
+    def __init__(self, document: Document, pk: object = None) -> None:
+        collection = document._get_collection()
+        if pk is None:
+            pk = document.to_mongo(fields=[document._meta["id_field"]]).get("_id")
+        self._client = collection.database.client
+        self._database = collection.database.name
+        options: Any = {"codec_options": WIRE, "read_preference": ReadPreference.PRIMARY}
+        self._documents = collection.with_options(**options)
+        name = History._get_collection_name()
+        self._history = collection.database.get_collection(name, **options)
+        self.document_type: str = collection.name
+        self.document_id = wire({"_id": pk}, collection.codec_options)["_id"]
+
+    @property
+    def address(self) -> tuple[str, str, bytes]:
+        """Name the document for comparisons: database, collection, primary key."""
+        return self._database, self.document_type, list_hash(self.document_id)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Say whether reads and writes are part of a transaction now."""
+        return in_transaction(self._client)
+
+    def ensure_indexes(self) -> None:
+        """Create the indexes of the history, once per database and process; in no transaction."""
+        done = _indexed.setdefault(self._client, set())
+        if self._database not in done:
+            with self._client.start_session() as apart:
+                self._history.create_indexes(INDEXES, session=apart)
+            done.add(self._database)
+
+    def stored(self) -> State | None:
+        """Read the document as it is stored now; None if it is not."""
+        found = self._documents.find_one({"_id": {"$eq": self.document_id}}, session=self._session)
+        return _without_id(found)
+
+    def head(self) -> Head:
+        """Read what is known of the newest revision."""
+        return _head_of(self._read(self._newest))
+
+    def opening(self) -> tuple[Head, State | None]:
+        """Read the newest revision and the stored document, in one round trip where possible."""
+        if self.in_transaction:  # where $unionWith is not allowed
+            return self.head(), self.stored()
+        wanted = [{"$match": {"_id": {"$eq": self.document_id}}}]
+        union = {"$unionWith": {"coll": self.document_type, "pipeline": wanted}}
+        found = self._read([*self._newest, union])
+        stored = next((item for item in found if "_id" in item), None)
+        return _head_of([item for item in found if "_id" not in item]), _without_id(stored)
+
+    def append(self, change: Change, head: Head, base: State | None) -> Head:
+        """
+        Number a change and insert it, with one round trip if *head* is the newest revision.
+
+        Args:
+            change: What was written.
+            head: What is known of the newest revision.
+            base: The stored state before the very first revision, kept as version 0; None where
+                there was no document, or where *head* is not the beginning.
+
+        Returns:
+            The head after it.
+
+        Raises:
+            RevisionConflictError: other writers were faster, ``ATTEMPTS`` times.
+            pymongo.errors.PyMongoError: the records could not be written.
+        """
+        for attempt in range(ATTEMPTS):
+            revision = numbered(change, head)
+            try:
+                documents = self.documents_of(revision, base if head.number == 0 else None)
+                self._history.insert_many(documents, session=self._session)
+            except BulkWriteError as error:
+                if not _is_taken(error) or self.in_transaction:
+                    raise
+                time.sleep(random.random() * 0.001 * attempt)  # noqa: S311  # spreads writers, no secret
+                head = self.head()
+            else:
+                state = None if head.state is None else revision.after(head.state)
+                return Head(revision.number, revision.stamp, revision.lists, state)
+        raise RevisionConflictError(self.document_id, ATTEMPTS)
+
+    def documents_of(self, revision: Revision, base: State | None = None) -> list[dict[str, Any]]:
+        """Return what is stored of a revision: its records, their parts, and version 0 at last."""
+        context = revision.context
+        shared: dict[str, Any] = {
+            "document_type": self.document_type,
+            "document_id": self.document_id,
+            "identity": context.identity,
+            "created_at": wall_clock(revision.at),
+            "stamp": revision.stamp,
+        }
+        about: dict[str, Any] = {"revision": revision.number, "operation": revision.operation}
+        if context.reason is not None:
+            about["reason"] = context.reason
+        if context.metadata:
+            about["metadata"] = dict(context.metadata)
+        records = [{**shared, **record_of(patch), **about} for patch in revision.patches]
+        records[0]["lists"] = dict(revision.lists)
+        documents = _with_parts(records, "data")
+        for position, document in enumerate(documents):
+            document.update(position=position, size=len(documents))
+        return documents if base is None else [*documents, *_version(shared, base)]
+
+    def revisions(self, since: int | None = None, until: int | None = None) -> list[Revision]:
+        """
+        Read revisions, the oldest first.
+
+        Args:
+            since: Only those stamped at or after it, microseconds since 1970 UTC.
+            until: Only those stamped at or before it.
+        """
+        stamps = {"$gte": since, "$lte": until}
+        bounds = {operator: stamp for operator, stamp in stamps.items() if stamp is not None}
+        query = {**self._mine, "revision": {"$gte": 1}, **({"stamp": bounds} if bounds else {})}
+        found = list(self._history.find(query, session=self._session))
+        found.sort(key=itemgetter("revision", "position"))
+        numbers = groupby(found, itemgetter("revision"))
+        return [self._revision(number, list(records)) for number, records in numbers]
+
+    def base(self) -> State | None:
+        """Read the state before the first revision; None if the history begins otherwise."""
+        query = {**self._mine, "revision": 0}
+        found = list(self._history.find(query, session=self._session).sort("position", 1))
+        return _joined(found)[0]["state"] if found else None
+
+    def legacy(self) -> list[dict[str, Any]]:
+        """Read the records that mongoengine-history 1.1 wrote, the oldest first."""
+        query = {**self._mine, "stamp": None, "revision": None}
+        found = list(self._history.find(query, session=self._session))
+        return sorted(found, key=itemgetter("created_at", "_id"))
+
+    @property
+    def _mine(self) -> dict[str, Any]:
+        return {"document_type": self.document_type, "document_id": {"$eq": self.document_id}}
+
+    @property
+    def _session(self) -> Any:
+        return active_session(self._client)
+
+    @property
+    def _newest(self) -> list[dict[str, Any]]:
+        return [
+            {"$match": {**self._mine, **NUMBERED, "position": 0}},
+            {"$sort": {"revision": -1}},
+            {"$limit": 1},
+            {"$project": {"_id": 0, "revision": 1, "stamp": 1, "lists": 1}},
+        ]
+
+    def _read(self, pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        options: Any = {"hint": BY_REVISION, "session": self._session}
+        try:
+            return list(self._history.aggregate(pipeline, **options))
+        except OperationFailure as error:
+            if error.code != BAD_HINT or self.in_transaction:
+                raise
+        # Somebody dropped the indexes, or the database, since this process made them.
+        _indexed.get(self._client, set()).discard(self._database)
+        self.ensure_indexes()
+        return list(self._history.aggregate(pipeline, **options))
+
+    def _revision(self, number: int, found: list[dict[str, Any]]) -> Revision:
+        first = found[0]
+        if len(found) != first["size"]:
+            raise IncompleteRevisionError(self.document_id, number, len(found), first["size"])
+        about = Context(first["identity"], first.get("reason"), first.get("metadata", {}))
+        patches = tuple(patch_of(record) for record in _joined(found))
+        lists = first.get("lists", {})
+        return Revision(number, first["stamp"], first["operation"], about, patches, lists)
+
+
+def numbered(change: Change, head: Head) -> Revision:
+    """Make a change the revision after *head*; index patches are kept where they fit for sure."""
+    patches = settle(change.patches, change.before, change.after, head.list_hash)
+    lists = remember(head.lists, patches, change.after)
+    stamp = max(change.stamp, head.stamp)
+    number = head.number + 1
+    return Revision(number, stamp, change.operation, change.context, tuple(patches), lists)
+
+
+def _version(shared: dict[str, Any], state: State) -> list[dict[str, Any]]:
+    """Version 0: positions below those of records, so that it takes no place in the revision."""
+    documents = _with_parts([{**shared, "revision": 0, "state": state}], "state")
+    for position, document in enumerate(documents):
+        document.update(position=position - len(documents), size=len(documents))
+    return documents
+
+
+def _with_parts(records: list[dict[str, Any]], field: str) -> list[dict[str, Any]]:
+    """Append the parts of records that are too large, which name the place of their record."""
+    documents = list(records)
+    for place, record in enumerate(records):
+        own = {name: record[name] for name in ("document_type", "document_id", "stamp", "revision")}
+        documents += [{**own, "part_of": place, "bytes": raw} for raw in split(record, field)]
+    return documents
+
+
+def _joined(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put the parts back into their records; the parts stand behind all records."""
+    records = [document for document in found if "part_of" not in document]
+    parts = {
+        place: list(own)
+        for place, own in groupby(found[len(records) :], itemgetter("part_of"))
+    }
+    return [
+        join(record, parts[place]) if "parts" in record else record
+        for place, record in enumerate(records)
+    ]
+
+
+def _head_of(found: list[dict[str, Any]]) -> Head:
+    if not found:
+        return Head()
+    return Head(found[0]["revision"], found[0]["stamp"], found[0].get("lists", {}))
+
+
+def _without_id(document: Any) -> State | None:
+    if document is None:
+        return None
+    return {key: value for key, value in document.items() if key != "_id"}
+
+
+def _is_taken(error: BulkWriteError) -> bool:
+    return any(item["code"] == DUPLICATE_KEY for item in error.details["writeErrors"])

@@ -1,0 +1,249 @@
+"""What is known of one watched document: its last state, the open blocks, the writes to record."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pymongo.errors import PyMongoError
+
+from mongoengine_history.context import checked, innermost
+from mongoengine_history.diffing import diff
+from mongoengine_history.errors import HistoryError, HistoryNotRecordedError
+from mongoengine_history.revision import CREATE, DELETE, REVERT, UPDATE, Context
+from mongoengine_history.snapshot import codec_of, decoded, put, snapshot
+from mongoengine_history.store import Change, Head, Store, numbered
+from mongoengine_history.values import ABSENT, State, same, wire
+from mongoengine_history.writes import ExactUpdate, Watch, Write, updated
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mongoengine import Document
+
+ATTRIBUTE = "_history_tracker"
+
+
+class Tracker:
+    """
+    Turns the writes of one document into revisions.
+
+    It lives on the document and is not copied or pickled with it. Between blocks it sleeps: then
+    it covers nothing and keeps only what it knows of the newest revision.
+    """
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._blocks: list[tuple[object, Context]] = []
+        self._watch: Watch | None = None
+        #: The document as its writer knows it: bytes as taken, later the state after a write.
+        self._before: bytes | State = b""
+        #: The history that `_head` is the head of; another one after ``switch_collection``.
+        self._store: Store | None = None
+        self._head = Head()
+        #: What was stored before the write under way; None if there was no document.
+        self._stored: State | None = None
+        self._recording = False
+        self._context = Context()
+        self._pending: list[Change] = []
+        self._exact: ExactUpdate | None = None
+
+    @classmethod
+    def of(cls, document: Document) -> Tracker:
+        """Return the tracker of *document*, a new one the first time."""
+        tracker = cls.known(document)
+        if tracker is None:
+            tracker = document.__dict__[ATTRIBUTE] = cls(document)
+        return tracker
+
+    @staticmethod
+    def known(document: Document) -> Tracker | None:
+        """Return the tracker of *document*, None if it never was watched."""
+        tracker: Tracker | None = document.__dict__.get(ATTRIBUTE)
+        return tracker
+
+    def enter(self, block: object, context: Context) -> None:
+        """Open a block. The first one takes the snapshot, inner ones inherit it."""
+        if not self._watch:
+            self._wake(snapshot(self._document))
+        self._blocks.append((block, context))
+
+    def has(self, block: object) -> bool:
+        """Say whether *block* is open."""
+        return any(other is block for other, _ in self._blocks)
+
+    @property
+    def is_awake(self) -> bool:
+        """Say whether a block is open or a revert is to be saved."""
+        return self._watch is not None
+
+    def leave(self, block: object) -> None:
+        """Close a block. After the last one nothing is recorded any more."""
+        self._blocks = [(other, context) for other, context in self._blocks if other is not block]
+        self.record()  # a write whose save failed later, in a cascade
+
+    def _wake(self, before: bytes | State) -> None:
+        self._before = before
+        self._watch = self._watch or Watch(self._document, self)
+
+    def _sleep(self) -> None:
+        if self._blocks or self._exact or not self._watch:
+            return
+        self._watch.end()
+        self._watch, self._before, self._stored = None, b"", None
+        self._head = replace(self._head, state=None)
+
+    def begin(self, *, recording: bool, said: Mapping[str, Any]) -> None:
+        """
+        Prepare for a write that comes next.
+
+        Args:
+            recording: Whether it shall be recorded.
+            said: The ``signal_kwargs`` of the save; its ``identity`` and ``reason`` win over blocks.
+
+        Raises:
+            OptionsError: what was said cannot be stored.
+        """
+        self._recording = recording
+        context = innermost(context for _, context in self._blocks)
+        codec = codec_of(self._document)
+        if "identity" in said:
+            given = checked(said["identity"], None, {}, codec)
+            context = replace(context, identity=given.identity)
+        if "reason" in said:
+            context = replace(context, reason=checked(None, said["reason"], {}, codec).reason)
+        self._context = context
+
+    def before_insert(self, inserted: Any, *, force: bool) -> None:
+        """Learn what the insert replaces; a primary key that is still to be made is new."""
+        self._stored = None
+        if not self._recording:
+            return
+        if "_id" not in inserted:
+            self._store, self._head = None, Head(state={})
+            return
+        self._open(Store(self._document, inserted["_id"]))
+        if force:
+            self._stored = None
+
+    def before_update(self, update: dict[str, Any]) -> dict[str, Any]:
+        """Put in what a revert wants back, and learn the newest revision unless it is known."""
+        if self._exact:
+            update = self._exact.update(self._document, update)
+        if update and self._recording and not self._pending:
+            store = Store(self._document)
+            known = self._store is not None and self._store.address == store.address
+            if known and self._head.number and not store.in_transaction:
+                self._store, self._stored = store, None
+            else:
+                self._open(store)
+        return update
+
+    def before_delete(self) -> None:
+        """Learn what will be gone."""
+        self._open(Store(self._document))
+
+    def _open(self, store: Store) -> None:
+        head, self._stored = store.opening()
+        # Before the first revision the history has what is stored, which becomes its version 0.
+        self._head = head if head.number else Head(state=self._stored or {})
+        self._store = store
+
+    def after(self, write: Write) -> None:
+        """Take in a write that succeeded. It is recorded when the save is through."""
+        operation = UPDATE
+        if self._exact:
+            self._exact.done(self._document)
+            operation = REVERT if self._exact.wanted else UPDATE
+            self._exact = None
+        if not self._recording:
+            self._sleep()
+            return
+        if write.update is not None and not write.upserted:
+            before, after = self._state_before(), self._state_after(write.update)
+        else:
+            before, after = self._stored or {}, self._state_made(write)
+            operation = CREATE if operation == UPDATE and self._stored is None else operation
+        self._take(operation, before, after)
+
+    def after_delete(self) -> None:
+        """Take in that the document is gone."""
+        before = self._state_before() if self._stored is None else self._stored
+        self._take(DELETE, before, {})
+
+    def _take(self, operation: str, before: State, after: State) -> None:
+        self._before = after
+        stamp = time.time_ns() // 1000
+        self._pending.append(Change(operation, self._context, before, after, [], stamp))
+
+    def _state_before(self) -> State:
+        if isinstance(self._before, bytes):
+            self._before = decoded(self._before)
+        return self._before
+
+    def _state_after(self, update: dict[str, Any]) -> State:
+        try:
+            return updated(self._state_before(), wire(update, codec_of(self._document)))
+        except LookupError:  # the writer's copy was older than he thought: ask the server
+            return Store(self._document).stored() or {}
+
+    def _state_made(self, write: Write) -> State:
+        if write.upserted:  # the server took more than was set: the shard key
+            return Store(self._document).stored() or {}
+        made = wire(write.inserted, codec_of(self._document))
+        made.pop("_id")
+        return made
+
+    def record(self) -> None:
+        """
+        Append the revisions of all writes taken in since the last call.
+
+        Raises:
+            HistoryNotRecordedError: a revision could not be stored.
+            pymongo.errors.PyMongoError: the same inside a transaction, which undoes the write, too.
+        """
+        try:
+            while self._pending:
+                change = self._pending.pop(0)
+                change = replace(change, patches=diff(change.before, change.after))
+                if change.patches:
+                    self._append(self._store or Store(self._document), change)
+        finally:
+            self._sleep()
+
+    def _append(self, store: Store, change: Change) -> None:
+        self._store = store
+        try:
+            self._head = store.append(change, self._head, self._stored)
+        except (PyMongoError, HistoryError) as error:
+            if store.in_transaction:
+                raise
+            base = None if self._head.number else self._stored
+            records = store.documents_of(numbered(change, self._head), base)
+            raise HistoryNotRecordedError(store.document_id, records, error) from error
+        if store.in_transaction:  # it may be undone
+            self._store = None
+
+    def restore(self, store: Store, head: Head, stored: State | None, wanted: State) -> None:
+        """
+        Put *wanted* into the document; its next save stores it exactly.
+
+        Args:
+            store: The document's history.
+            head: Its newest revision.
+            stored: The document as it is stored now; None if it is not.
+            wanted: The state to come back.
+        """
+        put(self._document, wanted)
+        old = stored or {}
+        changed = {
+            key: wanted.get(key, ABSENT)
+            for key in {**old, **wanted}
+            if not same(old.get(key, ABSENT), wanted.get(key, ABSENT))
+        }
+        self._store, self._head = store, head
+        self._wake(old)
+        self._exact = ExactUpdate(self._document, changed) if changed else None
+        self._document._changed_fields = list(changed)
+        self._sleep()

@@ -1,0 +1,156 @@
+"""Signals become revisions: ``DocumentTrack`` watches a document, ``track_changes`` records it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mongoengine import Document, signals
+
+from mongoengine_history.context import checked
+from mongoengine_history.errors import OptionsError
+from mongoengine_history.snapshot import codec_of
+from mongoengine_history.store import Store
+from mongoengine_history.tracker import Tracker
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+
+class DocumentTrack:
+    """
+    Watches one document from now to the end of the ``with`` block.
+
+    Each save inside that changes the stored document becomes one revision, if `track_changes` is
+    connected for its class. The state before is the one that the document has in memory when the
+    object is made. Blocks nest: the innermost identity counts, an outer one where the inner names
+    nobody, and metadata is merged. Used without ``with`` it watches as long as the document lives.
+
+    Args:
+        document: The document, stored or new.
+        identity: Who answers for the changes: a saved document, of which the primary key is kept,
+            or any BSON value.
+        reason: Why, in words.
+        **metadata: Anything else to keep with each revision; BSON values.
+
+    Raises:
+        OptionsError: an argument cannot be stored. Nothing was read or written.
+    """
+
+    def __init__(
+        self,
+        document: Document,
+        identity: object = None,
+        *,
+        reason: str | None = None,
+        **metadata: Any,
+    ) -> None:
+        if not isinstance(document, Document):
+            raise OptionsError("document", document, "only a top-level Document has a history")
+        self._document = document
+        self._context = checked(identity, reason, metadata, codec_of(document))
+        listen(type(document))
+        if _is_connected(type(document)):
+            Store(document, pk=0).ensure_indexes()
+        self._enter()
+
+    def _enter(self) -> None:
+        Tracker.of(self._document).enter(self, self._context)
+
+    def __enter__(self) -> Self:
+        if not Tracker.of(self._document).has(self):  # used a second time
+            self._enter()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        Tracker.of(self._document).leave(self)
+
+
+def track_changes(sender: type[Document], document: Document, **kwargs: Any) -> None:
+    """
+    Record the changes of watched documents; connect it to signals of MongoEngine.
+
+    ``signals.post_save.connect(track_changes, sender=Invoice)`` records saves; connected to
+    ``pre_save`` alone it records the same, what was written. Connected to ``post_delete`` as well
+    it records deletions of watched documents; MongoEngine then deletes one by one in
+    ``QuerySet.delete()``. A document that no `DocumentTrack` watches is left alone.
+
+    Args:
+        sender: The class; a signal is sent for exactly that class, not for its subclasses.
+        document: The document that is saved or deleted.
+        **kwargs: What MongoEngine and ``save(signal_kwargs=…)`` give; ``identity`` and ``reason``
+            win over those of the blocks, for this one save.
+
+    Raises:
+        HistoryNotRecordedError: the document was written, but its records could not be.
+    """
+    unknown_deletion = "created" not in kwargs and not _hears_deletions(sender)
+    listen(sender)
+    if "created" in kwargs:
+        _after_save(sender, document)
+    elif unknown_deletion and _hears_deletions(sender) and not _is_saved_through(sender):
+        _after_delete(sender, document, **kwargs)
+
+
+def listen(sender: type[Document]) -> None:
+    """
+    Hear what `track_changes` cannot tell apart: signals do not say which of them was sent.
+
+    Deletions are heard only where `track_changes` is connected to them: any receiver makes
+    MongoEngine delete one by one.
+    """
+    signals.pre_save_post_validation.connect(_before_save, sender=sender)
+    signals.post_save.connect(_after_save, sender=sender)
+    if _is_receiver(signals.post_delete, sender, track_changes):
+        signals.pre_delete.connect(_before_delete, sender=sender)
+        signals.post_delete.connect(_after_delete, sender=sender)
+
+
+def _is_receiver(signal: Any, sender: type[Document], receiver: object) -> bool:
+    return bool(signal.receivers) and receiver in signal.receivers_for(sender)
+
+
+def _is_connected(sender: type[Document]) -> bool:
+    return _is_saved_through(sender) or _is_receiver(signals.post_delete, sender, track_changes)
+
+
+def _is_saved_through(sender: type[Document]) -> bool:
+    saving = (signals.post_save, signals.pre_save)
+    return any(_is_receiver(signal, sender, track_changes) for signal in saving)
+
+
+def _hears_deletions(sender: type[Document]) -> bool:
+    return _is_receiver(signals.post_delete, sender, _after_delete)
+
+
+def _before_save(sender: type[Document], document: Document, **kwargs: Any) -> None:
+    tracker = Tracker.known(document)
+    if tracker:
+        tracker.begin(recording=_is_saved_through(sender), said=kwargs)
+
+
+def _after_save(sender: type[Document], document: Document, **kwargs: Any) -> None:
+    tracker = Tracker.known(document)
+    if tracker:
+        tracker.record()
+
+
+def _before_delete(sender: type[Document], document: Document, **kwargs: Any) -> None:
+    tracker = Tracker.known(document)
+    if tracker and tracker.is_awake:
+        recording = _is_receiver(signals.post_delete, sender, track_changes)
+        tracker.begin(recording=recording, said=kwargs)
+        tracker.before_delete()
+
+
+def _after_delete(sender: type[Document], document: Document, **kwargs: Any) -> None:
+    tracker = Tracker.known(document)
+    if tracker and tracker.is_awake:
+        tracker.after_delete()
+        tracker.record()

@@ -1,0 +1,89 @@
+"""What "equal" means here: the same BSON, in type, value and order of keys. Knows no database."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import bson
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions, DatetimeConversion
+
+State = dict[str, Any]
+"""One document as plain BSON data at one moment, without its ``_id``."""
+
+Path = tuple[str | int, ...]
+"""The way into a state: a ``str`` is a key, an ``int`` the index of a list."""
+
+WIRE: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
+    document_class=dict,
+    uuid_representation=UuidRepresentation.UNSPECIFIED,
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+)
+"""Decodes BSON so that encoding gives back the same bytes, whatever an application's codec does."""
+
+
+class Absent:
+    """The type of `ABSENT`: no value at all, which is neither None nor empty."""
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final = Absent()
+
+
+def encode(value: object) -> bytes:
+    """Encode any value that `WIRE` decoded. Equal bytes mean equal values."""
+    return bson.encode({"": value}, codec_options=WIRE)
+
+
+def same(first: object, second: object) -> bool:
+    """Say whether two values are the same BSON: ``1``, ``1.0`` and ``True`` are three values."""
+    if first is second:
+        return True
+    if first is ABSENT or second is ABSENT:
+        return False
+    return encode(first) == encode(second)
+
+
+def wire(document: Any, codec: CodecOptions[Any]) -> State:
+    """
+    Copy a document of Python values as the server would store it.
+
+    Args:
+        document: A mapping that *codec* can encode.
+        codec: The options of the collection that the document lies in.
+
+    Raises:
+        bson.errors.InvalidDocument: *document* holds a value that BSON cannot hold.
+    """
+    return bson.decode(bson.encode(document, codec_options=codec), codec_options=WIRE)
+
+
+def native(state: State, codec: CodecOptions[Any]) -> Any:
+    """Copy a state as an application with the options *codec* reads it."""
+    return bson.decode(bson.encode(state, codec_options=WIRE), codec_options=codec)
+
+
+def find(state: Any, path: Path) -> Any:
+    """Return the value at *path*, or `ABSENT`."""
+    for key in path:
+        if isinstance(key, str) and isinstance(state, dict) and key in state:
+            state = state[key]
+        elif isinstance(key, int) and isinstance(state, list) and key < len(state):
+            state = state[key]
+        else:
+            return ABSENT
+    return state
+
+
+def depth(value: object) -> int:
+    """Count how deep dicts and lists nest in *value*: 0 for a scalar, 1 for ``{}``."""
+    children: Any = ()
+    if isinstance(value, dict):
+        children = value.values()
+    elif isinstance(value, list):
+        children = value
+    else:
+        return 0
+    return 1 + max(map(depth, children), default=0)

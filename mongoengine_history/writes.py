@@ -1,0 +1,174 @@
+"""What MongoEngine sends when a document is saved, seen where it is sent.
+
+While a document is watched, its own ``_save_create``, ``_save_update`` and ``_get_update_doc`` are
+covered by instance attributes, as MongoEngine itself covers ``_get_collection`` in ``switch_db``.
+So a write is known exactly and for free: no second ``to_mongo()``, no guess which fields were sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mongoengine_history.draft import Draft
+from mongoengine_history.snapshot import decoded, snapshot
+from mongoengine_history.values import ABSENT, encode, find
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mongoengine import Document
+
+    from mongoengine_history.values import Path, State
+
+COVERED = ("_save_create", "_save_update", "_get_update_doc")
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write that succeeded; exactly one of the two is given."""
+
+    #: The whole document, where it was inserted or replaced.
+    inserted: Any = None
+    #: The ``$set`` and ``$unset`` that were sent.
+    update: Any = None
+    #: An update that found no document and so made one of what it set.
+    upserted: bool = False
+
+
+class Watcher(Protocol):
+    """Is told of each write of a watched document."""
+
+    def before_insert(self, inserted: Any, *, force: bool) -> None:
+        """Be told that *inserted* will be written, without a look at what is there if *force*."""
+
+    def before_update(self, update: dict[str, Any]) -> dict[str, Any]:
+        """Be told of an update, maybe empty, that will be sent; return the one to send."""
+
+    def after(self, write: Write) -> None:
+        """Be told that the server has done it."""
+
+
+class Watch:
+    """Covers the methods of one document and tells a watcher."""
+
+    def __init__(self, document: Document, watcher: Watcher) -> None:
+        self._document = document
+        self._watcher = watcher
+        self._update: dict[str, Any] = {}
+        for name in COVERED:
+            document.__dict__[name] = getattr(self, name)
+
+    def end(self) -> None:
+        """Uncover the methods."""
+        for name in COVERED:
+            self._document.__dict__.pop(name, None)
+
+    def _save_create(self, doc: Any, force_insert: bool, *args: Any, **kwargs: Any) -> Any:
+        self._watcher.before_insert(doc, force=force_insert)
+        document = self._document
+        object_id = type(document)._save_create(document, doc, force_insert, *args, **kwargs)
+        self._watcher.after(Write(inserted=doc))
+        return object_id
+
+    def _save_update(self, *args: Any, **kwargs: Any) -> Any:
+        document = self._document
+        object_id, created = type(document)._save_update(document, *args, **kwargs)
+        if self._update:
+            self._watcher.after(Write(update=self._update, upserted=created))
+        return object_id, created
+
+    def _get_update_doc(self) -> dict[str, Any]:
+        update = type(self._document)._get_update_doc(self._document)
+        self._update = self._watcher.before_update(update)
+        return self._update
+
+
+class ExactUpdate:
+    """
+    Stores given values exactly, where MongoEngine would store what it makes of them.
+
+    MongoEngine sends ``$unset`` for an empty list and writes embedded documents in the order of
+    their class. A key that was edited since then is left to MongoEngine.
+    """
+
+    def __init__(self, document: Document, wanted: Mapping[str, Any]) -> None:
+        #: Stored names and values; `ABSENT` for a key that shall go.
+        self.wanted = dict(wanted)
+        self._shown = _shown(document)
+
+    def update(self, document: Document, update: dict[str, Any]) -> dict[str, Any]:
+        """Return *update* with the wanted values in the place of what MongoEngine sends for them."""
+        now = _shown(document)
+        self.wanted = {
+            key: value for key, value in self.wanted.items() if now.get(key) == self._shown.get(key)
+        }
+        sent: dict[str, Any] = {"$set": {}, "$unset": {}}
+        for operator, values in update.items():
+            kept = {path: values[path] for path in values if _root(path) not in self.wanted}
+            sent[operator] = kept
+        for key, value in self.wanted.items():
+            sent["$unset" if value is ABSENT else "$set"][key] = 1 if value is ABSENT else value
+        return {operator: values for operator, values in sent.items() if values}
+
+    def done(self, document: Document) -> None:
+        """Take back the marks of change, at which MongoEngine would fetch what references name."""
+        changed = document._changed_fields
+        document._changed_fields = [path for path in changed if _root(path) not in self.wanted]
+
+
+def _shown(document: Document) -> dict[str, bytes]:
+    return {key: encode(value) for key, value in decoded(snapshot(document)).items()}
+
+
+def _root(path: str) -> str:
+    return path.partition(".")[0]
+
+
+def updated(state: State, update: dict[str, Any]) -> State:
+    """
+    Return what ``$set`` and ``$unset`` make of *state*, as the server does.
+
+    New keys go to the end of their dict, an unset item of a list becomes null, a list that is too
+    short is filled up with null:
+    https://www.mongodb.com/docs/manual/reference/operator/update/set/
+
+    Raises:
+        LookupError: a path leads through a list that *state* does not have.
+    """
+    draft = Draft(state)
+    for dotted, value in update.get("$set", {}).items():
+        _set(draft, dotted.split("."), value)
+    for dotted in update.get("$unset", {}):
+        _unset(draft, dotted.split("."))
+    return draft.state
+
+
+def _set(draft: Draft, parts: list[str], value: object) -> None:
+    parent = draft.at(_path(draft.state, parts[:-1]))
+    if isinstance(parent, dict):
+        parent[parts[-1]] = value
+        return
+    index = int(parts[-1])
+    parent.extend([None] * (index + 1 - len(parent)))
+    parent[index] = value
+
+
+def _unset(draft: Draft, parts: list[str]) -> None:
+    path = _path(draft.state, parts[:-1])
+    if not isinstance(find(draft.state, path), dict | list):
+        return
+    parent = draft.at(path)
+    if isinstance(parent, dict):
+        parent.pop(parts[-1], None)
+    elif int(parts[-1]) < len(parent):
+        parent[int(parts[-1])] = None
+
+
+def _path(state: State, parts: list[str]) -> Path:
+    """Tell indexes from keys that look like one, by what stands there."""
+    path: Path = ()
+    for part in parts:
+        is_index = isinstance(find(state, path), list)
+        path = (*path, int(part) if is_index else part)
+    return path

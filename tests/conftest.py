@@ -1,0 +1,66 @@
+"""A real MongoDB for all tests: ``MONGODB_URI``, else an embedded server. One database a run."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import mongoengine
+import pytest
+from mongoengine import signals
+from pymongo import MongoClient, monitoring
+
+from mongoengine_history.embedded import server_uri
+
+
+class RoundTrips(monitoring.CommandListener):
+    """Keeps the names of all commands that were sent, in order."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        self.names.append(event.command_name)
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def mongodb_uri() -> Iterator[str]:
+    with server_uri() as uri:
+        yield uri
+
+
+@pytest.fixture(scope="session")
+def commands() -> RoundTrips:
+    return RoundTrips()
+
+
+@pytest.fixture(scope="session")
+def client(mongodb_uri: str, commands: RoundTrips) -> Iterator[MongoClient]:
+    name = f"history_test_{uuid.uuid4().hex[:8]}"
+    client = mongoengine.connect(
+        name, host=mongodb_uri, uuidRepresentation="standard", event_listeners=[commands]
+    )
+    other = mongoengine.connect(f"{name}_other", alias="other", host=mongodb_uri, uuidRepresentation="standard")
+    yield client
+    for database in (name, f"{name}_other"):
+        client.drop_database(database)
+    mongoengine.disconnect_all()
+
+
+@pytest.fixture
+def database(client: MongoClient):
+    """The database of MongoEngine's default connection, emptied afterwards; nothing is tracked."""
+    database = mongoengine.get_db()
+    yield database
+    for signal in vars(signals).values():
+        if hasattr(signal, "_clear_state"):
+            signal._clear_state()
+    for alias in ("default", "other"):
+        for name in mongoengine.get_db(alias).list_collection_names():
+            mongoengine.get_db(alias)[name].delete_many({})
