@@ -10,7 +10,15 @@ import pytest
 from mongoengine import signals
 from pymongo import MongoClient, monitoring
 
+from hypothesis import HealthCheck, settings
+
 from mongoengine_history.embedded import server_uri
+
+# A shared fixture holds for all examples of a law, and a busy machine is no failure.
+settings.register_profile(
+    "laws", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+settings.load_profile("laws")
 
 
 class RoundTrips(monitoring.CommandListener):
