@@ -7,10 +7,10 @@ is kept only where the list it was made for is the one that the history has; els
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from mongoengine_history.patching import CHANGE, Patch, outermost_list, touched
-from mongoengine_history.values import ABSENT, Path, State, encode, find
+from mongoengine_history.values import ABSENT, Path, State, encode, find, unordered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,13 +26,7 @@ def path_text(path: Path) -> str:
 
 def list_hash(value: object) -> bytes:
     """Hash a list by type and value of its items; the order of keys in them does not count."""
-    return b"" if value is ABSENT else sha256(encode(_sorted(value))).digest()[:8]
-
-
-def _sorted(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _sorted(value[key]) for key in sorted(value)}
-    return [_sorted(item) for item in value] if isinstance(value, list) else value
+    return b"" if value is ABSENT else sha256(encode(unordered(value))).digest()[:8]
 
 
 def is_relative(patch: Patch) -> bool:

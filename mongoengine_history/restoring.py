@@ -68,7 +68,7 @@ def revert(document: D, since: datetime | None = None, *, revision: int | None =
 
 
 def _state_at(past: Past, number: int, store: Store) -> State:
-    if not 0 <= number <= len(past.revisions) or not past.revisions:
+    if not 0 <= number <= len(past.revisions):
         raise RevisionNotFoundError(store.document_id, number, len(past.revisions))
     if _is_missing(past, number):
         raise DocumentDidNotExistError(store.document_id, number)

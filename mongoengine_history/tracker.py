@@ -14,8 +14,8 @@ from mongoengine_history.errors import HistoryError, HistoryNotRecordedError
 from mongoengine_history.revision import CREATE, DELETE, REVERT, UPDATE, Context
 from mongoengine_history.snapshot import codec_of, decoded, put, snapshot
 from mongoengine_history.store import Change, Head, Store, numbered
-from mongoengine_history.values import ABSENT, State, same, wire
-from mongoengine_history.writes import ExactUpdate, Watch, Write, updated
+from mongoengine_history.values import ABSENT, State, in_order_of, same, wire
+from mongoengine_history.writes import ExactUpdate, Watch, Write, root, updated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +44,8 @@ class Tracker:
         self._head = Head()
         #: What was stored before the write under way; None if there was no document.
         self._stored: State | None = None
+        #: The newest state seen on the server or sent to it; knows the order of keys there.
+        self._seen: State = {}
         self._recording = False
         self._context = Context()
         self._pending: list[Change] = []
@@ -146,6 +148,7 @@ class Tracker:
 
     def _open(self, store: Store) -> None:
         head, self._stored = store.opening()
+        self._seen = self._stored or {}
         # Before the first revision the history has what is stored, which becomes its version 0.
         self._head = head if head.number else Head(state=self._stored or {})
         self._store = store
@@ -161,7 +164,7 @@ class Tracker:
             self._sleep()
             return
         if write.update is not None and not write.upserted:
-            before, after = self._state_before(), self._state_after(write.update)
+            before, after = self._updated(wire(write.update, codec_of(self._document)))
         else:
             before, after = self._stored or {}, self._state_made(write)
             operation = CREATE if operation == UPDATE and self._stored is None else operation
@@ -169,11 +172,12 @@ class Tracker:
 
     def after_delete(self) -> None:
         """Take in that the document is gone."""
-        before = self._state_before() if self._stored is None else self._stored
-        self._take(DELETE, before, {})
+        if self._stored is None:  # it was gone already when it was looked for
+            self._stored = self._state_before()
+        self._take(DELETE, self._stored, {})
 
     def _take(self, operation: str, before: State, after: State) -> None:
-        self._before = after
+        self._before = self._seen = after
         stamp = time.time_ns() // 1000
         self._pending.append(Change(operation, self._context, before, after, [], stamp))
 
@@ -182,11 +186,14 @@ class Tracker:
             self._before = decoded(self._before)
         return self._before
 
-    def _state_after(self, update: dict[str, Any]) -> State:
+    def _updated(self, update: dict[str, Any]) -> tuple[State, State]:
+        before = dict(self._state_before())
+        for key in {root(path) for paths in update.values() for path in paths} & before.keys():
+            before[key] = in_order_of(before[key], self._seen.get(key))
         try:
-            return updated(self._state_before(), wire(update, codec_of(self._document)))
-        except LookupError:  # the writer's copy was older than he thought: ask the server
-            return Store(self._document).stored() or {}
+            return before, updated(before, update)
+        except LookupError:  # the writer's copy is older than it thinks: ask the server
+            return before, Store(self._document).stored() or {}
 
     def _state_made(self, write: Write) -> State:
         if write.upserted:  # the server took more than was set: the shard key

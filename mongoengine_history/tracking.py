@@ -51,7 +51,7 @@ class DocumentTrack:
         self._document = document
         self._context = checked(identity, reason, metadata, codec_of(document))
         listen(type(document))
-        if _is_connected(type(document)):
+        if _is_recorded(type(document)):
             Store(document, pk=0).ensure_indexes()
         self._enter()
 
@@ -90,12 +90,13 @@ def track_changes(sender: type[Document], document: Document, **kwargs: Any) -> 
     Raises:
         HistoryNotRecordedError: the document was written, but its records could not be.
     """
-    unknown_deletion = "created" not in kwargs and not _hears_deletions(sender)
+    heard_deletions = _is_receiver(signals.post_delete, sender, _after_delete)
     listen(sender)
     if "created" in kwargs:
         _after_save(sender, document)
-    elif unknown_deletion and _hears_deletions(sender) and not _is_saved_through(sender):
-        _after_delete(sender, document, **kwargs)
+    elif not heard_deletions and not _is_receiver(signals.pre_save, sender, track_changes):
+        _before_delete(sender, document, **kwargs)
+        _after_delete(sender, document)
 
 
 def listen(sender: type[Document]) -> None:
@@ -116,17 +117,13 @@ def _is_receiver(signal: Any, sender: type[Document], receiver: object) -> bool:
     return bool(signal.receivers) and receiver in signal.receivers_for(sender)
 
 
-def _is_connected(sender: type[Document]) -> bool:
+def _is_recorded(sender: type[Document]) -> bool:
     return _is_saved_through(sender) or _is_receiver(signals.post_delete, sender, track_changes)
 
 
 def _is_saved_through(sender: type[Document]) -> bool:
     saving = (signals.post_save, signals.pre_save)
     return any(_is_receiver(signal, sender, track_changes) for signal in saving)
-
-
-def _hears_deletions(sender: type[Document]) -> bool:
-    return _is_receiver(signals.post_delete, sender, _after_delete)
 
 
 def _before_save(sender: type[Document], document: Document, **kwargs: Any) -> None:

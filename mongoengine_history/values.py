@@ -77,6 +77,20 @@ def find(state: Any, path: Path) -> Any:
     return state
 
 
+def unordered(value: Any) -> Any:
+    """Return *value* with the keys of all dicts sorted, for comparisons in which order is nothing."""
+    if isinstance(value, dict):
+        return {key: unordered(value[key]) for key in sorted(value)}
+    return [unordered(item) for item in value] if isinstance(value, list) else value
+
+
+def in_order_of(value: Any, other: Any) -> Any:
+    """Return *other* if it is the same as *value* but for the order of keys, else *value*."""
+    if isinstance(value, dict | list) and same(unordered(value), unordered(other)):
+        return other
+    return value
+
+
 def depth(value: object) -> int:
     """Count how deep dicts and lists nest in *value*: 0 for a scalar, 1 for ``{}``."""
     children: Any = ()

@@ -105,7 +105,7 @@ class ExactUpdate:
         }
         sent: dict[str, Any] = {"$set": {}, "$unset": {}}
         for operator, values in update.items():
-            kept = {path: values[path] for path in values if _root(path) not in self.wanted}
+            kept = {path: values[path] for path in values if root(path) not in self.wanted}
             sent[operator] = kept
         for key, value in self.wanted.items():
             sent["$unset" if value is ABSENT else "$set"][key] = 1 if value is ABSENT else value
@@ -114,14 +114,15 @@ class ExactUpdate:
     def done(self, document: Document) -> None:
         """Take back the marks of change, at which MongoEngine would fetch what references name."""
         changed = document._changed_fields
-        document._changed_fields = [path for path in changed if _root(path) not in self.wanted]
+        document._changed_fields = [path for path in changed if root(path) not in self.wanted]
 
 
 def _shown(document: Document) -> dict[str, bytes]:
     return {key: encode(value) for key, value in decoded(snapshot(document)).items()}
 
 
-def _root(path: str) -> str:
+def root(path: str) -> str:
+    """Return the top-level key of a dotted path as ``$set`` takes it."""
     return path.partition(".")[0]
 
 

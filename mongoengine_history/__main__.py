@@ -1,0 +1,154 @@
+"""The command line: ``python -m mongoengine_history demo``. Knows arguments, server and errors."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+import uuid
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import mongoengine
+from bson.errors import BSONError
+from mongoengine.errors import MongoEngineException
+from pymongo import MongoClient
+from pymongo.errors import ConnectionFailure, PyMongoError
+
+from mongoengine_history.demo import ALIAS, demo, shortened
+from mongoengine_history.embedded import NoServerError, embedded_server
+from mongoengine_history.errors import HistoryError
+from mongoengine_history.replay import FORMAT, ReplayError, read, replay
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+SECONDS: Final = 5
+"""How long a server may take to answer."""
+
+LONGEST: Final = 400
+"""Characters of an error message: drivers like to append all they know."""
+
+
+class ServerError(Exception):
+    """The server that was named cannot be used; the message says why."""
+
+
+FAILURES: Final = (
+    BSONError,
+    HistoryError,
+    MongoEngineException,
+    NoServerError,
+    PyMongoError,
+    ReplayError,
+    ServerError,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """
+    Run the command line.
+
+    Args:
+        arguments: Those after the program's name; None means those of this process.
+
+    Returns:
+        The exit code: 0 if all came back exactly, 1 if not, 2 if it could not be tried.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # what a console cannot show ends no demo
+    given = _parser().parse_args(arguments)
+    try:
+        return 0 if _run(given.uri, given.replay) else 1
+    except BrokenPipeError:  # the reader, say `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except FAILURES as error:
+        print(f"error: {shortened(str(error), LONGEST)}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mongoengine_history",
+        description="The history of MongoEngine documents.",
+    )
+    command = parser.add_subparsers(required=True, metavar="demo").add_parser(
+        "demo",
+        help="make a history on a real server, show it and take it back",
+        description="Make a history in a database of its own, show it and take it back to the "
+        "byte. The database is dropped at the end.",
+        epilog=FORMAT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument(
+        "--uri", help="the MongoDB server; else MONGODB_URI, else an embedded one is started"
+    )
+    command.add_argument(
+        "--replay",
+        type=Path,
+        metavar="FILE.jsonl.xz",
+        help="take real revisions from a file instead of the example",
+    )
+    return parser
+
+
+def _run(uri: str | None, file: Path | None) -> bool:
+    entries = read(file) if file else None  # before a server is started for nothing
+    named = uri or os.environ.get("MONGODB_URI")
+    with nullcontext(named) if named else embedded_server() as address:
+        with _throw_away_database(address) as server:
+            show([f"{server if named else 'Embedded MongoDB'}, in a database dropped at the end."])
+            return demo(show) if entries is None else replay(entries, show)
+
+
+@contextmanager
+def _throw_away_database(uri: str) -> Iterator[str]:
+    """Connect `ALIAS` to a new database, dropped at the end; yield what to call the server."""
+    client = _client(uri)
+    name = f"history_demo_{uuid.uuid4().hex[:12]}"
+    # MongoEngine gets no URI: a database named in it would win over the new one.
+    mongoengine.connect(
+        name, ALIAS, mongo_client_class=lambda **_: client, uuidRepresentation="standard"
+    )
+    try:
+        yield f"MongoDB at {_hosts(client)}"
+    finally:
+        client.drop_database(name)
+        mongoengine.disconnect(ALIAS)
+
+
+def _client(uri: str) -> MongoClient[Any]:
+    try:
+        client = MongoClient[Any](
+            uri, serverSelectionTimeoutMS=SECONDS * 1000, uuidRepresentation="standard"
+        )
+    except (PyMongoError, ValueError) as error:  # whose text may quote a password
+        hint = "it looks like mongodb://localhost:27017"
+        raise ServerError(f"The URI is none of MongoDB ({type(error).__name__}); {hint}") from error
+    try:
+        client.admin.command("ping")
+    except ConnectionFailure as error:
+        where = _hosts(client)
+        raise ServerError(f"No MongoDB answers at {where} within {SECONDS} s.") from error
+    return client
+
+
+def _hosts(client: MongoClient[Any]) -> str:
+    servers = client.topology_description.server_descriptions()
+    return ", ".join(f"{host}:{port}" if port else str(host) for host, port in sorted(servers))
+
+
+def show(lines: Iterable[str]) -> None:
+    """Print lines at once, also into a pipe."""
+    for line in lines:
+        print(line)
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,272 @@
+"""The demo: five people edit an order, its history is shown, and all of it is taken back.
+
+Leaves to others: the server and the arguments (`__main__`), revisions from a file (`replay`).
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Final
+
+import bson
+from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS
+from mongoengine import Document, EmbeddedDocument, fields, signals
+
+from mongoengine_history.patching import CHANGE, REMOVE
+from mongoengine_history.restoring import revert
+from mongoengine_history.store import Store
+from mongoengine_history.tracking import DocumentTrack, track_changes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from mongoengine_history.patching import Patch
+    from mongoengine_history.revision import Revision
+    from mongoengine_history.values import Path
+
+    Show = Callable[[Iterable[str]], object]
+    Edit = Callable[["Order"], None]
+
+ALIAS: Final = "mongoengine_history_demo"
+"""MongoEngine's name for the connection, so that a connection of an application stays apart."""
+
+WIDTH: Final = 100
+"""Columns of a line at most."""
+
+LONGEST: Final = (6, 23, 12, 20)
+"""Columns of the first four cells of a table at most: number, time, who, why."""
+
+HEADINGS: Final = ("rev", "when (UTC)", "who", "why", "what")
+
+PLACED: Final = """
+An order is placed and edited by five people, each in a block like this:
+
+    signals.post_save.connect(track_changes, sender=Order)
+
+    with DocumentTrack(order, "ben", reason="a present"):
+        order.lines.insert(0, Line(sku="WRAPPING", count=1, cents=290))
+        order.save()
+
+Its history has one revision per save:
+"""
+
+TAKEN_BACK: Final = """
+Then the first state comes back, and that is a revision, too:
+
+    revert(order).save()
+"""
+
+
+class Line(EmbeddedDocument):  # type: ignore[misc]  # MongoEngine has no types
+    """One line of an order."""
+
+    sku = fields.StringField()
+    count = fields.IntField()
+    cents = fields.IntField()
+
+
+class Address(EmbeddedDocument):  # type: ignore[misc]  # MongoEngine has no types
+    """Where an order goes."""
+
+    street = fields.StringField()
+    city = fields.StringField()
+
+
+class Order(Document):  # type: ignore[misc]  # MongoEngine has no types
+    """What is edited."""
+
+    customer = fields.StringField()
+    status = fields.StringField()
+    placed = fields.DateTimeField()
+    paid = fields.BooleanField()
+    lines = fields.EmbeddedDocumentListField(Line)
+    address = fields.EmbeddedDocumentField(Address)
+    tags = fields.ListField(fields.StringField())
+    notes = fields.DictField()
+
+    meta = {"db_alias": ALIAS}  # noqa: RUF012  # MongoEngine's way to configure a class
+
+
+def demo(show: Show) -> bool:
+    """
+    Make a history and take it back, on the connection `ALIAS`.
+
+    Args:
+        show: Takes the lines to print.
+
+    Returns:
+        Whether the stored BSON at the end is the one at the beginning.
+    """
+    signals.post_save.connect(track_changes, sender=Order)
+    order = _new_order()
+    _edit(order, "anna", "web shop", lambda order: None)
+    first = raw(order)
+    for who, why, edit in EDITS:
+        _edit(order, who, why, edit)
+    show(PLACED.splitlines())
+    show(table(Store(order).revisions()))
+    _edit(order, "anna", "ordered by mistake", revert)
+    show(TAKEN_BACK.splitlines())
+    show(table(Store(order).revisions()[-1:]))
+    same, verdict = compare(first, raw(order))
+    show(["", verdict])
+    return same
+
+
+def _new_order() -> Order:
+    return Order(
+        customer="Frida Berg",
+        status="new",
+        placed=datetime(2025, 5, 2, 9, 30, tzinfo=timezone.utc),
+        paid=False,
+        lines=[Line(sku="TEAPOT", count=1, cents=4900), Line(sku="CUP", count=6, cents=850)],
+        address=Address(street="Elm Street 7", city="Oslo"),
+        tags=["web", "fragile"],
+        notes={"colour": "green"},
+    )
+
+
+def _edit(order: Order, who: str, why: str, edit: Callable[[Order], object]) -> None:
+    with DocumentTrack(order, who, reason=why):
+        edit(order)
+        order.save()
+
+
+def _wrap(order: Order) -> None:
+    order.lines.insert(0, Line(sku="WRAPPING", count=1, cents=290))
+
+
+def _move(order: Order) -> None:
+    order.address.street, order.address.city = "Quay 12", "Bergen"
+
+
+def _drop_cups(order: Order) -> None:
+    order.lines.pop()
+    order.tags.remove("fragile")
+
+
+def _pay(order: Order) -> None:
+    order.status, order.paid = "paid", True
+    # Whole, since MongoEngine would take the dot of a single new key for a path.
+    order.notes = {**order.notes, "paid.by": "card"}
+    order.lines[1].count = 2
+
+
+EDITS: Final[Sequence[tuple[str, str, Edit]]] = (
+    ("ben", "a present", _wrap),
+    ("chloe", "Frida has moved", _move),
+    ("dev", "cups are sold out", _drop_cups),
+    ("eve", "paid by phone", _pay),
+)
+
+
+def raw(document: Document) -> Mapping[str, Any]:
+    """Read a stored document as the server's own bytes, each value decoded only when asked for."""
+    collection = document._get_collection().with_options(codec_options=DEFAULT_RAW_BSON_OPTIONS)
+    found: Mapping[str, Any] = collection.find_one({"_id": document.pk})
+    return found
+
+
+def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[bool, str]:
+    """
+    Say whether two stored documents have the same fields with the same bytes.
+
+    The order of the fields does not count: no update of MongoDB can put a field back in its place.
+    """
+    names = {**before, **after}
+    same = [name for name in names if _bytes(before, name) == _bytes(after, name)]
+    if len(same) < len(names):
+        other = ", ".join(name for name in names if name not in same)
+        return False, f"The stored BSON is another one: {other}"
+    # The primary key is compared, but not counted: it is no field of the state.
+    count, size = len(names) - 1, len(bson.encode(after))
+    return True, f"The stored BSON is the old one: {count} of {count} fields, {size} bytes"
+
+
+def _bytes(document: Mapping[str, Any], name: str) -> bytes:
+    return bson.encode({name: document[name]}) if name in document else b""
+
+
+def table(
+    revisions: Iterable[Revision],
+    when: Callable[[Revision], datetime] = lambda revision: revision.at,
+    most: int = 8,
+) -> list[str]:
+    """
+    Show revisions as lines of a table, no line longer than `WIDTH`.
+
+    Args:
+        revisions: What to show, in this order.
+        when: Gives the time to show, in UTC.
+        most: How many changes of one revision are shown.
+    """
+    rows = [(_cells(revision, when(revision)), revision) for revision in revisions]
+    heads = [HEADINGS[:-1], *(cells for cells, _ in rows)]
+    widths = [max(len(cells[column]) for cells in heads) for column in range(4)]
+    room = WIDTH - sum(widths) - 2 * len(heads[0])
+    lines = [_line(HEADINGS, widths), _line(["-" * width for width in (*widths, room)], widths)]
+    for cells, revision in rows:
+        for what in _changes(revision, room, most):
+            lines.append(_line([*cells, what], widths))
+            cells = ("",) * 4
+    return lines
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    number, *others = (cell.ljust(width) for cell, width in zip(cells, widths, strict=False))
+    return "  ".join([number.strip().rjust(widths[0]), *others, cells[-1]])
+
+
+def _cells(revision: Revision, when: datetime) -> tuple[str, ...]:
+    moment = when.replace(tzinfo=None).isoformat(" ", "milliseconds")
+    who = "-" if revision.context.identity is None else str(revision.context.identity)
+    cells = (str(revision.number), moment, who, revision.context.reason or "-")
+    return tuple(shortened(cell, width) for cell, width in zip(cells, LONGEST, strict=True))
+
+
+def _changes(revision: Revision, room: int, most: int) -> list[str]:
+    changes = [line for patch in revision.patches for line in _lines_of(patch, room)]
+    if len(changes) <= most:
+        return changes
+    return [*changes[: most - 1], f"... and {len(changes) - most + 1:,} more"]
+
+
+def _lines_of(patch: Patch, room: int) -> list[str]:
+    if patch.action == CHANGE:
+        return [_change("~", patch.path, patch.data, room)]
+    sign = "-" if patch.action == REMOVE else "+"
+    return [_change(sign, (*patch.path, key), [value], room) for key, value in patch.data]
+
+
+def _change(sign: str, path: Path, values: Sequence[object], room: int) -> str:
+    """Write ``~ path: old -> new``; a long path loses its beginning, values lose their ends."""
+    where = path_text(path)
+    if len(where) > room // 2:
+        where = "..." + where[3 - room // 2 :]
+    head = f"{sign} {where}: "
+    texts = [json.dumps(value, default=str, ensure_ascii=False) for value in values]
+    left = room - len(head) - len(" -> ") * (len(texts) - 1)
+    longest = [max(left // len(texts), left - len(other)) for other in (texts[-1], texts[0])]
+    if len(texts) == 1:
+        longest = [left]
+    cut = [shortened(text, width) for text, width in zip(texts, longest, strict=False)]
+    return shortened(head + " -> ".join(cut), room)
+
+
+def path_text(path: Path) -> str:
+    """Write a path for people: ``lines[0].count``, ``notes["paid.by"]``."""
+    text = "".join(_step(key) for key in path)
+    return text.removeprefix(".")
+
+
+def _step(key: str | int) -> str:
+    if isinstance(key, str) and key.replace("-", "_").isidentifier():
+        return f".{key}"
+    return f"[{json.dumps(key, ensure_ascii=False)}]"
+
+
+def shortened(text: str, width: int) -> str:
+    """Fit a text into one cell: one line, nothing that moves a terminal's cursor, no longer."""
+    line = "".join(sign if sign.isprintable() else "?" for sign in " ".join(text.split()))
+    return line if len(line) <= width else f"{line[: width - 3].rstrip()}..."

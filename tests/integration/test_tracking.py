@@ -1,0 +1,496 @@
+"""What is recorded, when, and for whom."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import uuid
+from typing import Any
+
+import mongoengine as me
+import pytest
+from bson import Binary, ObjectId
+from bson.errors import InvalidDocument
+from documents import Line, Person, raw
+from mongoengine import signals
+from mongoengine.errors import NotUniqueError, ValidationError
+
+from mongoengine_history import (
+    DocumentTrack,
+    History,
+    HistoryNotRecordedError,
+    OptionsError,
+    load_history,
+    revert,
+    track_changes,
+)
+
+
+class Note(me.Document):
+    meta = {"collection": "notes", "auto_create_index": False}
+    text = me.StringField(max_length=20)
+    tags = me.ListField(me.StringField())
+    links = me.DictField()
+    owner = me.ReferenceField("self")
+
+
+class Coded(me.Document):
+    meta = {"collection": "coded", "auto_create_index": False}
+    code = me.DynamicField(primary_key=True)
+    text = me.StringField()
+
+
+@pytest.fixture(autouse=True)
+def connected(database: Any) -> None:
+    for cls in (Note, Coded, Person):
+        signals.post_save.connect(track_changes, sender=cls)
+
+
+def told(*names: str, **query: Any) -> list[Any]:
+    """The named fields of all records, in order."""
+    found = History.objects(**query).order_by("revision", "position")
+    rows = [tuple(getattr(record, name) for name in names) for record in found]
+    return [row[0] for row in rows] if len(names) == 1 else rows
+
+
+def change_text(note: Note, text: str) -> None:
+    note.text = text
+    note.save()
+
+
+def test_a_record_has_the_shape_of_1_1_and_the_new_fields() -> None:
+    note = Note(text="a", tags=["x"]).save()
+    user = ObjectId()
+    with DocumentTrack(note, user, reason="typo", request="r1"):
+        note.text = "b"
+        note.tags = ["y", "x"]
+        note.links = {"a.b": 1}
+        note.save()
+    raws = list(History._get_collection().find({"revision": 1}).sort("position", 1))
+    assert [(r["action"], r["path"], r["keys"], r["data"]) for r in raws] == [
+        ("change", "text", ["text"], {"old": "a", "new": "b"}),
+        ("add", "tags", ["tags"], {"items": [{"key": 0, "value": "y"}]}),
+        ("add", "links", ["links"], {"items": [{"key": "a.b", "value": 1}]}),
+    ]
+    for position, record in enumerate(raws):
+        assert record["document_type"] == "notes"
+        assert record["document_id"] == note.pk
+        assert record["identity"] == user
+        assert record["operation"] == "update"
+        assert (record["position"], record["size"], record["revision"]) == (position, 3, 1)
+        assert record["reason"] == "typo"
+        assert record["metadata"] == {"request": "r1"}
+        assert record["stamp"] // 1000 * 1000 % 1_000_000 == record["created_at"].microsecond
+    assert set(raws[0]["lists"]) == {"tags"}
+    assert "lists" not in raws[1]
+
+
+def test_a_creation_is_one_root_patch() -> None:
+    note = Note(text="a", tags=["x"])
+    with DocumentTrack(note):
+        note.save()
+    assert told("operation", "action", "path") == [("create", "add", "")]
+    assert load_history(note) == [("add", [], [("text", "a"), ("tags", ["x"]), ("links", {})])]
+
+
+def test_a_save_without_a_change_leaves_no_revision() -> None:
+    note = Note(text="a").save()
+    with DocumentTrack(note):
+        note.save()
+        note.text = "b"
+        note.text = "a"
+        note.save()
+    assert told("path") == []
+
+
+def test_a_default_that_the_store_lacks_is_no_change(database: Any) -> None:
+    pk = database.notes.insert_one({"text": "a"}).inserted_id
+    note = Note.objects.get(pk=pk)
+    with DocumentTrack(note):
+        change_text(note, "b")
+    assert told("path") == ["text"]
+    revert(note).save()
+    assert raw(note) == {"_id": pk, "text": "a"}
+
+
+def test_two_saves_in_a_block_are_two_revisions() -> None:
+    note = Note(text="a").save()
+    with DocumentTrack(note):
+        change_text(note, "b")
+        note.tags.append("x")
+        note.save()
+    assert told("revision", "path") == [(1, "text"), (2, "tags")]
+
+
+def test_nothing_is_recorded_after_the_block() -> None:
+    note = Note(text="a").save()
+    with DocumentTrack(note):
+        change_text(note, "b")
+    change_text(note, "c")
+    assert told("revision") == [1]
+    assert not [name for name in vars(note) if name.startswith("_save")]
+
+
+def test_nothing_is_recorded_after_an_exception_in_the_block() -> None:
+    note = Note(text="a").save()
+    with pytest.raises(ZeroDivisionError), DocumentTrack(note):
+        note.text = "b"
+        raise ZeroDivisionError
+    note.save()
+    assert told("revision") == []
+
+
+def test_without_a_connected_handler_nothing_is_recorded() -> None:
+    signals.post_save.disconnect(track_changes, sender=Note)
+    note = Note(text="a").save()
+    with DocumentTrack(note):
+        change_text(note, "b")
+    assert told("revision") == []
+
+
+def test_a_handler_connected_for_every_class_records_too() -> None:
+    signals.post_save.disconnect(track_changes, sender=Note)
+    signals.post_save.connect(track_changes)
+    note = Note(text="a").save()
+    with DocumentTrack(note):
+        change_text(note, "b")
+    assert told("path") == ["text"]
+
+
+def test_a_document_that_no_block_watches_is_left_alone() -> None:
+    watched, other = Note(text="a").save(), Note(text="a").save()
+    with DocumentTrack(watched):
+        change_text(other, "b")
+    assert told("revision") == []
+
+
+def test_the_snapshot_is_taken_when_the_object_is_made() -> None:
+    note = Note(text="a").save()
+    track = DocumentTrack(note)
+    note.text = "b"
+    with track:
+        note.save()
+    assert load_history(note) == [("change", ["text"], ("a", "b"))]
+
+
+def test_without_a_with_it_watches_as_long_as_the_document_lives() -> None:
+    note = Note(text="a").save()
+    DocumentTrack(note, "anna")
+    change_text(note, "b")
+    change_text(note, "c")
+    assert told("revision", "identity") == [(1, "anna"), (2, "anna")]
+
+
+def test_a_block_can_be_used_again() -> None:
+    note = Note(text="a").save()
+    track = DocumentTrack(note, "anna")
+    for text in "bc":
+        with track:
+            change_text(note, text)
+    assert told("revision", "identity") == [(1, "anna"), (2, "anna")]
+
+
+def test_after_a_nested_block_the_outer_identity_is_back() -> None:
+    note = Note(text="a").save()
+    with DocumentTrack(note, "anna", reason="outer", one=1):
+        note.tags = ["edited before the inner block"]
+        with DocumentTrack(note, "ben", two=2):
+            change_text(note, "b")
+        change_text(note, "c")
+    assert told("identity", "reason", "metadata", "path") == [
+        ("ben", "outer", {"one": 1, "two": 2}, "text"),
+        ("ben", "outer", {"one": 1, "two": 2}, "tags"),
+        ("anna", "outer", {"one": 1}, "text"),
+    ]
+
+
+def test_the_save_itself_may_say_who_and_why() -> None:
+    note = Note(text="a").save()
+    with DocumentTrack(note, "anna", reason="block"):
+        note.text = "b"
+        note.save(signal_kwargs={"identity": "ben", "reason": "save"})
+        change_text(note, "c")
+    assert told("identity", "reason") == [("ben", "save"), ("anna", "block")]
+
+
+@pytest.mark.parametrize(
+    "identity", [ObjectId(), 7, "anna", uuid.UUID(int=7), None, {"id": 1, "name": "x"}, b"key", 1.5]
+)
+def test_an_identity_may_be_any_bson_value(identity: Any) -> None:
+    note = Note(text="a").save()
+    with DocumentTrack(note, identity):
+        change_text(note, "b")
+    assert told("identity") == [identity]
+    assert History.objects(identity=identity).count() == 1
+
+
+def test_of_a_document_the_primary_key_is_kept() -> None:
+    anna, note = Person(name="anna").save(), Note(text="a").save()
+    with DocumentTrack(note, anna):
+        change_text(note, "b")
+    assert told("identity") == [anna.pk]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ({"identity": object()}, "identity"),
+        ({"identity": {1, 2}}, "identity"),
+        ({"identity": 2**70}, "identity"),
+        ({"identity": Person(name="unsaved")}, "identity"),
+        ({"identity": "x" * 2_000_000}, "identity"),
+        ({"reason": 5}, "reason"),
+        ({"where": object()}, "metadata"),
+    ],
+)
+def test_what_cannot_be_stored_is_refused_before_anything_happens(
+    arguments: dict[str, Any], name: str
+) -> None:
+    note = Note(text="a").save()
+    with pytest.raises(OptionsError, match="cannot be used") as caught:
+        DocumentTrack(note, **arguments)
+    assert caught.value.name == name
+    with DocumentTrack(note), pytest.raises(OptionsError):
+        note.text = "b"
+        note.save(signal_kwargs={"identity": object()})
+    assert raw(note)["text"] == "a"
+
+
+def test_only_a_document_has_a_history() -> None:
+    with pytest.raises(OptionsError, match="top-level"):
+        DocumentTrack(Line(sku="x"))
+
+
+def test_a_save_that_fails_leaves_no_record_and_the_next_one_does(database: Any) -> None:
+    note = Note(text="a").save()
+    with DocumentTrack(note):
+        note.text = "x" * 21
+        with pytest.raises(ValidationError):
+            note.save()
+        note.text = "b"
+        with pytest.raises(me.errors.SaveConditionError):
+            note.save(save_condition={"text": "other"})
+        database.notes.create_index("text", unique=True, name="once")
+        Note(text="b").save()
+        with pytest.raises(NotUniqueError):
+            note.save()
+        database.notes.drop_index("once")
+        assert told("revision") == []
+        note.save()
+    assert told("revision", "path") == [(1, "text")]
+
+
+def test_a_save_inside_a_save_is_a_revision_of_its_own() -> None:
+    def again(sender: type, document: Note, **kwargs: Any) -> None:
+        if document.text == "b" and "seen" not in document.tags:
+            document.tags.append("seen")
+            document.save()
+
+    for early in (True, False):
+        signals.post_save._clear_state()
+        receivers = [again, track_changes] if early else [track_changes, again]
+        for receiver in receivers:
+            signals.post_save.connect(receiver, sender=Note)
+        note = Note(text="a", tags=["x"]).save()
+        first = raw(note)
+        with DocumentTrack(note):
+            change_text(note, "b")
+        assert told("revision", "path", document_id=note.pk) == [(1, "text"), (2, "tags")]
+        revert(note, revision=0).save()
+        assert raw(note) == first
+
+
+def test_a_handler_that_edits_after_the_save_is_not_taken_for_the_save() -> None:
+    def edit(sender: type, document: Note, **kwargs: Any) -> None:
+        document.tags = ["edited, not saved"]
+
+    signals.post_save.connect(edit, sender=Note)
+    note = Note(text="a")
+    with DocumentTrack(note):
+        note.save()
+    assert load_history(note)[0][2] == [("text", "a"), ("tags", []), ("links", {})]
+
+
+def test_connected_to_pre_save_alone_what_was_written_is_recorded() -> None:
+    signals.post_save.disconnect(track_changes, sender=Note)
+    signals.pre_save.connect(track_changes, sender=Note)
+    note = Note(text="a").save()
+    with DocumentTrack(note):
+        note.text = "x" * 21
+        with pytest.raises(ValidationError):
+            note.save()
+        change_text(note, "b")
+    new = Note(text="new")
+    with DocumentTrack(new):
+        new.save()
+    assert told("operation", "revision", "path") == [("update", 1, "text"), ("create", 1, "")]
+
+
+def test_connected_to_both_signals_a_write_is_recorded_once() -> None:
+    signals.pre_save.connect(track_changes, sender=Note)
+    note = Note(text="a").save()
+    with DocumentTrack(note):
+        change_text(note, "b")
+    assert told("revision") == [1]
+
+
+@pytest.mark.parametrize("when", ["before the block", "inside the block", "with pre_save"])
+def test_a_deletion_is_recorded_where_the_handler_is_connected(when: str) -> None:
+    if when == "with pre_save":
+        signals.pre_save.connect(track_changes, sender=Note)
+    if when != "inside the block":
+        signals.post_delete.connect(track_changes, sender=Note)
+    note = Note(text="a", tags=["x"]).save()
+    with DocumentTrack(note, "anna"):
+        if when == "inside the block":
+            signals.post_delete.connect(track_changes, sender=Note)
+        note.delete(signal_kwargs={"reason": "gone"})
+    assert told("operation", "action", "path", "identity") == [("delete", "remove", "", "anna")]
+    removed = [("text", "a"), ("tags", ["x"]), ("links", {})]
+    assert load_history(note) == [("remove", [], removed)]
+    revert(note).save()
+    assert raw(note) == {"_id": note.pk, "text": "a", "tags": ["x"], "links": {}}
+    assert told("operation") == ["delete", "revert"]
+
+
+def test_without_a_connected_handler_a_deletion_is_one_command(commands: Any) -> None:
+    for _ in range(5):
+        Note(text="a").save()
+    with DocumentTrack(Note.objects.first()):
+        commands.names.clear()
+        Note.objects.delete()
+    assert commands.names == ["delete"]
+
+
+def test_a_deleted_and_saved_document_is_a_creation_of_what_came_back() -> None:
+    """MongoEngine's save upserts the changed fields only: that is what is stored."""
+    note = Note(text="a", tags=["x"]).save()
+    with DocumentTrack(note):
+        Note.objects(pk=note.pk).delete()
+        change_text(note, "b")
+    assert raw(note) == {"_id": note.pk, "text": "b"}
+    assert told("operation", "action") == [("create", "add")]
+
+
+def test_a_new_object_under_a_stored_key_is_an_update() -> None:
+    Coded(code=1, text="a").save()
+    other = Coded(code=1, text="b")
+    with DocumentTrack(other):
+        other.save()
+    assert told("operation", "path") == [("update", "text")]
+    revert(other).save()
+    assert raw(other)["text"] == "a"
+
+
+@pytest.mark.parametrize(
+    "code", [1, "text", 2.5, uuid.UUID(int=5), {"a": 1, "b": [2]}, b"bytes", ObjectId(), Binary(b"x", 9)]
+)
+def test_a_primary_key_may_be_anything(code: Any) -> None:
+    coded = Coded(code=code, text="a")
+    with DocumentTrack(coded):
+        coded.save()
+        coded.text = "b"
+        coded.save()
+    assert told("revision", document_id=code) == [1, 2]
+    revert(Coded.objects.get(pk=code)).save()
+    assert raw(coded)["text"] == "a"
+
+
+def test_copies_and_pickles_of_a_watched_document_are_plain() -> None:
+    note = Note(text="a").save()
+    with DocumentTrack(note):
+        for twin in (copy.copy(note), copy.deepcopy(note), pickle.loads(pickle.dumps(note))):
+            change_text(twin, twin.text + "x")
+    assert told("revision") == []
+    assert "_history_tracker" not in note._data
+    assert "_history_tracker" not in note.to_mongo()
+
+
+def test_a_parent_is_recorded_even_if_the_cascade_fails() -> None:
+    child = Note(text="a").save()
+    parent = Note(text="a", owner=child).save()
+    with DocumentTrack(parent):
+        parent.owner.text = "x" * 21
+        parent.text = "b"
+        with pytest.raises(ValidationError):
+            parent.save(cascade=True)
+    assert told("path") == ["text"]
+
+
+def test_a_number_of_a_sequence_is_not_used_up_by_watching(database: Any) -> None:
+    class Counted(me.Document):
+        meta = {"collection": "counted", "auto_create_index": False}
+        number = me.SequenceField()
+        text = me.StringField()
+
+    pk = database.counted.insert_one({"text": "a"}).inserted_id
+    DocumentTrack(Counted.objects.get(pk=pk))
+    assert database["mongoengine.counters"].count_documents({}) == 0
+
+
+def test_a_partly_loaded_document_takes_back_what_it_changed(database: Any) -> None:
+    note = Note(text="a", tags=["x"], links={"k": 1}).save()
+    before = raw(note)
+    for loaded in (Note.objects.only("text").get(), Note.objects.exclude("tags").get()):
+        with DocumentTrack(loaded):
+            change_text(loaded, "b")
+        revert(loaded).save()
+        assert raw(note) == before
+    loaded = Note.objects.only("text").get()
+    with DocumentTrack(loaded):
+        loaded.tags = ["new"]
+        loaded.save()
+    revert(loaded).save()
+    assert raw(note) == before
+
+
+def test_unstorable_history_says_so_and_carries_the_records(monkeypatch: Any) -> None:
+    from pymongo.errors import AutoReconnect
+
+    from mongoengine_history.store import Store
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise AutoReconnect("gone")
+
+    note = Note(text="a").save()
+    with DocumentTrack(note, "anna"):
+        note.text = "b"
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "append", fail)
+            with pytest.raises(HistoryNotRecordedError, match="Nothing is lost") as caught:
+                note.save()
+    assert raw(note)["text"] == "b"
+    assert told("revision") == []
+    History._get_collection().insert_many(caught.value.records)
+    assert told("revision", "identity") == [(1, "anna")]
+    revert(note).save()
+    assert raw(note)["text"] == "a"
+
+
+def test_a_failing_look_at_the_history_stops_the_save_before_it_writes(monkeypatch: Any) -> None:
+    from pymongo.errors import AutoReconnect
+
+    from mongoengine_history.store import Store
+
+    def fail(*args: Any) -> None:
+        raise AutoReconnect("gone")
+
+    note = Note(text="a").save()
+    with DocumentTrack(note), monkeypatch.context() as patch:
+        patch.setattr(Store, "opening", fail)
+        note.text = "b"
+        with pytest.raises(AutoReconnect):
+            note.save()
+    assert raw(note)["text"] == "a"
+
+
+def test_values_of_any_bson_type_inside_metadata_are_kept() -> None:
+    note = Note(text="a").save()
+    with DocumentTrack(note, when={"deep": [1, {"x": b"y"}]}):
+        change_text(note, "b")
+    assert told("metadata") == [{"when": {"deep": [1, {"x": b"y"}]}}]
+
+
+def test_a_metadata_key_that_is_no_text_is_refused() -> None:
+    with pytest.raises((OptionsError, TypeError, InvalidDocument)):
+        DocumentTrack(Note(text="a"), metadata={1: 2})

@@ -1,0 +1,78 @@
+"""What is published: the metadata of the package, the changelog, the files of the repository."""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mongoengine_history
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+TOP_LEVEL = {
+    "LICENSE",
+    "README.md",
+    "docs",
+    "mongoengine_history",
+    "pyproject.toml",
+    "tests",
+    "tox.ini",
+}
+#: Made by tools and ignored by Git.
+MADE = {"__pycache__", "_build", "build", "dist", "htmlcov"}
+MACHINE_PATH = re.compile(r"(?<![\w.])/(tmp|home|root|work)/")
+PACKAGE = metadata.metadata("mongoengine-history")
+
+
+def top_level() -> set[str]:
+    return {path.name for path in ROOT.iterdir() if not path.name.startswith(".")} - MADE
+
+
+def published() -> Iterator[Path]:
+    """Find all text files that are meant for readers and users."""
+    for top in sorted(TOP_LEVEL - {"tests"}):
+        for path in [ROOT / top, *(ROOT / top).rglob("*")]:
+            if path.is_file() and not MADE.intersection(path.relative_to(ROOT).parts):
+                yield path
+
+
+def test_the_top_level_holds_what_belongs_there() -> None:
+    assert top_level() == TOP_LEVEL
+
+
+def test_no_file_names_a_path_of_one_machine() -> None:
+    for path in published():
+        found = MACHINE_PATH.search(path.read_text(encoding="utf-8", errors="ignore"))
+        assert not found, f"{path.relative_to(ROOT)} names {found}"
+
+
+def test_the_newest_entry_of_the_changelog_is_this_version() -> None:
+    changelog = (ROOT / "docs" / "changelog.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## (\S+)", changelog, re.MULTILINE)
+    assert newest
+    assert newest[1] == mongoengine_history.__version__
+
+
+def test_the_installed_package_is_this_version() -> None:
+    assert PACKAGE["Version"] == mongoengine_history.__version__
+
+
+def test_the_package_carries_its_types_and_its_licence() -> None:
+    assert (Path(mongoengine_history.__file__).parent / "py.typed").is_file()
+    assert PACKAGE["License-Expression"] == "Apache-2.0"
+    assert PACKAGE["License-File"] == "LICENSE"
+
+
+def test_only_what_runs_the_library_is_installed_with_it() -> None:
+    required = metadata.requires("mongoengine-history") or []
+    always = {re.split(r"\W", text)[0] for text in required if "extra ==" not in text}
+    assert always == {"blinker", "dictdiffer", "mongoengine", "pymongo"}
+
+
+def test_the_public_names_are_sorted_and_there() -> None:
+    assert mongoengine_history.__all__ == sorted(mongoengine_history.__all__)
+    assert all(hasattr(mongoengine_history, name) for name in mongoengine_history.__all__)
