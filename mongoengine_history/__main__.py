@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except FAILURES as error:
-        print(f"error: {shortened(str(error), LONGEST)}", file=sys.stderr)
+        sys.stderr.write(f"error: {shortened(str(error), LONGEST)}\n")
         return 2
 
 
@@ -100,15 +100,16 @@ def _parser() -> argparse.ArgumentParser:
 def _run(uri: str | None, file: Path | None) -> bool:
     entries = read(file) if file else None  # before a server is started for nothing
     named = uri or os.environ.get("MONGODB_URI")
-    with nullcontext(named) if named else embedded_server() as address:
-        with _throw_away_database(address) as server:
-            show([f"{server if named else 'Embedded MongoDB'}, in a database dropped at the end."])
-            return demo(show) if entries is None else replay(entries, show)
+    served = nullcontext(named) if named else embedded_server()
+    with served as address, _throw_away_database(address) as where:
+        about = f"MongoDB at {where}" if named else "An embedded MongoDB"
+        show([f"{about}, in a database that is dropped at the end."])
+        return demo(show) if entries is None else replay(entries, show)
 
 
 @contextmanager
 def _throw_away_database(uri: str) -> Iterator[str]:
-    """Connect `ALIAS` to a new database, dropped at the end; yield what to call the server."""
+    """Connect `ALIAS` to a new database, dropped at the end; yield the names of the servers."""
     client = _client(uri)
     name = f"history_demo_{uuid.uuid4().hex[:12]}"
     # MongoEngine gets no URI: a database named in it would win over the new one.
@@ -116,7 +117,7 @@ def _throw_away_database(uri: str) -> Iterator[str]:
         name, ALIAS, mongo_client_class=lambda **_: client, uuidRepresentation="standard"
     )
     try:
-        yield f"MongoDB at {_hosts(client)}"
+        yield _hosts(client)
     finally:
         client.drop_database(name)
         mongoengine.disconnect(ALIAS)
@@ -145,8 +146,7 @@ def _hosts(client: MongoClient[Any]) -> str:
 
 def show(lines: Iterable[str]) -> None:
     """Print lines at once, also into a pipe."""
-    for line in lines:
-        print(line)
+    sys.stdout.writelines(f"{line}\n" for line in lines)
     sys.stdout.flush()
 
 

@@ -49,12 +49,14 @@ An order is placed and edited by five people, each in a block like this:
         order.save()
 
 Its history has one revision per save:
+
 """
 
 TAKEN_BACK: Final = """
 Then the first state comes back, and that is a revision, too:
 
     revert(order).save()
+
 """
 
 
@@ -100,7 +102,7 @@ def demo(show: Show) -> bool:
     """
     signals.post_save.connect(track_changes, sender=Order)
     order = _new_order()
-    _edit(order, "anna", "web shop", lambda order: None)
+    _edit(order, "anna", "web shop", lambda _: None)
     first = raw(order)
     for who, why, edit in EDITS:
         _edit(order, who, why, edit)
@@ -121,7 +123,7 @@ def _new_order() -> Order:
         placed=datetime(2025, 5, 2, 9, 30, tzinfo=timezone.utc),
         paid=False,
         lines=[Line(sku="TEAPOT", count=1, cents=4900), Line(sku="CUP", count=6, cents=850)],
-        address=Address(street="Elm Street 7", city="Oslo"),
+        address=Address(street="Elm Way 7", city="Oslo"),
         tags=["web", "fragile"],
         notes={"colour": "green"},
     )
@@ -207,9 +209,9 @@ def table(
     room = WIDTH - sum(widths) - 2 * len(heads[0])
     lines = [_line(HEADINGS, widths), _line(["-" * width for width in (*widths, room)], widths)]
     for cells, revision in rows:
-        for what in _changes(revision, room, most):
-            lines.append(_line([*cells, what], widths))
-            cells = ("",) * 4
+        first, *more = _changes(revision, room, most)
+        lines.append(_line([*cells, first], widths))
+        lines += [_line(["", "", "", "", change], widths) for change in more]
     return lines
 
 
@@ -246,12 +248,11 @@ def _change(sign: str, path: Path, values: Sequence[object], room: int) -> str:
         where = "..." + where[3 - room // 2 :]
     head = f"{sign} {where}: "
     texts = [json.dumps(value, default=str, ensure_ascii=False) for value in values]
-    left = room - len(head) - len(" -> ") * (len(texts) - 1)
-    longest = [max(left // len(texts), left - len(other)) for other in (texts[-1], texts[0])]
-    if len(texts) == 1:
-        longest = [left]
-    cut = [shortened(text, width) for text, width in zip(texts, longest, strict=False)]
-    return shortened(head + " -> ".join(cut), room)
+    if len(texts) > 1:  # each gets a half, and what the other one leaves of its own
+        left = room - len(head) - len(" -> ")
+        rooms = [max(left // 2, left - len(other)) for other in reversed(texts)]
+        texts = [shortened(text, width) for text, width in zip(texts, rooms, strict=True)]
+    return shortened(head + " -> ".join(texts), room)
 
 
 def path_text(path: Path) -> str:

@@ -149,7 +149,7 @@ def _guard(mongod: str, folder: str, port: str) -> None:
     """Run mongod until standard input closes, which is when the parent ends it or is dead."""
     options = ["--dbpath", folder, "--port", port, "--bind_ip", "127.0.0.1"]
     options += ["--logpath", f"{folder}/mongod.log", "--replSet", "embedded"]
-    options += ["--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64"]
+    options += ["--wiredTigerCacheSizeGB", "0.5", "--oplogSize", "64"]
     options += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
     quiet = subprocess.DEVNULL
     server = subprocess.Popen([mongod, *options], stdin=quiet, stdout=quiet, stderr=quiet)

@@ -23,6 +23,7 @@ from mongoengine import Document, signals
 from mongoengine.base import BaseField
 
 from mongoengine_history.demo import ALIAS, raw, table
+from mongoengine_history.records import History
 from mongoengine_history.restoring import revert
 from mongoengine_history.store import Store
 from mongoengine_history.tracking import DocumentTrack, track_changes
@@ -121,12 +122,19 @@ def read(file: Path) -> list[Entry]:
 
 def _entry(file: Path, number: int, line: bytes) -> Entry:
     try:
-        given = json.loads(line)
+        given = _parsed(line)
         texts = [_value(given, name, str) for name in ("author", "message")]
         bson.encode({"texts": texts})
         return Entry(_moment(given), *texts, bson.encode(_value(given, "state", dict)))
     except (ValueError, OverflowError, RecursionError, BSONError) as error:
         raise ReplayError(f"{file}, line {number}: {error}") from error
+
+
+def _parsed(line: bytes) -> object:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:  # which counts lines of its own
+        raise ValueError(f"no JSON at column {error.colno}: {error.msg}") from error
 
 
 def _value(given: object, name: str, kind: type[Any]) -> Any:
@@ -183,9 +191,7 @@ def _record(document: Replayed, entries: Sequence[Entry]) -> list[int]:
     return numbers
 
 
-def _take_back(
-    document: Replayed, entries: Sequence[Entry], numbers: Sequence[int]
-) -> list[bool]:
+def _take_back(document: Replayed, entries: Sequence[Entry], numbers: Sequence[int]) -> list[bool]:
     """Say for each entry whether reverting to its revision stores its bytes; newest go first."""
     exact: list[bool] = []
     reached, stored = None, b""
@@ -221,7 +227,7 @@ def _summary(
 
 
 def _history_bytes(document: Replayed) -> int:
-    history = document._get_db()["history"]
+    history = document._get_db()[History._get_collection_name()]
     total = {"$group": {"_id": None, "bytes": {"$sum": {"$bsonSize": "$$ROOT"}}}}
     size: int = next(history.aggregate([total]))["bytes"]
     return size
@@ -246,8 +252,8 @@ def _with_progress(items: Sequence[T], label: str) -> Iterator[T]:
     for done, item in enumerate(items):
         if drawing:
             bar = "#" * (BAR * done // len(items))
-            print(f"\r{label} [{bar:.<{BAR}}] {done}/{len(items)}", end="", file=sys.stderr)
+            sys.stderr.write(f"\r{label} [{bar:.<{BAR}}] {done}/{len(items)}")
             sys.stderr.flush()
         yield item
     if drawing:
-        print("\r" + " " * (BAR + 40) + "\r", end="", file=sys.stderr, flush=True)
+        sys.stderr.write("\r" + " " * (BAR + 35) + "\r")
