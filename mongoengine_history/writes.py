@@ -130,19 +130,29 @@ def updated(state: State, update: dict[str, Any]) -> State:
     """
     Return what ``$set`` and ``$unset`` make of *state*, as the server does.
 
-    New keys go to the end of their dict, an unset item of a list becomes null, a list that is too
-    short is filled up with null:
+    New keys go to the end of their dict in the order of the server, an unset item of a list becomes
+    null, a list that is too short is filled up with null:
     https://www.mongodb.com/docs/manual/reference/operator/update/set/
 
     Raises:
         LookupError: a path leads through a list that *state* does not have.
     """
     draft = Draft(state)
-    for dotted, value in update.get("$set", {}).items():
-        _set(draft, dotted.split("."), value)
+    paths = {tuple(dotted.split(".")): value for dotted, value in update.get("$set", {}).items()}
+    for path in sorted(paths, key=_server_order):
+        _set(draft, list(path), paths[path])
     for dotted in update.get("$unset", {}):
         _unset(draft, dotted.split("."))
     return draft.state
+
+
+def _server_order(path: tuple[str, ...]) -> list[tuple[bytes, int, bytes]]:
+    """Sort as MongoDB processes paths: by bytes, but what begins with 1 to 9 by length first."""
+    names = [name.encode() for name in path]
+    return [
+        (b"1", len(name), name) if name[:1] in b"123456789" and name else (name, 0, b"")
+        for name in names
+    ]
 
 
 def _set(draft: Draft, parts: list[str], value: object) -> None:
@@ -156,13 +166,13 @@ def _set(draft: Draft, parts: list[str], value: object) -> None:
 
 
 def _unset(draft: Draft, parts: list[str]) -> None:
-    path = _path(draft.state, parts[:-1])
-    if not isinstance(find(draft.state, path), dict | list):
+    path = _path(draft.state, parts)
+    if find(draft.state, path) is ABSENT:
         return
-    parent = draft.at(path)
+    parent = draft.at(path[:-1])
     if isinstance(parent, dict):
-        parent.pop(parts[-1], None)
-    elif int(parts[-1]) < len(parent):
+        parent.pop(parts[-1])
+    else:
         parent[int(parts[-1])] = None
 
 
@@ -170,6 +180,6 @@ def _path(state: State, parts: list[str]) -> Path:
     """Tell indexes from keys that look like one, by what stands there."""
     path: Path = ()
     for part in parts:
-        is_index = isinstance(find(state, path), list)
+        is_index = part.isdecimal() and isinstance(find(state, path), list)
         path = (*path, int(part) if is_index else part)
     return path
