@@ -1,16 +1,19 @@
-"""Who answers for a write, and why: checked and turned into plain BSON before anything is written."""
+"""Who answers for a write, and why: checked before anything is written, kept as plain BSON."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import bson
-from bson.codec_options import CodecOptions
 
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.revision import Context
 from mongoengine_history.values import WIRE, depth
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from bson.codec_options import CodecOptions
 
 LARGEST: Final = 1024 * 1024
 """Bytes that identity, reason and metadata may take together: every record carries them."""
@@ -66,9 +69,11 @@ def _plain(name: str, value: object, codec: CodecOptions[Any]) -> Any:
 
 def innermost(contexts: Iterable[Context]) -> Context:
     """Merge nested contexts, the outermost first: inner values win, outer ones remain."""
-    identity, reason, metadata = None, None, {}
+    merged = Context()
     for context in contexts:
-        identity = identity if context.identity is None else context.identity
-        reason = reason if context.reason is None else context.reason
-        metadata = {**metadata, **context.metadata}
-    return Context(identity, reason, metadata)
+        merged = Context(
+            merged.identity if context.identity is None else context.identity,
+            merged.reason if context.reason is None else context.reason,
+            {**merged.metadata, **context.metadata},
+        )
+    return merged

@@ -34,7 +34,7 @@ ALIAS: Final = "mongoengine_history_demo"
 WIDTH: Final = 100
 """Columns of a line at most."""
 
-LONGEST: Final = (6, 23, 12, 20)
+LONGEST: Final = (6, 23, 12, 18)
 """Columns of the first four cells of a table at most: number, time, who, why."""
 
 HEADINGS: Final = ("rev", "when (UTC)", "who", "why", "what")
@@ -242,17 +242,17 @@ def _lines_of(patch: Patch, room: int) -> list[str]:
 
 
 def _change(sign: str, path: Path, values: Sequence[object], room: int) -> str:
-    """Write ``~ path: old -> new``; a long path loses its beginning, values lose their ends."""
-    where = path_text(path)
-    if len(where) > room // 2:
-        where = "..." + where[3 - room // 2 :]
-    head = f"{sign} {where}: "
+    """Write ``~ path: old -> new``; a long path loses its beginning, long values lose their ends."""
     texts = [json.dumps(value, default=str, ensure_ascii=False) for value in values]
+    left = room - len(f"{sign} : ") - len(" -> ") * (len(texts) - 1)
+    where, third = path_text(path), room // 3
+    widest = max(third, left - sum(min(len(text), third) for text in texts))
+    where = where if len(where) <= widest else f"...{where[3 - widest :]}"
     if len(texts) > 1:  # each gets a half, and what the other one leaves of its own
-        left = room - len(head) - len(" -> ")
+        left -= len(where)
         rooms = [max(left // 2, left - len(other)) for other in reversed(texts)]
         texts = [shortened(text, width) for text, width in zip(texts, rooms, strict=True)]
-    return shortened(head + " -> ".join(texts), room)
+    return shortened(f"{sign} {where}: {' -> '.join(texts)}", room)
 
 
 def path_text(path: Path) -> str:

@@ -35,8 +35,8 @@ def diff(before: State, after: State) -> list[Patch]:
     """
     Return the patches that lead from *before* to *after*, to be applied in this order.
 
-    They are proven: applied they give *after*, inverted they give *before*, to the byte (a single
-    patch of a value has nothing to get wrong). Both states must be as `mongoengine_history.values.wire` returns them.
+    They are proven: applied they give *after*, inverted they give *before*, to the byte; a single
+    patch of a value has nothing to get wrong. Both states must be as `values.wire` returns them.
     """
     patches = _diff(before, after, ())
     for key in {patch.path[0]: None for patch in patches if patch.path}:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Draft:
-    """Edits a copy of a state; the original, and what other states share with it, stay untouched."""
+    """Edits a copy of a state; the original and all that it shares stay untouched."""
 
     def __init__(self, state: State) -> None:
         self.state: State = dict(state)
@@ -29,7 +29,7 @@ class Draft:
         for key in path:
             if isinstance(node, list) != isinstance(key, int):
                 raise LookupError(path)
-            child = node[key] if isinstance(node, list) else node.get(key)
+            child: Any = node.get(key) if isinstance(node, dict) else node[key]
             if isinstance(node, dict) and not isinstance(child, dict | list):
                 child = {}
             node = self._owned(node, key, child)

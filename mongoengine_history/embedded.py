@@ -121,7 +121,7 @@ def _initiate(port: int, guard: subprocess.Popen[bytes], folder: Path) -> None:
     from pymongo import MongoClient  # the guard must not need it
     from pymongo.errors import PyMongoError
 
-    member = {"_id": 0, "host": f"127.0.0.1:{port}"}
+    config = {"_id": "embedded", "members": [{"_id": 0, "host": f"127.0.0.1:{port}"}]}
     deadline = time.monotonic() + STARTUP_SECONDS
     initiated = False
     with MongoClient[dict[str, object]](
@@ -130,7 +130,7 @@ def _initiate(port: int, guard: subprocess.Popen[bytes], folder: Path) -> None:
         while time.monotonic() < deadline and guard.poll() is None:
             try:
                 if not initiated:
-                    client.admin.command("replSetInitiate", {"_id": "embedded", "members": [member]})
+                    client.admin.command("replSetInitiate", config)
                     initiated = True
                 if client.admin.command("hello")["isWritablePrimary"]:
                     return

@@ -15,8 +15,8 @@ from mongoengine_history.values import ABSENT, Path, State, encode, find, unorde
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-REMEMBERED: Final = 8
-"""How many lists a revision carries the hashes of: the ones changed last."""
+LARGEST: Final = 120
+"""Bytes of hashes that a revision carries: of the lists changed last, and of one at least."""
 
 
 def path_text(path: Path) -> str:
@@ -72,4 +72,15 @@ def remember(
             del hashes[known]
         if isinstance(value, list):
             hashes[text] = list_hash(value)
-    return dict(list(hashes.items())[-REMEMBERED:])
+    return _newest(hashes)
+
+
+def _newest(hashes: dict[str, bytes]) -> dict[str, bytes]:
+    kept: list[tuple[str, bytes]] = []
+    size = 0
+    for text, value in reversed(hashes.items()):
+        size += len(text.encode()) + len(value) + 8  # BSON adds 7 to a binary value, 1 to a key
+        if kept and size > LARGEST:
+            break
+        kept.insert(0, (text, value))
+    return dict(kept)

@@ -1,6 +1,6 @@
 """The algebra of patches: apply them, invert them, keep them as records. Pure functions.
 
-A patch is dictdiffer's ``(action, path, data)``, with one thing more: where in its dict a key stood.
+A patch is dictdiffer's ``(action, path, data)`` and one thing more: where in its dict a key stood.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def outermost_list(path: Path) -> Path:
 
 
 def record_of(patch: Patch) -> dict[str, Any]:
-    """Return the fields of a record that hold *patch*; ``action``, ``path``, ``data`` as 1.1 had."""
+    """Return the fields of a record that hold *patch*; the shapes of ``data`` are those of 1.1."""
     fields: dict[str, Any] = {
         "action": patch.action,
         "path": ".".join(map(str, patch.path)),

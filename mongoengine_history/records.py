@@ -51,7 +51,7 @@ class _RawField(fields.DictField):  # type: ignore[misc]  # MongoEngine has no t
         """Return *value*."""
         return value
 
-    def to_mongo(self, value: Any, use_db_field: bool = True, fields: Any = None) -> Any:
+    def to_mongo(self, value: Any, **_: Any) -> Any:
         """Return *value*."""
         return value
 

@@ -62,6 +62,7 @@ def revert(document: D, since: datetime | None = None, *, revision: int | None =
         wanted = _state_before(past, since, store)
     else:
         return document
+    store.ensure_indexes()
     listen(type(document))
     Tracker.of(document).restore(store, past.head(), past.stored, wanted)
     return document

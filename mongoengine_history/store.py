@@ -272,8 +272,7 @@ def _joined(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Put the parts back into their records; the parts stand behind all records."""
     records = [document for document in found if "part_of" not in document]
     parts = {
-        place: list(own)
-        for place, own in groupby(found[len(records) :], itemgetter("part_of"))
+        place: list(own) for place, own in groupby(found[len(records) :], itemgetter("part_of"))
     }
     return [
         join(record, parts[place]) if "parts" in record else record

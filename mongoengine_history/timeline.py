@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mongoengine_history.legacy import unwind
@@ -14,6 +13,8 @@ from mongoengine_history.store import Head, Store
 from mongoengine_history.values import Path, State, native
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from mongoengine import Document
 
 
@@ -130,7 +131,7 @@ class Past:
         return {path for patch in patches for path in touched(patch)}
 
     def legacy_since(self, when: datetime | None) -> tuple[State, set[Path]]:
-        """Take back the records of 1.1 made at or after *when*: the state, and what they touched."""
+        """Take records of 1.1 made at or after *when* back: the state, and what they touched."""
         wanted = [
             record
             for record in reversed(self.legacy)

@@ -102,7 +102,7 @@ class Tracker:
 
         Args:
             recording: Whether it shall be recorded.
-            said: The ``signal_kwargs`` of the save; its ``identity`` and ``reason`` win over blocks.
+            said: The ``signal_kwargs`` of the save; ``identity`` and ``reason`` win over blocks.
 
         Raises:
             OptionsError: what was said cannot be stored.

@@ -128,11 +128,11 @@ def _is_saved_through(sender: type[Document]) -> bool:
 
 def _before_save(sender: type[Document], document: Document, **kwargs: Any) -> None:
     tracker = Tracker.known(document)
-    if tracker:
+    if tracker and tracker.is_awake:
         tracker.begin(recording=_is_saved_through(sender), said=kwargs)
 
 
-def _after_save(sender: type[Document], document: Document, **kwargs: Any) -> None:
+def _after_save(_: type[Document], document: Document, **__: Any) -> None:
     tracker = Tracker.known(document)
     if tracker:
         tracker.record()
@@ -146,7 +146,7 @@ def _before_delete(sender: type[Document], document: Document, **kwargs: Any) ->
         tracker.before_delete()
 
 
-def _after_delete(sender: type[Document], document: Document, **kwargs: Any) -> None:
+def _after_delete(_: type[Document], document: Document, **__: Any) -> None:
     tracker = Tracker.known(document)
     if tracker and tracker.is_awake:
         tracker.after_delete()

@@ -78,7 +78,7 @@ def find(state: Any, path: Path) -> Any:
 
 
 def unordered(value: Any) -> Any:
-    """Return *value* with the keys of all dicts sorted, for comparisons in which order is nothing."""
+    """Return *value* with the keys of all dicts sorted, to compare where order does not count."""
     if isinstance(value, dict):
         return {key: unordered(value[key]) for key in sorted(value)}
     return [unordered(item) for item in value] if isinstance(value, list) else value

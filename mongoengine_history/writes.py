@@ -98,7 +98,7 @@ class ExactUpdate:
         self._shown = _shown(document)
 
     def update(self, document: Document, update: dict[str, Any]) -> dict[str, Any]:
-        """Return *update* with the wanted values in the place of what MongoEngine sends for them."""
+        """Return *update* with the wanted values instead of what MongoEngine sends for them."""
         now = _shown(document)
         self.wanted = {
             key: value for key, value in self.wanted.items() if now.get(key) == self._shown.get(key)

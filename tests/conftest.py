@@ -16,7 +16,9 @@ from mongoengine_history.embedded import server_uri
 
 # A shared fixture holds for all examples of a law, and a busy machine is no failure.
 settings.register_profile(
-    "laws", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    "laws",
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.load_profile("laws")
 
@@ -54,7 +56,9 @@ def client(mongodb_uri: str, commands: RoundTrips) -> Iterator[MongoClient]:
     client = mongoengine.connect(
         name, host=mongodb_uri, uuidRepresentation="standard", event_listeners=[commands]
     )
-    other = mongoengine.connect(f"{name}_other", alias="other", host=mongodb_uri, uuidRepresentation="standard")
+    other = mongoengine.connect(
+        f"{name}_other", alias="other", host=mongodb_uri, uuidRepresentation="standard"
+    )
     yield client
     for database in (name, f"{name}_other"):
         client.drop_database(database)

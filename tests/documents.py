@@ -77,7 +77,10 @@ FIELDS: dict[str, tuple[Any, Any]] = {
     "float zero": (me.FloatField, (1.0, -0.0)),
     "boolean": (me.BooleanField, (True, False)),
     "decimal": (me.DecimalField, (Decimal("1.10"), Decimal("2.20"))),
-    "decimal as text": (lambda: me.DecimalField(force_string=True), (Decimal("1.10"), Decimal("2.2"))),
+    "decimal as text": (
+        lambda: me.DecimalField(force_string=True),
+        (Decimal("1.10"), Decimal("2.2")),
+    ),
     "decimal128": (me.Decimal128Field, (Decimal("1.0"), Decimal("1.00000"))),
     "datetime": (me.DateTimeField, (_WHEN, _LATER)),
     "date": (me.DateField, (datetime.date(2020, 1, 2), datetime.date(2021, 1, 2))),
@@ -89,12 +92,18 @@ FIELDS: dict[str, tuple[Any, Any]] = {
     "binary": (me.BinaryField, (b"a", b"\x00b")),
     "object id": (me.ObjectIdField, (_ID, _OTHER)),
     "enum": (lambda: me.EnumField(Colour), (Colour.RED, Colour.BLUE)),
-    "enum list": (lambda: me.ListField(me.EnumField(Colour)), ([Colour.RED], [Colour.BLUE, Colour.RED])),
+    "enum list": (
+        lambda: me.ListField(me.EnumField(Colour)),
+        ([Colour.RED], [Colour.BLUE, Colour.RED]),
+    ),
     "list": (lambda: me.ListField(me.IntField()), ([1, 2, 3], [0, 3])),
     "list emptied": (lambda: me.ListField(me.IntField()), ([1, 2, 3], [])),
     "list filled": (lambda: me.ListField(me.IntField()), ([], [1, 2, 3])),
     "any list": (me.ListField, ([1, "x", {"a": [1]}], [True, {"a": [1.0]}])),
-    "nested list": (lambda: me.ListField(me.ListField(me.IntField())), ([[1], [2, 3]], [[2, 3], [1, 4]])),
+    "nested list": (
+        lambda: me.ListField(me.ListField(me.IntField())),
+        ([[1], [2, 3]], [[2, 3], [1, 4]]),
+    ),
     "sorted list": (lambda: me.SortedListField(me.IntField()), ([3, 1, 2], [5, 4])),
     "sorted embedded": (
         lambda: me.SortedListField(me.EmbeddedDocumentField(Line), ordering="sku"),
@@ -103,14 +112,23 @@ FIELDS: dict[str, tuple[Any, Any]] = {
     "dict": (me.DictField, ({"a": 1, "b": {"c": 2}}, {"b": {"c": 3}, "d": None})),
     "dict with hard keys": (
         me.DictField,
-        ({"0": 1, "²": 2, "a.b": 3, "": 4, "x": {"1": {"a.b": 1}}}, {"1": 1, "a": {"b": 3}, "x": {"1": {}}}),
+        (
+            {"0": 1, "²": 2, "a.b": 3, "": 4, "x": {"1": {"a.b": 1}}},
+            {"1": 1, "a": {"b": 3}, "x": {"1": {}}},
+        ),
     ),
     "dict emptied": (me.DictField, ({"a": 1}, {})),
     "dict with types": (
         me.DictField,
         (
             {"t": True, "l": Int64(1), "d": Decimal128("1.0"), "b": b"x", "r": DBRef("gone", 1)},
-            {"t": 1, "l": 1, "d": Decimal128("1.00"), "b": Binary(b"x", 128), "r": DBRef("gone", 2)},
+            {
+                "t": 1,
+                "l": 1,
+                "d": Decimal128("1.00"),
+                "b": Binary(b"x", 128),
+                "r": DBRef("gone", 2),
+            },
         ),
     ),
     "map": (lambda: me.MapField(me.IntField()), ({"a": 1, "b": 2}, {"b": 2, "c": 3})),
@@ -154,7 +172,10 @@ FIELDS: dict[str, tuple[Any, Any]] = {
     ),
     "lazy reference": (lambda: me.LazyReferenceField(Person), two_people),
     "generic lazy reference": (lambda: me.GenericLazyReferenceField(), two_people),
-    "dangling reference": (lambda: me.ReferenceField(Person), (DBRef("person", _ID), DBRef("person", _OTHER))),
+    "dangling reference": (
+        lambda: me.ReferenceField(Person),
+        (DBRef("person", _ID), DBRef("person", _OTHER)),
+    ),
     "dangling dbref": (
         lambda: me.ReferenceField(Person, dbref=True),
         (DBRef("person", _ID), DBRef("person", _OTHER)),
@@ -169,7 +190,10 @@ FIELDS: dict[str, tuple[Any, Any]] = {
     "line": (me.LineStringField, ([[1.0, 2.0], [3.0, 4.0]], [[1.0, 2.0], [3.0, 5.0]])),
     "polygon": (
         me.PolygonField,
-        ([[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]]], [[[0.0, 0.0], [2.0, 0.0], [2.0, 2.0], [0.0, 0.0]]]),
+        (
+            [[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]]],
+            [[[0.0, 0.0], [2.0, 0.0], [2.0, 2.0], [0.0, 0.0]]],
+        ),
     ),
     "multi point": (me.MultiPointField, ([[1.0, 2.0]], [[3.0, 4.0], [1.0, 2.0]])),
     "sequence": (me.SequenceField, (7, 9)),

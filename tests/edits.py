@@ -35,7 +35,9 @@ Edit = Callable[[Any], None]
 
 words = st.sampled_from(["a", "b", "c", "", "long word"])
 lines = st.builds(Line, sku=words, qty=st.none() | st.integers(0, 3))
-addresses = st.builds(Address, street=st.none() | words, city=st.none() | words, zip=st.none() | words)
+addresses = st.builds(
+    Address, street=st.none() | words, city=st.none() | words, zip=st.none() | words
+)
 # What MongoEngine takes for a dict: no keys with a dollar, no reference in disguise.
 plain_dicts = st.dictionaries(st.sampled_from(["a", "b", "0", "1", "a.b", "ß"]), values, max_size=3)
 
@@ -86,7 +88,9 @@ def inside_notes(document: Any, key: str, value: Any) -> None:
         document.notes[key] = value
 
 
-def delayed(function: Callable[..., None], *drawn: st.SearchStrategy[Any]) -> st.SearchStrategy[Edit]:
+def delayed(
+    function: Callable[..., None], *drawn: st.SearchStrategy[Any]
+) -> st.SearchStrategy[Edit]:
     return st.tuples(*drawn).map(lambda given: lambda document: function(document, *given))
 
 
@@ -98,7 +102,9 @@ common = [
     in_list("lines", lines),
     delayed(inside_line, st.integers(0, 5), st.none() | st.integers(0, 9)),
     setting("notes", plain_dicts),
-    delayed(inside_notes, st.sampled_from(["a", "b", "0"]), st.none() | st.integers(0, 3) | plain_dicts),
+    delayed(
+        inside_notes, st.sampled_from(["a", "b", "0"]), st.none() | st.integers(0, 3) | plain_dicts
+    ),
 ]
 strict_edits = st.one_of(
     *common,

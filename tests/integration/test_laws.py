@@ -102,7 +102,9 @@ def test_every_revision_and_every_moment_comes_back(
 def many_copies(draw: st.DrawFn) -> tuple[type[Document], list[tuple[int, Any]]]:
     """Saves from three copies of one document, of which a copy may be loaded anew before."""
     cls, edit = draw(st.sampled_from([(Order, strict_edits), (LooseOrder, loose_edits)]))
-    step = st.tuples(st.integers(0, 2), st.booleans(), st.booleans(), st.lists(edit, min_size=1, max_size=2))
+    step = st.tuples(
+        st.integers(0, 2), st.booleans(), st.booleans(), st.lists(edit, min_size=1, max_size=2)
+    )
     return cls, draw(st.lists(step, min_size=1, max_size=10))
 
 

@@ -1,166 +1,297 @@
 """
 Records that the published mongoengine-history 1.1 wrote: read, reverted through and continued.
 
-Each story is told by 1.1 itself in a process of its own, which imports this file. What 1.1 lost for
-good cannot come back and is not asked for: bytes (it stored lists of numbers), changes between
-equal numbers of different types, the place of a removed key in its dict, whether an empty list
-was stored or absent, and all changes of a save with a key that starts with a dollar (it raised).
+All of them are written by 1.1 itself, in a process of its own. What it lost for good is not asked
+for: bytes (it stored lists of numbers), changes between equal numbers of different types, the
+place of a removed key in its dict, whether an empty list or dict was stored or absent, all changes
+of a save with a key that starts with a dollar (it raised), and what an earlier save of the same
+block had changed, where `since` lies between two saves of one block.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
-from copy import deepcopy
-from datetime import datetime, timedelta, timezone
-from decimal import Decimal
-from typing import Any, NamedTuple
-from uuid import UUID
+from datetime import datetime, timedelta
+from typing import Any
 
 import bson
 import dictdiffer
+import mongoengine
 import pytest
-from bson import DBRef, Decimal128, ObjectId
-from mongoengine import (
-    Document,
-    DynamicDocument,
-    EmbeddedDocument,
-    fields,
-    get_db,
-    signals,
+from bson import json_util
+from mongoengine import Document
+from pymongo import MongoClient
+from stories_1_1 import (
+    COOK,
+    NEW,
+    OLD,
+    STATES,
+    STORIES,
+    Leaflet,
+    Recipe,
+    Story,
+    tracked,
+    walk,
 )
 from wheel_1_1 import Elsewhere, fetch
 
-from mongoengine_history import DocumentTrack, History, load_history, revert, track_changes
+from mongoengine_history import History, load_history, revert
 
-COOK = ObjectId("0123456789ab0123456789ab")
-EDITOR = ObjectId("ba9876543210ba9876543210")
-OTHER = ObjectId("aaaaaaaaaaaaaaaaaaaaaaaa")
-THIRD = ObjectId("bbbbbbbbbbbbbbbbbbbbbbbb")
-PAUSE = 0.02  # so that moments between two saves differ in their milliseconds
+TOKYO, NEW_YORK = "Asia/Tokyo", "America/New_York"
+
+Start = Callable[..., Elsewhere]
 
 
-class Ingredient(EmbeddedDocument):
-    name = fields.StringField(db_field="n")
-    grams = fields.IntField()
-    notes = fields.ListField(fields.StringField())
+@pytest.fixture(scope="module")
+def start(request: pytest.FixtureRequest, client: MongoClient, mongodb_uri: str) -> Start:
+    """Starts a process with 1.1, or with this package, in a time zone."""
+    folder = fetch(request.config.cache.mkdir("mongoengine-history-1.1"))
+    name = mongoengine.get_db().name
+
+    def started(timezone: str | None = None, *, ours: bool = False) -> Elsewhere:
+        wheel = None if ours else folder
+        return Elsewhere("stories_1_1", mongodb_uri, name, wheel=wheel, timezone=timezone)
+
+    return started
 
 
-class Garnish(EmbeddedDocument):
-    meta = {"allow_inheritance": True}
-    name = fields.StringField()
+@pytest.fixture(scope="module")
+def released(start: Start) -> Iterator[Elsewhere]:
+    """The process of 1.1."""
+    with start() as process:
+        yield process
 
 
-class Herb(Garnish):
-    fresh = fields.BooleanField()
+@pytest.fixture(params=STORIES)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
-class Recipe(Document):
-    title = fields.StringField(db_field="t")
-    servings = fields.IntField()
-    rating = fields.FloatField()
-    price = fields.DecimalField(precision=2)
-    cost = fields.Decimal128Field()
-    public = fields.BooleanField()
-    first_cooked = fields.DateTimeField()
-    code = fields.UUIDField(binary=True)
-    tags = fields.ListField(fields.StringField())
-    steps = fields.ListField()
-    facts = fields.DictField()
-    main = fields.EmbeddedDocumentField(Ingredient, db_field="m")
-    garnish = fields.EmbeddedDocumentField(Garnish)
-    anything = fields.GenericEmbeddedDocumentField()
-    ingredients = fields.EmbeddedDocumentListField(Ingredient, db_field="i")
-    by_name = fields.MapField(fields.EmbeddedDocumentField(Ingredient))
-    like = fields.ReferenceField("self")
-    unlike = fields.ReferenceField("self", dbref=True)
+@pytest.fixture
+def story(name: str) -> Story:
+    return STORIES[name]
 
 
-class Leaflet(DynamicDocument):
-    title = fields.StringField()
+@pytest.fixture
+def document(database: Any, story: Story) -> Document:
+    """The document of a story at its beginning, stored."""
+    for pk in (OLD, NEW):
+        Recipe(pk=pk).save()
+    return story.first().save()
 
 
-class Story(NamedTuple):
-    """What happens to one document under 1.1."""
-
-    #: The class of the document and the fields that it has at first.
-    model: type[Document]
-    first: dict[str, Any]
-    #: Edits it inside a block; it is saved once more at the end.
-    edit: Callable[[Any], None]
-    #: What `load_history` is to show, the newest first.
-    patches: list[tuple[str, list[str | int], Any]]
+@pytest.fixture
+def recipe(database: Any) -> Recipe:
+    return Recipe(**STATES[0]).save()
 
 
-STORIES: dict[str, Story] = {}
+def again(document: Any) -> Any:
+    """Load the document anew."""
+    return type(document).objects.get(pk=document.pk)
 
 
-def story(
-    model: type[Document], first: dict[str, Any], *patches: tuple[str, list[str | int], Any]
-) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
-    """Keep the decorated function as a story of that name."""
-
-    def keep(edit: Callable[[Any], None]) -> Callable[[Any], None]:
-        STORIES[edit.__name__] = Story(model, first, edit, list(patches))
-        return edit
-
-    return keep
+def state(document: Any) -> str:
+    """Show what is stored by type and value, whatever the order of keys."""
+    plain = document._get_collection().with_options(bson.codec_options.CodecOptions())
+    return exact(plain.find_one({"_id": document.pk}))
 
 
-@story(
-    Recipe,
-    {"title": "Soup", "servings": 2**40, "rating": 4.5, "public": False},
-    ("change", ["public"], (False, True)),
-    ("change", ["rating"], (4.5, -0.25)),
-    ("change", ["servings"], (2**40, 3)),
-    ("change", ["t"], ("Soup", "Stew")),
+def exact(value: Any) -> str:
+    options = json_util.CANONICAL_JSON_OPTIONS
+    return json_util.dumps(value, json_options=options, sort_keys=True, indent=1)
+
+
+def records() -> list[bytes]:
+    """Read the records of 1.1, to the byte."""
+    raw = bson.codec_options.CodecOptions(document_class=bson.raw_bson.RawBSONDocument)
+    history = mongoengine.get_db()["history"].with_options(raw)
+    return [record.raw for record in history.find({"revision": None}).sort("_id")]
+
+
+def numbers() -> list[int]:
+    found = History.objects(position=0).order_by("revision")
+    return [record.revision for record in found]
+
+
+def test_records_are_shown_newest_first_with_exact_paths(
+    document: Any, name: str, story: Story, released: Elsewhere
+) -> None:
+    released.call("tell", name, document.pk)
+    assert load_history(document) == story.patches
+
+
+def test_patches_can_be_handed_to_dictdiffer(
+    document: Any, name: str, story: Story, released: Elsewhere
+) -> None:
+    """Where 1.1 recorded each change once, dictdiffer leads to the first state and back."""
+    first = again(document).to_mongo().to_dict()
+    released.call("tell", name, document.pk)
+    now, patches = again(document).to_mongo().to_dict(), load_history(document)
+    if story.once:
+        assert dictdiffer.revert(patches, now) == first
+        assert dictdiffer.patch(reversed(patches), first) == now
+
+
+def test_reverting_stores_the_first_state(document: Any, name: str, released: Elsewhere) -> None:
+    first = state(document)
+    released.call("tell", name, document.pk)
+    assert state(document) != first
+    revert(again(document)).save()
+    assert state(document) == first
+
+
+def test_a_history_is_continued_and_reverted_through_both_kinds(
+    document: Any, name: str, released: Elsewhere
+) -> None:
+    """New revisions count from 1, the old records stay to the byte, the way back is whole."""
+    first = state(document)
+    released.call("tell", name, document.pk)
+    between, old = state(document), records()
+    continued = again(document)
+    with tracked(continued):
+        continued.title = "ours"
+        continued.save()
+        continued.tags = ["ours", *getattr(continued, "tags", [])]
+        continued.save()
+    assert numbers() == [1, 2]
+    assert records() == old
+    revert(again(document), revision=0).save()
+    assert state(document) == between
+    revert(again(document)).save()
+    assert state(document) == first
+    assert numbers() == [1, 2, 3, 4]
+    assert records() == old
+
+
+def test_saves_within_one_millisecond_keep_their_order(
+    document: Any, name: str, story: Story, released: Elsewhere
+) -> None:
+    first = state(document)
+    released.call("tell_within_a_millisecond", name, document.pk)
+    assert len({record.created_at for record in History.objects}) == 1
+    assert load_history(document) == story.patches
+    revert(again(document)).save()
+    assert state(document) == first
+
+
+@pytest.mark.parametrize("saves_of_1_1", range(1, len(STATES)))
+def test_since_reaches_each_moment_of_both_kinds(
+    recipe: Recipe, released: Elsewhere, saves_of_1_1: int
+) -> None:
+    """A moment before a save gives the document as it was then, whoever wrote before and after."""
+    walk(recipe.pk, 0, 0)
+    moments: list[datetime] = []
+    shown = []
+    for number in range(1, len(STATES)):
+        shown.append(exact(again(recipe).to_mongo()))
+        arguments = (recipe.pk, number, number)
+        by_1_1 = number <= saves_of_1_1
+        moments += released.call("walk", *arguments) if by_1_1 else walk(*arguments)
+    old = records()
+    for when, before in reversed(list(zip(moments, shown, strict=True))):
+        revert(again(recipe), since=when).save()
+        assert exact(again(recipe).to_mongo()) == before
+    assert records() == old
+
+
+def test_windows_of_time_cover_both_kinds(recipe: Recipe, released: Elsewhere) -> None:
+    before_1_1 = released.call("walk", recipe.pk, 1, 1)[0]
+    before_ours = walk(recipe.pk, 3, 3)[0]
+
+    def titles(**window: datetime) -> list[Any]:
+        return [data for _, path, data in load_history(recipe, **window) if path == ["t"]]
+
+    old, new = ("A", "B"), ("B", "C")
+    assert titles() == [new, old]
+    assert titles(since=before_1_1) == [new, old]
+    assert titles(since=before_ours) == [new]
+    assert titles(until=before_ours) == [old]
+    assert titles(until=before_1_1) == []
+    assert titles(since=before_1_1, until=before_ours) == [old]
+
+
+def test_both_ends_of_a_window_count(recipe: Recipe, released: Elsewhere) -> None:
+    released.call("walk", recipe.pk, 1, 1)
+    created_at = History.objects.get(path="t").created_at
+    shown = load_history(recipe, since=created_at, until=created_at)
+    assert ("change", ["t"], ("A", "B")) in shown
+
+
+def test_history_shows_the_records_as_1_1_did(recipe: Recipe, released: Elsewhere) -> None:
+    before = datetime.now() - timedelta(milliseconds=1)
+    released.call("walk", recipe.pk, 1, 2)
+    changed = History.objects(document_id=recipe.pk, document_type="recipe", path="t").get()
+    assert changed.identity == COOK
+    assert (changed.action, changed.data) == ("change", {"old": "A", "new": "B"})
+    assert before <= changed.created_at <= datetime.now()
+    assert (changed.revision, changed.stamp, changed.keys) == (None, None, None)
+    added = History.objects(identity=COOK, action="add", path="").get()
+    assert added.data == {"items": [{"key": "servings", "value": 1}]}
+    assert len(History.objects) == len(records())
+
+
+def test_a_document_without_records_of_its_own_is_not_mixed_up(
+    recipe: Recipe, released: Elsewhere
+) -> None:
+    """Records of the same key in another collection belong to another document."""
+    released.call("walk", recipe.pk, 1, 1)
+    leaflet = Leaflet(pk=recipe.pk, title="A").save()
+    assert load_history(leaflet) == []
+    assert revert(leaflet).title == "A"
+
+
+def test_what_was_stored_past_the_history_stays(recipe: Recipe, released: Elsewhere) -> None:
+    """A list or dict that was emptied or cut untracked gets nothing back that was never removed."""
+    recipe.facts = {"1": {"2": 3}}
+    recipe.save()
+    released.call("tell", "values_of_all_kinds_grown", recipe.pk)
+    stored = again(recipe)
+    stored.tags, stored.facts, stored.servings = [], {}, 9
+    stored.save()
+    reverted = again(revert(again(recipe)).save())
+    assert (reverted.tags, reverted.facts, reverted.servings) == ([], {}, 9)
+    assert reverted.title == STATES[0]["title"]
+
+
+def test_a_deleted_document_is_taken_back_from_memory(recipe: Recipe, released: Elsewhere) -> None:
+    """1.1 recorded no deletion; as long as the object is there it can be saved as it was at first."""
+    first = state(recipe)
+    released.call("walk", recipe.pk, 1, 1)
+    recipe.reload()
+    recipe.delete()
+    assert len(load_history(recipe)) == 5
+    revert(recipe).save()
+    assert state(recipe) == first
+
+
+@pytest.mark.parametrize(
+    ("written_in", "read_in"), [(TOKYO, TOKYO), (NEW_YORK, NEW_YORK), (TOKYO, NEW_YORK)]
 )
-def fields_changed(recipe: Recipe) -> None:
-    recipe.title, recipe.servings, recipe.rating, recipe.public = "Stew", 3, -0.25, True
+def test_naive_times_mean_what_they_meant_in_1_1(
+    recipe: Recipe, start: Start, written_in: str, read_in: str
+) -> None:
+    """1.1 in the same time zone gives the same answers, also to times that `History` shows."""
+    with start(written_in) as writer:
+        moments = writer.call("walk", recipe.pk, 1, 4)
+    with start(read_in) as old, start(read_in, ours=True) as new:
+        shown = old.call("times", recipe.pk)
+        assert new.call("times", recipe.pk) == shown
+        asked = (recipe.pk, [*moments, *shown])
+        answers = new.call("view", *asked)
+        assert answers == old.call("view", *asked)
+    assert [len(since) for since, _ in answers] == [2, 1, 1, 0, 2, 1]
+    assert [len(until) for _, until in answers] == [0, 1, 1, 2, 1, 2]
 
 
-@story(
-    Recipe,
-    {
-        "price": Decimal("1.50"),
-        "cost": Decimal("1.5"),
-        "first_cooked": datetime(2020, 2, 29, 12, 0, 0, 123000),
-        "code": UUID(int=1),
-        "like": OTHER,
-        "unlike": DBRef("recipe", OTHER),
-    },
-    ("change", ["unlike"], (DBRef("recipe", OTHER), DBRef("recipe", THIRD))),
-    ("change", ["like"], (OTHER, THIRD)),
-    ("change", ["code"], (UUID(int=1), UUID(int=2))),
-    ("change", ["first_cooked"], (datetime(2020, 2, 29, 12, 0, 0, 123000), datetime(2021, 1, 1))),
-    ("change", ["cost"], (Decimal128("1.5"), Decimal128("2.5"))),
-    ("change", ["price"], (1.5, 2.25)),
-)
-def fields_of_other_types_changed(recipe: Recipe) -> None:
-    recipe.price, recipe.cost = Decimal("2.25"), Decimal("2.5")
-    recipe.first_cooked, recipe.code = datetime(2021, 1, 1), UUID(int=2)
-    recipe.like, recipe.unlike = THIRD, DBRef("recipe", THIRD)
-
-
-@story(Recipe, {"title": "Soup"}, ("add", [], [("servings", 2), ("facts.", 1)][:1]))
-def field_added(recipe: Recipe) -> None:
-    recipe.servings = 2
-
-
-@story(
-    Recipe,
-    {"title": "Soup", "servings": 2, "main": Ingredient(name="Leek", grams=1)},
-    ("remove", [], [("m", {"n": "Leek", "grams": 1, "notes": []}), ("servings", 2)]),
-    ("add", [], [("rating", 1.5)]),
-)
-def fields_removed_and_added(recipe: Recipe) -> None:
-    recipe.servings, recipe.main, recipe.rating = None, None, 1.5
-
-
-@story(
-    Recipe,
-    {"facts": {"1": {"2": "a"}, "a.b": 1, "²": 2, "a": {"b": 1, "c.d": {"e": 1}}, "": 1}},
-    ("change", ["facts", ""], (1, 2)),
-)
-def nested_keys_changed(recipe: Recipe) -> None:
-    recipe.facts = {"1": {"2": "b"}, "a.b": 2, "²": 3, "a": {"b": 1, "c.d": {"e": 2}}, "": 2}
+@pytest.mark.parametrize("zone", [TOKYO, NEW_YORK])
+def test_since_means_the_wall_clock_in_old_and_new_records(
+    recipe: Recipe, start: Start, zone: str
+) -> None:
+    """A naive local time, the same time aware, and the time of a record lead to the same state."""
+    with start(zone) as old, start(zone, ours=True) as new:
+        moments = old.call("walk", recipe.pk, 1, 1)
+        moments += new.call("walk", recipe.pk, 3, 3)
+        moments += new.call("times", recipe.pk)
+        for when, title in zip(moments, ["A", "B", "A", "B"], strict=True):
+            assert new.call("title_before", recipe.pk, when) == title
+            assert new.call("title_before_aware", recipe.pk, when) == title

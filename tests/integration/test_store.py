@@ -78,28 +78,40 @@ def plans(plan: dict[str, Any]) -> set[str]:
     return own.union(*map(plans, inner)) if inner else own
 
 
-def test_every_query_is_served_by_an_index_and_sorts_nothing(database: Any, monkeypatch: Any) -> None:
+def test_every_query_is_served_by_an_index_and_sorts_nothing(
+    database: Any, monkeypatch: Any
+) -> None:
     page = Page(text="a").save()
     for text in "bcd":
         edited(page, text=text)
     store = Store(page)
     filters: list[Any] = []
     real = store._history
+
     class Spy:
         def __getattr__(self, name: str) -> Any:
             return getattr(real, name)
+
         def find(self, query: Any, **options: Any) -> Any:
             filters.append(query)
             return real.find(query, **options)
+
         def aggregate(self, pipeline: Any, **options: Any) -> Any:
             explained = database.command(
-                "explain", {"aggregate": "history", "pipeline": pipeline[:2], "cursor": {}, "hint": BY_REVISION}
+                "explain",
+                {
+                    "aggregate": "history",
+                    "pipeline": pipeline[:2],
+                    "cursor": {},
+                    "hint": BY_REVISION,
+                },
             )
             stages = plans(explained["queryPlanner"]["winningPlan"])
             assert "SORT" not in stages
             assert BY_REVISION in stages
             filters.append("head")
             return real.aggregate(pipeline, **options)
+
     store._history = Spy()
     store.head(), store.opening(), store.revisions(), store.base(), store.legacy()
     store.revisions(since=1), store.revisions(until=1)
@@ -212,7 +224,9 @@ def test_an_aborted_transaction_leaves_neither_document_nor_history(client: Mong
     assert raw(page)["text"] == "e"
 
 
-def test_the_first_use_of_all_may_be_inside_a_transaction(client: MongoClient, database: Any) -> None:
+def test_the_first_use_of_all_may_be_inside_a_transaction(
+    client: MongoClient, database: Any
+) -> None:
     if not hasattr(MongoClient, "_get_bound_session"):
         pytest.skip("PyMongo binds sessions from 4.17 on")
     from mongoengine_history import store
@@ -320,7 +334,9 @@ def test_times_mean_the_same_in_every_time_zone(mongodb_uri: str, database: Any)
     assert revert(page, revision=1).text == "x"
 
 
-@pytest.mark.parametrize("representation", ["pythonLegacy", "standard", "javaLegacy", "unspecified"])
+@pytest.mark.parametrize(
+    "representation", ["pythonLegacy", "standard", "javaLegacy", "unspecified"]
+)
 @pytest.mark.parametrize("tz_aware", [False, True])
 def test_the_codec_of_the_connection_is_used(
     mongodb_uri: str, representation: str, tz_aware: bool, database: Any
@@ -362,7 +378,9 @@ def test_the_connection_may_be_replaced(mongodb_uri: str, database: Any) -> None
 
     signals.post_save.connect(track_changes, sender=Again)
     for number in range(2):
-        client = me.connect(f"{name}{number}", alias="again", host=mongodb_uri, uuidRepresentation="standard")
+        client = me.connect(
+            f"{name}{number}", alias="again", host=mongodb_uri, uuidRepresentation="standard"
+        )
         again = Again(text="a").save()
         edited(again, text="b")
         assert revert(again).text == "a"
@@ -385,7 +403,11 @@ def test_version_0_keeps_what_was_stored_before_the_first_revision(database: Any
 
 def test_a_record_that_cannot_be_written_is_carried_by_the_error(database: Any) -> None:
     page = Page(text="a" * 9_000_000).save()
-    database.command("collMod", "history", validator={"action": {"$exists": False}}) if "history" in database.list_collection_names() else database.create_collection("history", validator={"action": {"$exists": False}})
+    database.command(
+        "collMod", "history", validator={"action": {"$exists": False}}
+    ) if "history" in database.list_collection_names() else database.create_collection(
+        "history", validator={"action": {"$exists": False}}
+    )
     try:
         with pytest.raises(HistoryNotRecordedError) as caught:
             edited(page, text="b" * 9_000_000)

@@ -383,7 +383,8 @@ def test_a_new_object_under_a_stored_key_is_an_update() -> None:
 
 
 @pytest.mark.parametrize(
-    "code", [1, "text", 2.5, uuid.UUID(int=5), {"a": 1, "b": [2]}, b"bytes", ObjectId(), Binary(b"x", 9)]
+    "code",
+    [1, "text", 2.5, uuid.UUID(int=5), {"a": 1, "b": [2]}, b"bytes", ObjectId(), Binary(b"x", 9)],
 )
 def test_a_primary_key_may_be_anything(code: Any) -> None:
     coded = Coded(code=code, text="a")

@@ -15,12 +15,19 @@ from mongoengine_history.writes import updated
 
 names = st.text("0129ab²Z~", min_size=1, max_size=3)
 inner = st.recursive(
-    st.integers(0, 9), lambda deeper: st.lists(deeper, max_size=3) | st.dictionaries(names, deeper, max_size=3)
+    st.integers(0, 9),
+    lambda deeper: st.lists(deeper, max_size=3) | st.dictionaries(names, deeper, max_size=3),
 )
-paths = st.lists(names | st.sampled_from(["0", "1", "10", "2"]), min_size=1, max_size=3).map(".".join)
+paths = st.lists(names | st.sampled_from(["0", "1", "10", "2"]), min_size=1, max_size=3).map(
+    ".".join
+)
 
 
-@given(st.dictionaries(names, inner, max_size=3), st.dictionaries(paths, values, max_size=4), st.sets(paths, max_size=2))
+@given(
+    st.dictionaries(names, inner, max_size=3),
+    st.dictionaries(paths, values, max_size=4),
+    st.sets(paths, max_size=2),
+)
 def test_an_update_gives_what_the_server_stores(
     database: Any, state: dict[str, Any], sets: dict[str, Any], unsets: set[str]
 ) -> None:
@@ -38,4 +45,6 @@ def test_an_update_gives_what_the_server_stores(
     expected = updated(wire(state, WIRE), wire(update, WIRE))
     assert stored.keys() == expected.keys()
     for key, value in stored.items():
-        assert bson.encode({"": value}, codec_options=WIRE) == bson.encode({"": expected[key]}, codec_options=WIRE)
+        assert bson.encode({"": value}, codec_options=WIRE) == bson.encode(
+            {"": expected[key]}, codec_options=WIRE
+        )

@@ -78,9 +78,19 @@ def test_two_values_differ_exactly_if_their_bson_does(first: Any, second: Any) -
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [(1, 1.0), (1, True), (0, False), (5, Int64(5)), (0.0, -0.0), (2**53, 2**53 + 1), (0.3, 0.1 + 0.2)],
+    [
+        (1, 1.0),
+        (1, True),
+        (0, False),
+        (5, Int64(5)),
+        (0.0, -0.0),
+        (2**53, 2**53 + 1),
+        (0.3, 0.1 + 0.2),
+    ],
 )
-def test_values_that_python_or_dictdiffer_call_equal_are_told_apart(first: Any, second: Any) -> None:
+def test_values_that_python_or_dictdiffer_call_equal_are_told_apart(
+    first: Any, second: Any
+) -> None:
     patches = diff(normal({"v": first}), normal({"v": second}))
     assert [patch.path for patch in patches] == [("v",)]
 
