@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except FAILURES as error:
-        sys.stderr.write(f"error: {shortened(str(error), LONGEST)}\n")
+        sys.stderr.write(f"error: {shortened(' '.join(str(error).split()), LONGEST)}\n")
         return 2
 
 
@@ -110,33 +110,36 @@ def _run(uri: str | None, file: Path | None) -> bool:
 @contextmanager
 def _throw_away_database(uri: str) -> Iterator[str]:
     """Connect `ALIAS` to a new database, dropped at the end; yield the names of the servers."""
-    client = _client(uri)
     name = f"history_demo_{uuid.uuid4().hex[:12]}"
-    # MongoEngine gets no URI: a database named in it would win over the new one.
-    mongoengine.connect(
-        name, ALIAS, mongo_client_class=lambda **_: client, uuidRepresentation="standard"
-    )
-    try:
-        yield _hosts(client)
-    finally:
-        client.drop_database(name)
-        mongoengine.disconnect(ALIAS)
+    with _client(uri) as client:
+        _expect_answer(client)
+        # MongoEngine gets no URI: a database named in it would win over the new one.
+        mongoengine.connect(
+            name, ALIAS, mongo_client_class=lambda **_: client, uuidRepresentation="standard"
+        )
+        try:
+            yield _hosts(client)
+        finally:
+            client.drop_database(name)
+            mongoengine.disconnect(ALIAS)
 
 
 def _client(uri: str) -> MongoClient[Any]:
     try:
-        client = MongoClient[Any](
+        return MongoClient(
             uri, serverSelectionTimeoutMS=SECONDS * 1000, uuidRepresentation="standard"
         )
     except (PyMongoError, ValueError) as error:  # whose text may quote a password
         hint = "it looks like mongodb://localhost:27017"
         raise ServerError(f"The URI is none of MongoDB ({type(error).__name__}); {hint}") from error
+
+
+def _expect_answer(client: MongoClient[Any]) -> None:
     try:
         client.admin.command("ping")
     except ConnectionFailure as error:
         where = _hosts(client)
         raise ServerError(f"No MongoDB answers at {where} within {SECONDS} s.") from error
-    return client
 
 
 def _hosts(client: MongoClient[Any]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timezone
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
 import bson
@@ -242,17 +243,27 @@ def _lines_of(patch: Patch, room: int) -> list[str]:
 
 
 def _change(sign: str, path: Path, values: Sequence[object], room: int) -> str:
-    """Write ``~ path: old -> new``; a long path loses its beginning, long values lose their ends."""
+    """Write ``~ path: old -> new``; a long path loses its beginning, long values their ends."""
+    where = path_text(path)
     texts = [json.dumps(value, default=str, ensure_ascii=False) for value in values]
     left = room - len(f"{sign} : ") - len(" -> ") * (len(texts) - 1)
-    where, third = path_text(path), room // 3
+    if len(texts) > 1 and len(where) + sum(map(len, texts)) > left:
+        texts = _differing(*texts)
+    third = left // 3
     widest = max(third, left - sum(min(len(text), third) for text in texts))
     where = where if len(where) <= widest else f"...{where[3 - widest :]}"
-    if len(texts) > 1:  # each gets a half, and what the other one leaves of its own
-        left -= len(where)
-        rooms = [max(left // 2, left - len(other)) for other in reversed(texts)]
-        texts = [shortened(text, width) for text, width in zip(texts, rooms, strict=True)]
-    return shortened(f"{sign} {where}: {' -> '.join(texts)}", room)
+    left -= len(where)
+    # Each of two values has one half, and what the other leaves of its own.
+    rooms = [max(left // len(texts), left - len(other)) for other in reversed(texts)]
+    cut = [shortened(text, width) for text, width in zip(texts, rooms, strict=True)]
+    return shortened(f"{sign} {where}: {' -> '.join(cut)}", room)
+
+
+def _differing(old: str, new: str) -> list[str]:
+    """Leave out what both texts begin with, since it says nothing."""
+    pairs = zip(old, new, strict=False)
+    common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return [f"...{text[common:]}" if common > 3 else text for text in (old, new)]
 
 
 def path_text(path: Path) -> str:
@@ -268,6 +279,6 @@ def _step(key: str | int) -> str:
 
 
 def shortened(text: str, width: int) -> str:
-    """Fit a text into one cell: one line, nothing that moves a terminal's cursor, no longer."""
-    line = "".join(sign if sign.isprintable() else "?" for sign in " ".join(text.split()))
+    """Fit a text into one cell: no longer, and with no sign that moves a terminal's cursor."""
+    line = "".join(sign if sign.isprintable() else " " for sign in text)
     return line if len(line) <= width else f"{line[: width - 3].rstrip()}..."

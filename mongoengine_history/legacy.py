@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from mongoengine_history.draft import Draft
 from mongoengine_history.patching import ADD, CHANGE, REMOVE, Patch
-from mongoengine_history.values import Path, State, find
+from mongoengine_history.values import ABSENT, Path, State, find, same
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 
 def unwind(records: Iterable[dict[str, Any]], state: State) -> tuple[State, list[Patch]]:
@@ -37,61 +37,86 @@ def unwind(records: Iterable[dict[str, Any]], state: State) -> tuple[State, list
 
 
 def _patches(record: dict[str, Any], state: State) -> list[Patch]:
-    path = _path(record["path"], state)
     data = record["data"]
     if record["action"] == CHANGE:
+        path = _path(record["path"], state, lambda path: same(find(state, path), data["new"]))
         return [Patch(CHANGE, path, (data["old"], data["new"]))]
     items = [(item["key"], item["value"]) for item in data["items"]]
-    if record["action"] == REMOVE and isinstance(items[0][0], int):
+    key, value = items[0]
+    left = value if record["action"] == ADD else ABSENT
+    path = _path(record["path"], state, lambda path: same(find(state, (*path, key)), left))
+    if record["action"] == REMOVE and isinstance(key, int):
         return [Patch(REMOVE, path, [item]) for item in items]  # as 1.1 removed them: one by one
     return [Patch(record["action"], path, items)]
 
 
-def _path(text: str, state: State) -> Path:
-    """Find the path that *text* names in *state*: longest key first, indexes for lists only."""
-    path: Path = ()
-    parts = text.split(".") if text else []
-    while parts:
-        node = find(state, path)
-        if isinstance(node, list) and parts[0].isdecimal():
-            path, parts = (*path, int(parts[0])), parts[1:]
-            continue
-        lengths = range(len(parts), 0, -1)
-        fitting = (n for n in lengths if isinstance(node, dict) and ".".join(parts[:n]) in node)
-        length = next(fitting, 1)
-        path, parts = (*path, ".".join(parts[:length])), parts[length:]
-    return path
+def _path(text: str, state: State, fits: Callable[[Path], bool]) -> Path:
+    """Find the path that *text* names in *state*: the first that fits, else the first there is."""
+    paths = list(_paths(text.split(".") if text else [], state, ()))
+    paths.sort(key=lambda path: find(state, path) is ABSENT)
+    return next((path for path in paths if fits(path)), paths[0])
+
+
+def _paths(parts: list[str], node: Any, path: Path) -> Iterator[Path]:
+    """Yield the ways that *parts*, joined by dots, may go: long keys first, indexes in lists."""
+    if isinstance(node, list) and parts and parts[0].isdecimal() and int(parts[0]) < len(node):
+        index = int(parts[0])
+        yield from _paths(parts[1:], node[index], (*path, index))
+        return
+    lengths = range(len(parts), 0, -1) if isinstance(node, dict) else ()
+    keys = {".".join(parts[:length]): length for length in lengths}
+    known = {key: length for key, length in keys.items() if key in node}
+    for key, length in known.items():
+        yield from _paths(parts[length:], node[key], (*path, key))
+    if not known:
+        yield (*path, *parts)  # what is left of them is not there any more
 
 
 def _take_back(patch: Patch, draft: Draft) -> None:
-    try:
-        if patch.action == CHANGE:
-            _put(draft.at(patch.path[:-1]), patch.path[-1], patch.data[0])
-            return
-        parent = draft.at(patch.path)
-        for key, value in reversed(patch.data):
-            if patch.action == ADD:
-                _drop(parent, key)
-            else:
-                _restore(parent, key, value)
-    except (LookupError, TypeError):
+    if patch.action == REMOVE:
+        _make_container(patch, draft)
+    path = patch.path[:-1] if patch.action == CHANGE else patch.path
+    if not isinstance(find(draft.state, path), dict | list):
         return  # what the record speaks of is not there any more
+    parent = draft.at(path)
+    if patch.action == CHANGE:
+        _put(parent, patch.path[-1], patch.data[0])
+        return
+    for key, value in reversed(patch.data):
+        if patch.action == ADD:
+            _drop(parent, key)
+        else:
+            _restore(parent, key, value)
+
+
+def _make_container(patch: Patch, draft: Draft) -> None:
+    """MongoEngine stores no list and no dict of which the last item was removed."""
+    path, key = patch.path, patch.data[0][0]
+    parent = find(draft.state, path[:-1])
+    if isinstance(parent, dict) and find(draft.state, path) is ABSENT and key in (0, str(key)):
+        draft.dict_at(path[:-1])[str(path[-1])] = [] if key == 0 else {}
 
 
 def _put(parent: Any, key: Any, value: object) -> None:
-    if isinstance(parent, dict) or key < len(parent):
+    if isinstance(parent, dict) or _is_index(key, parent):
         parent[key] = value
 
 
 def _drop(parent: Any, key: Any) -> None:
     if isinstance(parent, dict):
         parent.pop(key, None)
-    elif key < len(parent):
+    elif _is_index(key, parent):
         del parent[key]
+
+
+def _is_index(key: Any, items: list[Any]) -> bool:
+    return isinstance(key, int) and key < len(items)
 
 
 def _restore(parent: Any, key: Any, value: object) -> None:
     if isinstance(parent, dict):
-        parent[key] = value
-    else:
+        parent[str(key)] = value
+    elif _is_index(key, parent) and same(parent[key], value):
+        return  # it was recorded twice, and is back already
+    elif isinstance(key, int) and key <= len(parent):
         parent.insert(key, value)

@@ -55,7 +55,7 @@ def revert(document: D, since: datetime | None = None, *, revision: int | None =
     if document.pk is None:
         return document
     store = Store(document)
-    past = Past.of(store)
+    past = Past.of(document, store)
     if revision is not None:
         wanted = _state_at(past, revision, store)
     elif past.revisions or past.legacy:

@@ -47,6 +47,14 @@ def decoded(taken: bytes) -> State:
     return bson.decode(taken, codec_options=WIRE)
 
 
+def shown(document: Document, state: State) -> State:
+    """Return the state that a document of this class has in memory once *state* is loaded."""
+    try:
+        return decoded(snapshot(_loaded(document, state)))
+    except StateMismatchError:
+        return {}
+
+
 def put(document: Document, state: State) -> None:
     """
     Make *document* in memory what loading *state* would give. Writes nothing to the database.

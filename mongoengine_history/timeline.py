@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mongoengine_history.legacy import unwind
 from mongoengine_history.patching import Patch, touched
 from mongoengine_history.revision import CREATE, Revision, stamp_of, wall_clock
-from mongoengine_history.snapshot import codec_of
+from mongoengine_history.snapshot import codec_of, decoded, snapshot
 from mongoengine_history.store import Head, Store
 from mongoengine_history.values import Path, State, native
 
@@ -46,7 +46,7 @@ def load_history(
     store = Store(document)
     revisions = store.revisions(_since(since), _until(until))
     newest_first = [patch for revision in revisions for patch in revision.patches][::-1]
-    newest_first += _legacy_patches(store, since, until)
+    newest_first += _legacy_patches(document, store, since, until)
     found = [patch.as_dictdiffer() for patch in newest_first]
     values = native({"data": [data for _, _, data in found]}, codec_of(document))["data"]
     shaped = (_shaped(action, data) for (action, _, _), data in zip(found, values, strict=True))
@@ -68,12 +68,23 @@ def _until(when: datetime | None) -> int | None:
     return stamp_of(when) + (999 if when.microsecond % 1000 == 0 else 0)
 
 
-def _legacy_patches(store: Store, since: datetime | None, until: datetime | None) -> list[Patch]:
+def _base(document: Document, store: Store, stored: State | None) -> State:
+    """Return the state before revision 1, which is the one after all records of 1.1."""
+    base = store.base()
+    if base is not None:
+        return base
+    if store.head().number:
+        return {}
+    return decoded(snapshot(document)) if stored is None else stored
+
+
+def _legacy_patches(
+    document: Document, store: Store, since: datetime | None, until: datetime | None
+) -> list[Patch]:
     records = store.legacy()
     if not records:
         return []
-    base = store.base()
-    state: State = (store.stored() or {}) if base is None else base
+    state = _base(document, store, store.stored())
     wanted: list[Patch] = []
     for record in reversed(records):
         state, patches = unwind([record], state)
@@ -97,13 +108,11 @@ class Past:
     stored: State | None
 
     @classmethod
-    def of(cls, store: Store) -> Past:
-        """Read it."""
-        stored, base = store.stored(), store.base()
-        revisions, legacy = store.revisions(), store.legacy()
-        if base is None:
-            base = {} if revisions else stored or {}
-        return cls(base, revisions, legacy, stored)
+    def of(cls, document: Document, store: Store) -> Past:
+        """Read it; of a document that is gone and has no revision the object in memory counts."""
+        stored = store.stored()
+        base = _base(document, store, stored)
+        return cls(base, store.revisions(), store.legacy(), stored)
 
     @property
     def begins_with_creation(self) -> bool:

@@ -12,9 +12,9 @@ from mongoengine_history.context import checked, innermost
 from mongoengine_history.diffing import diff
 from mongoengine_history.errors import HistoryError, HistoryNotRecordedError
 from mongoengine_history.revision import CREATE, DELETE, REVERT, UPDATE, Context
-from mongoengine_history.snapshot import codec_of, decoded, put, snapshot
+from mongoengine_history.snapshot import codec_of, decoded, put, shown, snapshot
 from mongoengine_history.store import Change, Head, Store, numbered
-from mongoengine_history.values import ABSENT, State, in_order_of, same, wire
+from mongoengine_history.values import ABSENT, State, same, same_unordered, wire
 from mongoengine_history.writes import ExactUpdate, Watch, Write, root, updated
 
 if TYPE_CHECKING:
@@ -187,13 +187,31 @@ class Tracker:
         return self._before
 
     def _updated(self, update: dict[str, Any]) -> tuple[State, State]:
-        before = dict(self._state_before())
-        for key in {root(path) for paths in update.values() for path in paths} & before.keys():
-            before[key] = in_order_of(before[key], self._seen.get(key))
+        roots = {root(path) for paths in update.values() for path in paths}
+        before = self._as_stored(self._state_before(), roots)
         try:
             return before, updated(before, update)
         except LookupError:  # the writer's copy is older than it thinks: ask the server
             return before, Store(self._document).stored() or {}
+
+    def _as_stored(self, state: State, keys: set[str]) -> State:
+        """
+        Give keys the values that are stored, where they are what memory shows of these.
+
+        Memory orders keys by class, fills in defaults and shows empty lists where none is stored.
+        """
+        differing = {
+            key for key in keys if not same(state.get(key, ABSENT), self._seen.get(key, ABSENT))
+        }
+        if not differing:
+            return state
+        loaded = shown(self._document, self._seen)
+        stored = {
+            key: self._seen.get(key, ABSENT)
+            for key in differing
+            if same_unordered(state.get(key, ABSENT), loaded.get(key, ABSENT))
+        }
+        return {key: value for key, value in {**state, **stored}.items() if value is not ABSENT}
 
     def _state_made(self, write: Write) -> State:
         if write.upserted:  # the server took more than was set: the shard key
@@ -249,7 +267,7 @@ class Tracker:
             for key in {**old, **wanted}
             if not same(old.get(key, ABSENT), wanted.get(key, ABSENT))
         }
-        self._store, self._head = store, head
+        self._store, self._head, self._seen = store, head, old
         self._wake(old)
         self._exact = ExactUpdate(self._document, changed) if changed else None
         self._document._changed_fields = list(changed)

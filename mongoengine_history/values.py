@@ -84,11 +84,9 @@ def unordered(value: Any) -> Any:
     return [unordered(item) for item in value] if isinstance(value, list) else value
 
 
-def in_order_of(value: Any, other: Any) -> Any:
-    """Return *other* if it is the same as *value* but for the order of keys, else *value*."""
-    if isinstance(value, dict | list) and same(unordered(value), unordered(other)):
-        return other
-    return value
+def same_unordered(first: Any, second: Any) -> bool:
+    """Say whether two values are the same but for the order of keys in dicts."""
+    return same(first, second) or same(unordered(first), unordered(second))
 
 
 def depth(value: object) -> int:

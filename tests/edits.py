@@ -52,8 +52,8 @@ def in_list(name: str, drawn: st.SearchStrategy[Any]) -> st.SearchStrategy[Edit]
     def edit(kind: str, place: int, value: Any) -> Edit:
         def apply(document: Any) -> None:
             items = getattr(document, name)
-            if items is None:
-                return
+            if not isinstance(items, list):
+                return  # a stale copy made a dict of it: MongoEngine sets "lines.0" where none is
             if kind == "insert" or not items:
                 items.insert(place, value)
             elif kind == "remove":
@@ -70,7 +70,7 @@ def in_list(name: str, drawn: st.SearchStrategy[Any]) -> st.SearchStrategy[Edit]
 
 
 def inside_line(document: Any, place: int, qty: int | None) -> None:
-    if document.lines:
+    if document.lines and isinstance(document.lines, list):
         document.lines[place % len(document.lines)].qty = qty
 
 
@@ -80,7 +80,7 @@ def inside_address(document: Any, name: str, value: str | None) -> None:
 
 
 def inside_notes(document: Any, key: str, value: Any) -> None:
-    if document.notes is None:
+    if not isinstance(document.notes, dict):
         return
     if value is None:
         document.notes.pop(key, None)

@@ -1,19 +1,18 @@
 """The published mongoengine-history 1.1, fetched by pip into a folder and run in its own process.
 
-Run as a script this file is that process: it loads one Python file and calls the functions that it
-is told to, so that 1.1 and this package do the same things to the same database.
+Run as a script this file is that process: it calls the functions that it is told to, so that 1.1
+and this package can do the same things to the same database.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import Any
 
 import bson
@@ -35,12 +34,10 @@ def fetch(folder: Path) -> Path:
 
 class Elsewhere:
     """
-    Calls functions of a Python file in another process.
-
-    Arguments and results travel as BSON.
+    Calls functions in another process. Arguments and results travel as BSON.
 
     Args:
-        file: The file that has the functions; it is imported in the other process, too.
+        module: The module of the functions, found from the folder of this file.
         uri: The MongoDB server that MongoEngine is connected to there.
         database: Its default database there.
         wheel: The folder that `fetch` returned; None for the package that is imported here.
@@ -49,7 +46,7 @@ class Elsewhere:
 
     def __init__(
         self,
-        file: str,
+        module: str,
         uri: str,
         database: str,
         *,
@@ -62,21 +59,21 @@ class Elsewhere:
         if timezone:
             environment["TZ"] = timezone
         self._process = subprocess.Popen(
-            [sys.executable, __file__, file, uri, database, str(wheel or "")],
+            [sys.executable, __file__, module, uri, database, str(wheel or "")],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
 
-    def call(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call *function* of the file by its name; a failure there ends that process."""
+    def call(self, function: str, *args: Any) -> Any:
+        """Call a function of the module; a failure there ends that process."""
         process = self._process
         assert process.stdin
         assert process.stdout
-        print(_text([function.__name__, *args]), file=process.stdin, flush=True)
+        print(_text([function, *args]), file=process.stdin, flush=True)
         answer = process.stdout.readline()
-        assert answer, f"{function.__name__} failed in the other process; see its error output"
+        assert answer, f"{function} failed in the other process; see its error output"
         return _value(answer)
 
     def __enter__(self) -> Elsewhere:
@@ -99,27 +96,18 @@ def _value(text: str) -> Any:
     return bson.decode(bytes.fromhex(text.strip()))[""]
 
 
-def _serve(file: str, uri: str, database: str, wheel: str) -> None:
+def _serve(module: str, uri: str, database: str, wheel: str) -> None:
     import mongoengine
+
     import mongoengine_history
 
     is_wheel = bool(wheel) and Path(mongoengine_history.__file__).is_relative_to(wheel)
     assert is_wheel == bool(wheel), f"the wrong package: {mongoengine_history.__file__}"
+    functions = importlib.import_module(module)
     mongoengine.connect(database, host=uri, uuidRepresentation="standard")
-    module = _loaded(file)
     for line in sys.stdin:
         name, *args = _value(line)
-        print(_text(getattr(module, name)(*args)), flush=True)
-
-
-def _loaded(file: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(Path(file).stem, file)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+        print(_text(getattr(functions, name)(*args)), flush=True)
 
 
 if __name__ == "__main__":
