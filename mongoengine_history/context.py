@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from bson.codec_options import CodecOptions
 
 LARGEST: Final = 1024 * 1024
-"""Bytes that identity, reason and metadata may take together: every record carries them."""
+"""Bytes that identity, reason and metadata may take each: every record carries them."""
 
 DEEPEST: Final = 50
-"""Levels that they may nest."""
+"""Levels that each may nest."""
 
 
 def checked(

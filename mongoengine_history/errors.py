@@ -28,13 +28,13 @@ class HistoryNotRecordedError(HistoryError):
     The document is stored, but the records of that write could not be.
 
     Keep `records` and insert them later into the history collection, as they are, before the
-    document is saved again. The cause of the failure is the error's ``__cause__``.
+    document is saved again: their number may be taken by then. What failed is the ``__cause__``.
     """
 
     def __init__(self, document_id: object, records: Sequence[dict[str, Any]], why: object) -> None:
         super().__init__(
-            f"Document {_short(document_id)} was written, but not its history ({why}). Nothing is "
-            "lost: insert this error's `records` into the history collection later."
+            f"Document {_short(document_id)} was written, but not its history ({_short(why)}). "
+            "Nothing is lost: insert this error's `records` into the history collection later."
         )
         #: Primary key of the document.
         self.document_id = document_id
@@ -72,7 +72,7 @@ class DocumentDidNotExistError(HistoryError, LookupError):
 
 
 class RevisionConflictError(HistoryError):
-    """Other writers took every revision number that was tried. The document is stored."""
+    """Other writers took every revision number tried; the cause of a HistoryNotRecordedError."""
 
     def __init__(self, document_id: object, attempts: int) -> None:
         super().__init__(
@@ -85,13 +85,25 @@ class RevisionConflictError(HistoryError):
         self.attempts = attempts
 
 
+class IndexesMissingError(HistoryError):
+    """A transaction that reads the history keeps its missing indexes from being made."""
+
+    def __init__(self, database: str) -> None:
+        super().__init__(
+            f"The history in database {database!r} has no indexes yet, and they cannot be made "
+            "inside a transaction that uses it. Call History.ensure_indexes() once, outside."
+        )
+        #: The database.
+        self.database = database
+
+
 class IncompleteRevisionError(HistoryError):
     """A revision lacks records: its writer died while storing it, or someone removed them."""
 
     def __init__(self, document_id: object, number: int, found: int, size: int) -> None:
         super().__init__(
             f"Revision {number} of document {_short(document_id)} has {found} of {size} records; "
-            "it cannot be read. Later states can be reached from a later version only."
+            "it cannot be read, and no state can be rebuilt through it."
         )
         #: Primary key of the document.
         self.document_id = document_id
@@ -126,7 +138,8 @@ class StateMismatchError(HistoryError):
     def __init__(self, document_id: object, keys: Sequence[str], why: object) -> None:
         super().__init__(
             f"The earlier state of document {_short(document_id)} does not fit its class "
-            f"(keys {list(keys)}): {why}. Adapt the class, or read the state as data."
+            f"(keys {list(keys)}): {_short(why)}. Adapt the class, or load the document with a "
+            "DynamicDocument on the same collection."
         )
         #: Primary key of the document.
         self.document_id = document_id

@@ -47,25 +47,32 @@ def revert(document: D, since: datetime | None = None, *, revision: int | None =
         OptionsError: both *since* and *revision* are given.
         RevisionNotFoundError: there is no such revision.
         DocumentDidNotExistError: there was no document at that point.
-        PatchError: an older record does not fit what is stored.
+        PatchError: a revision does not fit the one before it: somebody edited the records.
+        IncompleteRevisionError: records of a revision are missing.
         StateMismatchError: today's class cannot load the state.
     """
-    if since is not None and revision is not None:
-        raise OptionsError("revision", revision, "give either since or revision, not both")
+    _check(since, revision)
     if document.pk is None:
         return document
     store = Store(document)
     past = Past.of(document, store)
     if revision is not None:
         wanted = _state_at(past, revision, store)
-    elif past.revisions or past.legacy:
-        wanted = _state_before(past, since, store)
     else:
+        wanted = _state_before(past, since, store)
+    if not (past.revisions or past.legacy):
         return document
     store.ensure_indexes()
     listen(type(document))
     Tracker.of(document).restore(store, past.head(), past.stored, wanted)
     return document
+
+
+def _check(since: object, revision: object) -> None:
+    if since is not None and revision is not None:
+        raise OptionsError("revision", revision, "give either since or revision, not both")
+    if revision is not None and (not isinstance(revision, int) or isinstance(revision, bool)):
+        raise OptionsError("revision", revision, "it is a number: 0, 1, 2, …")
 
 
 def _state_at(past: Past, number: int, store: Store) -> State:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
+from mongoengine_history.errors import OptionsError
 from mongoengine_history.patching import Patch, apply
 
 if TYPE_CHECKING:
@@ -71,7 +72,14 @@ class Revision:
 
 
 def stamp_of(when: datetime) -> int:
-    """Return *when* in microseconds since 1970 UTC; a naive time is local time of the process."""
+    """
+    Return *when* in microseconds since 1970 UTC; a naive time is local time of the process.
+
+    Raises:
+        OptionsError: *when* is no datetime.
+    """
+    if not isinstance(when, datetime):
+        raise OptionsError("since or until", when, "it must be a datetime")
     return (when.astimezone(timezone.utc) - EPOCH) // MICROSECOND
 
 

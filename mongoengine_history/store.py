@@ -5,15 +5,20 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import count, groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from pymongo import ReadPreference
-from pymongo.errors import BulkWriteError, OperationFailure
+from pymongo.errors import BulkWriteError, ExecutionTimeout, OperationFailure, PyMongoError
 
-from mongoengine_history.errors import IncompleteRevisionError, RevisionConflictError
+from mongoengine_history.errors import (
+    HistoryNotRecordedError,
+    IncompleteRevisionError,
+    IndexesMissingError,
+    RevisionConflictError,
+)
 from mongoengine_history.lists import list_hash, path_text, remember, settle
 from mongoengine_history.parts import join, split
 from mongoengine_history.patching import Patch, patch_of, record_of
@@ -29,6 +34,9 @@ if TYPE_CHECKING:
     from pymongo import MongoClient
 
 ATTEMPTS: Final = 30
+PATIENCE: Final = 5_000
+"""Milliseconds to wait for an index inside a transaction."""
+
 DUPLICATE_KEY: Final = 11000
 BAD_HINT: Final = 2
 
@@ -95,12 +103,23 @@ class Store:
         return in_transaction(self._client)
 
     def ensure_indexes(self) -> None:
-        """Create the indexes of the history, once per database and process; in no transaction."""
+        """
+        Create the indexes of the history, once per database and process; in no transaction.
+
+        Raises:
+            IndexesMissingError: a transaction is active that uses the history already.
+        """
         done = _indexed.setdefault(self._client, set())
-        if self._database not in done:
+        if self._database in done:
+            return
+        # Outside a transaction an index may take its time; inside it may wait for that very one.
+        limit: Any = {"maxTimeMS": PATIENCE} if self.in_transaction else {}
+        try:
             with self._client.start_session() as apart:
-                self._history.create_indexes(INDEXES, session=apart)
-            done.add(self._database)
+                self._history.create_indexes(INDEXES, session=apart, **limit)
+        except ExecutionTimeout as error:
+            raise IndexesMissingError(self._database) from error
+        done.add(self._database)
 
     def stored(self) -> State | None:
         """Read the document as it is stored now; None if it is not."""
@@ -135,23 +154,35 @@ class Store:
             The head after it.
 
         Raises:
-            RevisionConflictError: other writers were faster, ``ATTEMPTS`` times.
-            pymongo.errors.PyMongoError: the records could not be written.
+            HistoryNotRecordedError: the records could not be written, or other writers were faster
+                ``ATTEMPTS`` times.
+            pymongo.errors.PyMongoError: the same inside a transaction, which undoes the write, too.
         """
         for attempt in range(ATTEMPTS):
             revision = numbered(change, head)
+            documents = self.documents_of(revision, None if head.number else base)
             try:
-                documents = self.documents_of(revision, base if head.number == 0 else None)
-                self._history.insert_many(documents, session=self._session)
-            except BulkWriteError as error:
-                if not _is_taken(error) or self.in_transaction:
-                    raise
+                if self._insert(documents):
+                    state = None if head.state is None else revision.after(head.state)
+                    return Head(revision.number, revision.stamp, revision.lists, state)
                 time.sleep(random.random() * 0.001 * attempt)  # noqa: S311  # spreads writers, no secret
                 head = self.head()
-            else:
-                state = None if head.state is None else revision.after(head.state)
-                return Head(revision.number, revision.stamp, revision.lists, state)
-        raise RevisionConflictError(self.document_id, ATTEMPTS)
+            except PyMongoError as error:
+                if self.in_transaction:
+                    raise
+                raise HistoryNotRecordedError(self.document_id, documents, error) from error
+        conflict = RevisionConflictError(self.document_id, ATTEMPTS)
+        raise HistoryNotRecordedError(self.document_id, documents, conflict) from conflict
+
+    def _insert(self, documents: list[dict[str, Any]]) -> bool:
+        """Insert the records of a revision; False if its number is taken."""
+        try:
+            self._history.insert_many(documents, session=self._session)
+        except BulkWriteError as error:
+            if self.in_transaction or not _is_taken(error):
+                raise
+            return False
+        return True
 
     def documents_of(self, revision: Revision, base: State | None = None) -> list[dict[str, Any]]:
         """Return what is stored of a revision: its records, their parts, and version 0 at last."""
@@ -188,8 +219,14 @@ class Store:
         query = {**self._mine, "revision": {"$gte": 1}, **({"stamp": bounds} if bounds else {})}
         found = list(self._history.find(query, session=self._session))
         found.sort(key=itemgetter("revision", "position"))
-        numbers = groupby(found, itemgetter("revision"))
-        return [self._revision(number, list(records)) for number, records in numbers]
+        by_number = groupby(found, itemgetter("revision"))
+        revisions = [self._revision(number, list(records)) for number, records in by_number]
+        for revision, number in zip(
+            revisions, count(found[0]["revision"] if bounds and found else 1)
+        ):
+            if revision.number != number:
+                raise IncompleteRevisionError(self.document_id, number, 0, 1)
+        return revisions
 
     def base(self) -> State | None:
         """Read the state before the first revision; None if the history begins otherwise."""

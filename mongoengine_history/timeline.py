@@ -68,12 +68,12 @@ def _until(when: datetime | None) -> int | None:
     return stamp_of(when) + (999 if when.microsecond % 1000 == 0 else 0)
 
 
-def _base(document: Document, store: Store, stored: State | None) -> State:
+def _base(document: Document, store: Store, stored: State | None, *, numbered: bool) -> State:
     """Return the state before revision 1, which is the one after all records of 1.1."""
-    base = store.base()
+    base = store.base() if numbered else None
     if base is not None:
         return base
-    if store.head().number:
+    if numbered:
         return {}
     return decoded(snapshot(document)) if stored is None else stored
 
@@ -84,7 +84,7 @@ def _legacy_patches(
     records = store.legacy()
     if not records:
         return []
-    state = _base(document, store, store.stored())
+    state = _base(document, store, store.stored(), numbered=store.head().number > 0)
     wanted: list[Patch] = []
     for record in reversed(records):
         state, patches = unwind([record], state)
@@ -110,9 +110,9 @@ class Past:
     @classmethod
     def of(cls, document: Document, store: Store) -> Past:
         """Read it; of a document that is gone and has no revision the object in memory counts."""
-        stored = store.stored()
-        base = _base(document, store, stored)
-        return cls(base, store.revisions(), store.legacy(), stored)
+        stored, revisions = store.stored(), store.revisions()
+        base = _base(document, store, stored, numbered=bool(revisions))
+        return cls(base, revisions, store.legacy(), stored)
 
     @property
     def begins_with_creation(self) -> bool:

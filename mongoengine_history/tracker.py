@@ -6,14 +6,11 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pymongo.errors import PyMongoError
-
 from mongoengine_history.context import checked, innermost
 from mongoengine_history.diffing import diff
-from mongoengine_history.errors import HistoryError, HistoryNotRecordedError
 from mongoengine_history.revision import CREATE, DELETE, REVERT, UPDATE, Context
 from mongoengine_history.snapshot import codec_of, decoded, put, shown, snapshot
-from mongoengine_history.store import Change, Head, Store, numbered
+from mongoengine_history.store import Change, Head, Store
 from mongoengine_history.values import ABSENT, State, same, same_unordered, wire
 from mongoengine_history.writes import ExactUpdate, Watch, Write, root, updated
 
@@ -133,6 +130,9 @@ class Tracker:
         """Put in what a revert wants back, and learn the newest revision unless it is known."""
         if self._exact:
             update = self._exact.update(self._document, update)
+            if not self._exact.wanted:  # all of it was edited or loaded anew: no revert any more
+                self._exact = None
+                self._recording = self._recording and bool(self._blocks)
         if update and self._recording and not self._pending:
             store = Store(self._document)
             known = self._store is not None and self._store.address == store.address
@@ -158,8 +158,8 @@ class Tracker:
         operation = UPDATE
         if self._exact:
             self._exact.done(self._document)
-            operation = REVERT if self._exact.wanted else UPDATE
             self._exact = None
+            operation = REVERT
         if not self._recording:
             self._sleep()
             return
@@ -167,6 +167,7 @@ class Tracker:
             before, after = self._updated(wire(write.update, codec_of(self._document)))
         else:
             before, after = self._stored or {}, self._state_made(write)
+            self._seen = after
             operation = CREATE if operation == UPDATE and self._stored is None else operation
         self._take(operation, before, after)
 
@@ -174,10 +175,11 @@ class Tracker:
         """Take in that the document is gone."""
         if self._stored is None:  # it was gone already when it was looked for
             self._stored = self._state_before()
+        self._seen = {}
         self._take(DELETE, self._stored, {})
 
     def _take(self, operation: str, before: State, after: State) -> None:
-        self._before = self._seen = after
+        self._before = after
         stamp = time.time_ns() // 1000
         self._pending.append(Change(operation, self._context, before, after, [], stamp))
 
@@ -190,9 +192,10 @@ class Tracker:
         roots = {root(path) for paths in update.values() for path in paths}
         before = self._as_stored(self._state_before(), roots)
         try:
-            return before, updated(before, update)
+            after, self._seen = updated(before, update), updated(self._seen, update)
         except LookupError:  # the writer's copy is older than it thinks: ask the server
-            return before, Store(self._document).stored() or {}
+            after = self._seen = Store(self._document).stored() or {}
+        return before, after
 
     def _as_stored(self, state: State, keys: set[str]) -> State:
         """
@@ -205,11 +208,12 @@ class Tracker:
         }
         if not differing:
             return state
-        loaded = shown(self._document, self._seen)
+        # A dynamic field that was set to None stays in memory, though it is unset on the server.
+        loaded = {**dict.fromkeys(differing), **shown(self._document, self._seen)}
         stored = {
             key: self._seen.get(key, ABSENT)
             for key in differing
-            if same_unordered(state.get(key, ABSENT), loaded.get(key, ABSENT))
+            if same_unordered(state.get(key), loaded[key])
         }
         return {key: value for key, value in {**state, **stored}.items() if value is not ABSENT}
 
@@ -238,17 +242,8 @@ class Tracker:
             self._sleep()
 
     def _append(self, store: Store, change: Change) -> None:
-        self._store = store
-        try:
-            self._head = store.append(change, self._head, self._stored)
-        except (PyMongoError, HistoryError) as error:
-            if store.in_transaction:
-                raise
-            base = None if self._head.number else self._stored
-            records = store.documents_of(numbered(change, self._head), base)
-            raise HistoryNotRecordedError(store.document_id, records, error) from error
-        if store.in_transaction:  # it may be undone
-            self._store = None
+        self._head = store.append(change, self._head, self._stored)
+        self._store = None if store.in_transaction else store  # it may be undone
 
     def restore(self, store: Store, head: Head, stored: State | None, wanted: State) -> None:
         """

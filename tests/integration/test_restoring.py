@@ -15,6 +15,7 @@ from mongoengine_history import (
     DocumentDidNotExistError,
     DocumentTrack,
     History,
+    IncompleteRevisionError,
     OptionsError,
     PatchError,
     RevisionNotFoundError,
@@ -435,3 +436,69 @@ def test_history_tampered_with_is_noticed() -> None:
     with pytest.raises(PatchError, match="'x'") as caught:
         revert(invoice, revision=2)
     assert (caught.value.path, caught.value.expected, caught.value.found) == (("tags", 2), "x", "c")
+
+
+def test_a_revision_that_is_missing_as_a_whole_is_noticed() -> None:
+    invoice = Invoice(number=1).save()
+    for number in (2, 3, 4):
+        edited(invoice, number=number)
+    History.objects(document_id=invoice.pk, revision=2).delete()
+    with pytest.raises(IncompleteRevisionError) as caught:
+        revert(invoice, revision=3)
+    assert (caught.value.number, caught.value.found) == (2, 0)
+
+
+def test_an_abandoned_revert_watches_no_longer() -> None:
+    invoice = Invoice(number=1).save()
+    edited(invoice, number=2)
+    revert(invoice).reload()
+    invoice.number = 9
+    invoice.save()
+    assert operations() == [(1, "update")]
+    assert not [name for name in vars(invoice) if name.startswith("_save")]
+
+
+def test_an_unsaved_document_with_a_key_of_its_own_is_left_alone() -> None:
+    invoice = Invoice(id="5" * 24, number=3)
+    revert(invoice, revision=0)
+    invoice.save()
+    assert raw(invoice)["number"] == 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"since": "2020"}, {"since": 5}, {"revision": "1"}, {"revision": 1.0}, {"revision": True}],
+)
+def test_arguments_of_another_kind_are_refused(arguments: dict[str, Any]) -> None:
+    invoice = Invoice(number=1).save()
+    edited(invoice, number=2)
+    with pytest.raises(OptionsError):
+        revert(invoice, **arguments)
+    with pytest.raises(OptionsError):
+        load_history(invoice, "2020")
+
+
+def test_defaults_that_the_store_lacks_stay_out_of_later_revisions(database: Any) -> None:
+    class Taxed(me.EmbeddedDocument):
+        name = me.StringField()
+        vat = me.IntField(default=19)
+
+    class Basket(me.Document):
+        meta = {"collection": "baskets", "auto_create_index": False}
+        a = me.IntField()
+        items = me.EmbeddedDocumentListField(Taxed)
+
+    signals.post_save.connect(track_changes, sender=Basket)
+    database.baskets.insert_one({"a": 1, "items": [{"name": "x"}, {"name": "y"}]})
+    basket = Basket.objects.get()
+    with DocumentTrack(basket):
+        basket.a = 2
+        basket.save()
+        basket.items[1].name = "z"
+        basket.save()
+        basket.items = []
+        basket.save()
+    removed = History.objects(revision=3).get()
+    assert removed.data["old"] == [{"name": "x"}, {"name": "z"}]
+    revert(basket, revision=2).save()
+    assert database.baskets.find_one()["items"] == [{"name": "x"}, {"name": "z"}]

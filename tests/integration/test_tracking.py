@@ -446,9 +446,8 @@ def test_a_partly_loaded_document_takes_back_what_it_changed(database: Any) -> N
 
 
 def test_unstorable_history_says_so_and_carries_the_records(monkeypatch: Any) -> None:
+    from pymongo.collection import Collection
     from pymongo.errors import AutoReconnect
-
-    from mongoengine_history.store import Store
 
     def fail(*args: Any, **kwargs: Any) -> None:
         raise AutoReconnect("gone")
@@ -457,7 +456,7 @@ def test_unstorable_history_says_so_and_carries_the_records(monkeypatch: Any) ->
     with DocumentTrack(note, "anna"):
         note.text = "b"
         with monkeypatch.context() as patch:
-            patch.setattr(Store, "append", fail)
+            patch.setattr(Collection, "insert_many", fail)
             with pytest.raises(HistoryNotRecordedError, match="Nothing is lost") as caught:
                 note.save()
     assert raw(note)["text"] == "b"

@@ -1,0 +1,22 @@
+"""How Sphinx builds the documentation: ``sphinx-build -W docs build/html``. Needs no network."""
+
+from mongoengine_history import __version__
+
+project = "mongoengine-history"
+project_copyright = "The mongoengine-history maintainers"
+version = release = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+default_role = "py:obj"  # a name in single backticks, as docstrings have them, is a link
+
+myst_enable_extensions = ["deflist"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+napoleon_numpy_docstring = False
+
+html_theme = "furo"
+html_title = f"{project} {release}"

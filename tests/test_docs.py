@@ -1,0 +1,276 @@
+"""The documentation runs: each Python block on a real MongoDB, each page in Sphinx."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+import mongoengine
+import pytest
+from mongoengine import Document, StringField, signals
+from pymongo import MongoClient
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+import mongoengine_history
+from mongoengine_history import DocumentTrack, load_history, revert, track_changes
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+LANGUAGES = {"python", "pycon", "sh", "json", "text"}
+
+FENCE = re.compile(r"^(`{3,})([^`\n]*)\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
+DIRECTIVE = re.compile(r"^\.\. auto\w+:: (\w+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block of a page."""
+
+    page: Path
+    #: Number of the line of the page on which the code begins.
+    line: int
+    language: str
+    code: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+    def run(self, names: dict[str, Any]) -> None:
+        """Run the block with the names that earlier ones of the page left, and leave its own."""
+        if self.code.startswith(">>>"):
+            self._compare(names)
+        else:
+            # Blank lines in front let a traceback show the line of the page.
+            code = compile("\n" * (self.line - 1) + self.code, self.page, "exec")
+            exec(code, names)
+
+    def _compare(self, names: dict[str, Any]) -> None:
+        example = doctest.DocTestParser().get_doctest(
+            self.code, names, str(self), str(self.page), self.line - 1
+        )
+        report: list[str] = []
+        runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS)
+        failed = runner.run(example, out=report.append, clear_globs=False).failed
+        assert not failed, "".join(report)
+        names.update(example.globs)
+
+
+def blocks_of(page: Path) -> list[Block]:
+    text = page.read_text(encoding="utf-8")
+    found = []
+    for match in FENCE.finditer(text):
+        line = text.count("\n", 0, match.start(3)) + 1
+        found.append(Block(page, line, match[2].strip(), match[3]))
+    return found
+
+
+def python_blocks(page: Path) -> list[Block]:
+    return [block for block in blocks_of(page) if block.language in {"python", "pycon"}]
+
+
+def is_runnable(page: Path) -> bool:
+    return page.name != "transactions.md" or hasattr(ClientSession, "bind")
+
+
+@pytest.fixture
+def names(
+    database: Database[Any],
+    client: MongoClient[Any],
+    mongodb_uri: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> dict[str, Any]:
+    """Where a page's names live; ``connect("shop")`` means the database of the tests."""
+
+    def connect(db: str, *, uuidRepresentation: str) -> MongoClient[Any]:  # noqa: N803  # MongoEngine's
+        assert (db, uuidRepresentation) == ("shop", "standard")
+        return client
+
+    monkeypatch.setattr(mongoengine, "connect", connect)
+    monkeypatch.setenv("MONGODB_URI", mongodb_uri)
+    return {"__name__": "__main__"}
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if python_blocks(page)], ids=lambda page: page.stem
+)
+def test_each_block_of_a_page_runs(page: Path, names: dict[str, Any]) -> None:
+    if not is_runnable(page):
+        pytest.skip("ClientSession.bind came with PyMongo 4.17")
+    for block in python_blocks(page):
+        block.run(names)
+
+
+def test_a_wrong_block_fails() -> None:
+    """What the test above relies on: an error and another output both count."""
+    with pytest.raises(ZeroDivisionError):
+        Block(ROOT / "page.md", 1, "python", "1 / 0\n").run({})
+    with pytest.raises(AssertionError, match=r"Got:\s+2"):
+        Block(ROOT / "page.md", 1, "pycon", ">>> 1 + 1\n3\n").run({})
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        Block(ROOT / "page.md", 1, "pycon", ">>> 1 / 0\n").run({})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_no_block_escapes(page: Path) -> None:
+    """A fence that is indented, or of a language that nobody looks at, would never be run."""
+    blocks = blocks_of(page)
+    fences = re.findall(r"^[ \t>]*`{3}", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(fences) == 2 * len(blocks)
+    for block in blocks:
+        assert block.language in LANGUAGES or block.language.startswith("{"), block
+        if block.language in {"python", "pycon"}:
+            assert (block.language == "pycon") == block.code.startswith(">>>"), block
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_examples_import_public_names_only(page: Path) -> None:
+    for block in python_blocks(page):
+        code = block.code
+        if block.language == "pycon":
+            code = doctest.script_from_examples(code)
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.ImportFrom) and node.module == "mongoengine_history":
+                assert {alias.name for alias in node.names} <= set(mongoengine_history.__all__)
+            elif isinstance(node, ast.ImportFrom):
+                assert not str(node.module).startswith("mongoengine_history."), block
+
+
+def commands() -> Iterator[tuple[Block, list[str]]]:
+    for page in PAGES:
+        for block in blocks_of(page):
+            if block.language == "sh":
+                joined = block.code.replace("\\\n", " ").replace("&&", "\n")
+                for line in joined.splitlines():
+                    yield block, shlex.split(line, comments=True)
+
+
+def test_commands_name_what_exists() -> None:
+    for block, words in commands():
+        for word in words:
+            if word.startswith(".[") or "history[" in word:
+                extras = set(word.partition("[")[2].rstrip("]").split(","))
+                assert extras <= set(extras_of_the_package()), f"{block}: {word}"
+            elif word.startswith((".ci/", "docs", "tests")):
+                assert (ROOT / word.partition("::")[0]).exists(), f"{block}: {word}"
+        if "-m" in words:
+            module = words[words.index("-m") + 1]
+            assert util.find_spec(module), f"{block}: {module}"
+
+
+def extras_of_the_package() -> list[str]:
+    return metadata.metadata("mongoengine-history").get_all("Provides-Extra") or []
+
+
+def test_the_command_line_is_as_described() -> None:
+    """Each call of the package on a page is one that it takes."""
+    calls = [words for _, words in commands() if "mongoengine_history" in words]
+    assert calls
+    for words in calls:
+        arguments = words[words.index("mongoengine_history") + 1 :]
+        command = [sys.executable, "-m", "mongoengine_history", arguments[0], "--help"]
+        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        for option in (word for word in arguments if word.startswith("--")):
+            assert option in text, words
+
+
+def test_the_reference_has_each_public_name() -> None:
+    text = (DOCS / "reference.md").read_text(encoding="utf-8")
+    assert sorted(DIRECTIVE.findall(text)) == mongoengine_history.__all__
+
+
+def test_the_layout_names_each_module() -> None:
+    layout = next(
+        block.code for block in blocks_of(DOCS / "contributing.md") if block.language == "text"
+    )
+    modules = {path.stem for path in Path(mongoengine_history.__file__).parent.glob("*.py")}
+    assert modules <= set(layout.split())
+
+
+def test_each_page_is_in_a_table_of_contents() -> None:
+    listed = {DOCS / "index.md"}
+    for page in PAGES:
+        for block in blocks_of(page):
+            if block.language == "{toctree}":
+                entries = [line for line in block.code.split() if not line.startswith(":")]
+                listed |= {(page.parent / f"{entry}.md").resolve() for entry in entries}
+    assert listed >= set(PAGES) - {ROOT / "README.md"}
+
+
+class Ticket(Document):
+    """What the round trips are counted with."""
+
+    title = StringField()
+
+
+def tracked(ticket: Ticket, action: Callable[[Ticket], object]) -> Ticket:
+    with DocumentTrack(ticket):
+        action(ticket)
+    return ticket
+
+
+def change(ticket: Ticket) -> None:
+    ticket.title += "!"
+    ticket.save()
+
+
+def change_in_a_transaction(ticket: Ticket) -> None:
+    client = Ticket._get_db().client
+    with client.start_session() as session, session.bind(), session.start_transaction():
+        tracked(ticket, change)
+
+
+#: What the rows of the table of costs mean, for an object that has been saved and a fresh one.
+OPERATIONS: dict[str, Callable[[Ticket, Ticket], object]] = {
+    "save without a `DocumentTrack`": lambda known, fresh: change(fresh),
+    "save that changes nothing": lambda known, fresh: tracked(fresh, Ticket.save),
+    "creation": lambda known, fresh: tracked(Ticket(title="gate"), Ticket.save),
+    "first change by an object": lambda known, fresh: tracked(fresh, change),
+    "every later change by the same object": lambda known, fresh: tracked(known, change),
+    "change inside a transaction": lambda known, fresh: change_in_a_transaction(known),
+    "deletion": lambda known, fresh: tracked(fresh, Ticket.delete),
+    "`load_history`": lambda known, fresh: load_history(fresh),
+    "`revert`": lambda known, fresh: revert(fresh),
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_the_table_of_costs_is_true(operation: str, database: Database[Any], commands: Any) -> None:
+    if "transaction" in operation and not hasattr(ClientSession, "bind"):
+        pytest.skip("ClientSession.bind came with PyMongo 4.17")
+    signals.post_save.connect(track_changes, sender=Ticket)
+    signals.post_delete.connect(track_changes, sender=Ticket)
+    known = tracked(Ticket(title="door"), Ticket.save)
+    fresh = Ticket.objects.get(id=known.id)
+    commands.names.clear()
+    OPERATIONS[operation](known, fresh)
+    counted = [name for name in commands.names if name != "commitTransaction"]
+    assert len(counted) == costs()[operation], counted
+
+
+def costs() -> dict[str, int]:
+    text = (DOCS / "explanation.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.+) \| (\d) \|$", text, re.MULTILINE)
+    return {operation: int(count) for operation, count in rows}
+
+
+def test_each_row_of_the_table_of_costs_is_counted() -> None:
+    assert set(costs()) == set(OPERATIONS)
+
+
+def test_sphinx_has_nothing_to_complain_about(tmp_path: Path) -> None:
+    options = ["-W", "--keep-going", "-q", "-E", "-d", str(tmp_path / "doctrees")]
+    command = [sys.executable, "-m", "sphinx", *options, str(DOCS), str(tmp_path / "html")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "html" / "index.html").is_file()
