@@ -137,12 +137,13 @@ def _initiate(port: int, guard: subprocess.Popen[bytes], folder: Path) -> None:
             except PyMongoError:
                 pass
             time.sleep(0.02)
-    raise NoServerError(f"mongod did not start. Its log ends with:\n{_log_tail(folder)}")
+    raise NoServerError(f"mongod did not start. It said:\n{_log_tail(folder)}")
 
 
 def _log_tail(folder: Path) -> str:
-    log = folder / "mongod.log"
-    return log.read_text(errors="replace")[-2000:] if log.exists() else "(no log)"
+    logs = [folder / "mongod.err", folder / "mongod.log"]
+    texts = [log.read_text(errors="replace") for log in logs if log.exists()]
+    return "\n".join(text[-2000:] for text in texts if text) or "(no log)"
 
 
 def _guard(mongod: str, folder: str, port: str) -> None:
@@ -152,7 +153,8 @@ def _guard(mongod: str, folder: str, port: str) -> None:
     options += ["--wiredTigerCacheSizeGB", "0.5", "--oplogSize", "64"]
     options += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
     quiet = subprocess.DEVNULL
-    server = subprocess.Popen([mongod, *options], stdin=quiet, stdout=quiet, stderr=quiet)
+    with Path(folder, "mongod.err").open("wb") as errors:  # a missing library is told here
+        server = subprocess.Popen([mongod, *options], stdin=quiet, stdout=quiet, stderr=errors)
     ended = threading.Thread(target=_kill_when_input_closes, args=(server,), daemon=True)
     ended.start()
     server.wait()

@@ -499,6 +499,6 @@ def test_defaults_that_the_store_lacks_stay_out_of_later_revisions(database: Any
         basket.items = []
         basket.save()
     removed = History.objects(revision=3).get()
-    assert removed.data["old"] == [{"name": "x"}, {"name": "z"}]
+    assert removed.data["items"][0]["value"] == [{"name": "x"}, {"name": "z"}]
     revert(basket, revision=2).save()
     assert database.baskets.find_one()["items"] == [{"name": "x"}, {"name": "z"}]
