@@ -29,7 +29,7 @@ SECONDS: Final = 5
 """How long a server may take to answer."""
 
 LONGEST: Final = 400
-"""Characters of an error message: drivers like to append all they know."""
+"""Characters of an error message."""
 
 
 class ServerError(Exception):
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except FAILURES as error:
-        sys.stderr.write(f"error: {shortened(' '.join(str(error).split()), LONGEST)}\n")
+        sys.stderr.write(f"error: {_one_line(error)}\n")
         return 2
 
 
@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     command = parser.add_subparsers(required=True, metavar="demo").add_parser(
         "demo",
         help="make a history on a real server, show it and take it back",
-        description="Make a history in a database of its own, show it and take it back to the "
+        description="Make a history in a database of its own, show it and take it back to the\n"
         "byte. The database is dropped at the end.",
         epilog=FORMAT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -95,6 +95,11 @@ def _parser() -> argparse.ArgumentParser:
         help="take real revisions from a file instead of the example",
     )
     return parser
+
+
+def _one_line(error: Exception) -> str:
+    text, _, _ = str(error).partition(", full error:")  # the same again, as the server sent it
+    return shortened(" ".join(text.split()), LONGEST)
 
 
 def _run(uri: str | None, file: Path | None) -> bool:

@@ -247,9 +247,9 @@ def _change(sign: str, path: Path, values: Sequence[object], room: int) -> str:
     where = path_text(path)
     texts = [json.dumps(value, default=str, ensure_ascii=False) for value in values]
     left = room - len(f"{sign} : ") - len(" -> ") * (len(texts) - 1)
-    if len(texts) > 1 and len(where) + sum(map(len, texts)) > left:
-        texts = _differing(*texts)
     third = left // 3
+    if len(texts) > 1 and sum(map(len, texts)) > max(2 * third, left - len(where)):
+        texts = _differing(*texts)
     widest = max(third, left - sum(min(len(text), third) for text in texts))
     where = where if len(where) <= widest else f"...{where[3 - widest :]}"
     left -= len(where)

@@ -123,9 +123,9 @@ def read(file: Path) -> list[Entry]:
 def _entry(file: Path, number: int, line: bytes) -> Entry:
     try:
         given = _parsed(line)
-        texts = [_value(given, name, str) for name in ("author", "message")]
-        bson.encode({"texts": texts})
-        return Entry(_moment(given), *texts, bson.encode(_value(given, "state", dict)))
+        author, message = _value(given, "author", str), _value(given, "message", str)
+        bson.encode({"author": author, "message": message})
+        return Entry(_moment(given), author, message, bson.encode(_value(given, "state", dict)))
     except (ValueError, OverflowError, RecursionError, BSONError) as error:
         raise ReplayError(f"{file}, line {number}: {error}") from error
 
@@ -145,7 +145,7 @@ def _value(given: object, name: str, kind: type[Any]) -> Any:
     return value
 
 
-def _moment(given: dict[str, Any]) -> datetime:
+def _moment(given: object) -> datetime:
     moment = datetime.fromisoformat(_value(given, "at", str).replace("Z", "+00:00"))
     if moment.tzinfo is None:
         raise ValueError('"at" must have an offset, such as +00:00')

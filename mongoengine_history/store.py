@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import count, groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
     from mongoengine import Document
     from pymongo import MongoClient
+    from pymongo.collection import Collection
+
+OPTIONS: Final[Any] = {"codec_options": WIRE, "read_preference": ReadPreference.PRIMARY}
 
 ATTEMPTS: Final = 30
 PATIENCE: Final = 5_000
@@ -83,14 +87,20 @@ class Store:
         collection = document._get_collection()
         if pk is None:
             pk = document.to_mongo(fields=[document._meta["id_field"]]).get("_id")
+        self._collection = collection
         self._client = collection.database.client
         self._database = collection.database.name
-        options: Any = {"codec_options": WIRE, "read_preference": ReadPreference.PRIMARY}
-        self._documents = collection.with_options(**options)
-        name = History._get_collection_name()
-        self._history = collection.database.get_collection(name, **options)
         self.document_type: str = collection.name
         self.document_id = wire({"_id": pk}, collection.codec_options)["_id"]
+
+    @cached_property
+    def _documents(self) -> Collection[State]:
+        return self._collection.with_options(**OPTIONS)  # type: ignore[no-any-return]  # untyped
+
+    @cached_property
+    def _history(self) -> Collection[State]:
+        name = History._get_collection_name()
+        return self._collection.database.get_collection(name, **OPTIONS)  # type: ignore[no-any-return]  # untyped
 
     @property
     def address(self) -> tuple[str, str, bytes]:

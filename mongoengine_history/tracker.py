@@ -189,31 +189,32 @@ class Tracker:
         return self._before
 
     def _updated(self, update: dict[str, Any]) -> tuple[State, State]:
-        roots = {root(path) for paths in update.values() for path in paths}
-        before = self._as_stored(self._state_before(), roots)
+        before = self._as_stored(self._state_before(), update)
         try:
             after, self._seen = updated(before, update), updated(self._seen, update)
         except LookupError:  # the writer's copy is older than it thinks: ask the server
             after = self._seen = Store(self._document).stored() or {}
         return before, after
 
-    def _as_stored(self, state: State, keys: set[str]) -> State:
+    def _as_stored(self, state: State, update: dict[str, Any]) -> State:
         """
-        Give keys the values that are stored, where they are what memory shows of these.
+        Give keys that were written the values stored before, where memory shows no other.
 
-        Memory orders keys by class, fills in defaults and shows empty lists where none is stored.
+        Memory orders keys by class, fills in defaults and keeps what is empty and not stored.
         """
         differing = {
-            key for key in keys if not same(state.get(key, ABSENT), self._seen.get(key, ABSENT))
+            key
+            for key in {root(path) for paths in update.values() for path in paths}
+            if not same(state.get(key, ABSENT), self._seen.get(key, ABSENT))
         }
         if not differing:
             return state
-        # A dynamic field that was set to None stays in memory, though it is unset on the server.
-        loaded = {**dict.fromkeys(differing), **shown(self._document, self._seen)}
+        loaded = shown(self._document, self._seen)
+        emptied = update.get("$unset", {}).keys() - self._seen.keys()
         stored = {
             key: self._seen.get(key, ABSENT)
             for key in differing
-            if same_unordered(state.get(key), loaded[key])
+            if key in emptied or same_unordered(state.get(key), loaded.get(key))
         }
         return {key: value for key, value in {**state, **stored}.items() if value is not ABSENT}
 
