@@ -151,7 +151,7 @@ def _drop_cups(order: Order) -> None:
 
 def _pay(order: Order) -> None:
     order.status, order.paid = "paid", True
-    # Whole, since MongoEngine would take the dot of a single new key for a path.
+    # The whole dict, since MongoEngine takes the dot of a single new key for a path and fails.
     order.notes = {**order.notes, "paid.by": "card"}
     order.lines[1].count = 2
 

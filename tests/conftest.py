@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import mongoengine
 import pytest
+from hypothesis import HealthCheck, settings
 from mongoengine import signals
 from pymongo import MongoClient, monitoring
-
-from hypothesis import HealthCheck, settings
+from pymongo.database import Database
+from pymongo.uri_parser import parse_uri
 
 from mongoengine_history.embedded import server_uri
 
@@ -42,6 +43,8 @@ class RoundTrips(monitoring.CommandListener):
 @pytest.fixture(scope="session")
 def mongodb_uri() -> Iterator[str]:
     with server_uri() as uri:
+        if parse_uri(uri)["database"]:  # MongoEngine would use that one, and the tests empty it
+            pytest.exit("MONGODB_URI must not name a database; the tests make their own")
         yield uri
 
 
@@ -56,7 +59,7 @@ def client(mongodb_uri: str, commands: RoundTrips) -> Iterator[MongoClient]:
     client = mongoengine.connect(
         name, host=mongodb_uri, uuidRepresentation="standard", event_listeners=[commands]
     )
-    other = mongoengine.connect(
+    mongoengine.connect(
         f"{name}_other", alias="other", host=mongodb_uri, uuidRepresentation="standard"
     )
     yield client
@@ -66,7 +69,7 @@ def client(mongodb_uri: str, commands: RoundTrips) -> Iterator[MongoClient]:
 
 
 @pytest.fixture
-def database(client: MongoClient):
+def database(client: MongoClient) -> Iterator[Database]:
     """The database of MongoEngine's default connection, emptied afterwards; nothing is tracked."""
     database = mongoengine.get_db()
     yield database

@@ -240,6 +240,15 @@ def test_a_document_without_records_of_its_own_is_not_mixed_up(
     assert revert(leaflet).title == "A"
 
 
+def test_keys_removed_together_come_back_in_their_order(
+    database: Any, released: Elsewhere
+) -> None:
+    recipe = STORIES["dict_emptied"].first().save()
+    first = bson.encode(recipe.facts)
+    released.call("tell", "dict_emptied", recipe.pk)
+    assert bson.encode(again(revert(again(recipe)).save()).facts) == first
+
+
 def test_what_was_stored_past_the_history_stays(database: Any, released: Elsewhere) -> None:
     """What 1.1 recorded of a list or dict that was emptied untracked since is passed over."""
     recipe = STORIES["values_of_all_kinds_changed"].first().save()
@@ -292,6 +301,8 @@ def test_since_means_the_wall_clock_in_old_and_new_records(
         moments = old.call("walk", recipe.pk, 1, 1)
         moments += new.call("walk", recipe.pk, 3, 3)
         moments += new.call("times", recipe.pk)
+        shown = new.call("view", recipe.pk, moments)
+        assert new.call("view_aware", recipe.pk, moments) == shown
         for when, title in zip(moments, ["A", "B", "A", "B"], strict=True):
             assert new.call("title_before", recipe.pk, when) == title
             assert new.call("title_before_aware", recipe.pk, when) == title
