@@ -163,7 +163,8 @@ def _guard(mongod: str, folder: str, port: str) -> None:
 
 
 def _kill_when_input_closes(server: subprocess.Popen[bytes]) -> None:
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 1024):  # unbuffered, so that the guard can end meanwhile
+        pass
     server.kill()  # the data goes, too, so there is nothing to shut down in order
 
 

@@ -240,9 +240,7 @@ def test_a_document_without_records_of_its_own_is_not_mixed_up(
     assert revert(leaflet).title == "A"
 
 
-def test_keys_removed_together_come_back_in_their_order(
-    database: Any, released: Elsewhere
-) -> None:
+def test_keys_removed_together_come_back_in_their_order(database: Any, released: Elsewhere) -> None:
     recipe = STORIES["dict_emptied"].first().save()
     first = bson.encode(recipe.facts)
     released.call("tell", "dict_emptied", recipe.pk)

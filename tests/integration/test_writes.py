@@ -13,7 +13,10 @@ from strategies import values
 from mongoengine_history.values import WIRE, wire
 from mongoengine_history.writes import updated
 
-names = st.text("0129ab²Z~", min_size=1, max_size=3)
+# Not "00" beside "0": for MongoDB 6.0.5 both are index 0, and it dies of a failed invariant.
+names = st.text("0129ab²Z~", min_size=1, max_size=3).filter(
+    lambda name: not name.startswith("0") or name == "0"
+)
 inner = st.recursive(
     st.integers(0, 9),
     lambda deeper: st.lists(deeper, max_size=3) | st.dictionaries(names, deeper, max_size=3),
