@@ -45,7 +45,10 @@ def test_an_update_gives_what_the_server_stores(
         return  # conflicting paths, or a path through a scalar
     stored = collection.find_one({"_id": 1})
     del stored["_id"]
-    expected = updated(wire(state, WIRE), wire(update, WIRE))
+    try:
+        expected = updated(wire(state, WIRE), wire(update, WIRE))
+    except LookupError:
+        return  # through a list that is too short: the tracker then asks the server
     assert stored.keys() == expected.keys()
     for key, value in stored.items():
         assert bson.encode({"": value}, codec_options=WIRE) == bson.encode(
