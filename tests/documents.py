@@ -171,7 +171,7 @@ FIELDS: dict[str, tuple[Any, Any]] = {
         lambda: ([Person(name="c").save()], list(two_people())),
     ),
     "lazy reference": (lambda: me.LazyReferenceField(Person), two_people),
-    "generic lazy reference": (lambda: me.GenericLazyReferenceField(), two_people),
+    "generic lazy reference": (me.GenericLazyReferenceField, two_people),
     "dangling reference": (
         lambda: me.ReferenceField(Person),
         (DBRef("person", _ID), DBRef("person", _OTHER)),

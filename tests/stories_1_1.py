@@ -164,6 +164,18 @@ def keys_that_look_the_same_joined_changed(recipe: Recipe) -> None:
 
 
 @story(
+    lambda: Recipe(facts={"a.b": {"x": 1}, "a": {"b": {"c": 1}}}),
+    ("change", ["facts", "a", "b", "c"], (1, 3)),
+    ("change", ["facts", "a", "b", "c"], (1, 2)),
+    once=False,
+)
+def key_that_looks_the_same_joined_changed_twice(recipe: Recipe) -> None:
+    recipe.facts["a"]["b"]["c"] = 2
+    recipe.save()
+    recipe.facts["a"]["b"]["c"] = 3
+
+
+@story(
     lambda: Recipe(facts={"keep": 1, "0": {"1": None}, "x.y": {"z": [1, {"2": 3}]}}),
     ("remove", ["facts"], [("0", {"1": None}), ("x.y", {"z": [1, {"2": 3}]})]),
     ("add", ["facts"], [("3", {"4": {"5": [6]}}), ("p.q", {})]),
@@ -532,6 +544,11 @@ def view(pk: ObjectId, moments: list[datetime]) -> list[list[Any]]:
     ]
 
 
+def view_aware(pk: ObjectId, moments: list[datetime]) -> list[list[Any]]:
+    """Tell the same of times that say what their zone is; 1.1 understood none."""
+    return view(pk, [when.astimezone(timezone.utc) for when in moments])
+
+
 def _rows(patches: list[Patch]) -> list[list[Any]]:
     return [[action, data[1]] for action, path, data in patches if path == ["t"]]
 
@@ -542,7 +559,7 @@ def title_before(pk: ObjectId, when: datetime) -> str:
 
 
 def title_before_aware(pk: ObjectId, when: datetime) -> str:
-    """Tell the same of a time that says what its zone is; 1.1 understood none."""
+    """Tell the same of a time that says what its zone is."""
     return title_before(pk, when.astimezone(timezone.utc))
 
 

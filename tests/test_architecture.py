@@ -27,7 +27,8 @@ LAYERS = [
     ["tracking", "timeline"],
     ["restoring"],
     ["__init__"],
-    ["demo", "replay"],
+    ["demo"],
+    ["replay"],
     ["__main__"],
 ]
 

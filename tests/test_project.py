@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from importlib import metadata
 from pathlib import Path
@@ -73,6 +74,21 @@ def test_only_what_runs_the_library_is_installed_with_it() -> None:
     assert always == {"blinker", "dictdiffer", "mongoengine", "pymongo"}
 
 
+def test_the_hooks_use_the_releases_that_the_checks_use() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    held = re.findall(r'"(\w+)~=([\d.]+)"', project)
+    assert {name for name, _ in held} == {"mypy", "ruff"}
+    for name, release in held:
+        assert re.search(rf"repo: \S+{name}\S*\n +rev: v{release}\n", hooks), name
+
+
 def test_the_public_names_are_sorted_and_there() -> None:
     assert mongoengine_history.__all__ == sorted(mongoengine_history.__all__)
     assert all(hasattr(mongoengine_history, name) for name in mongoengine_history.__all__)
+
+
+def test_the_types_of_each_public_name_are_checked() -> None:
+    uses = ast.parse((ROOT / "tests" / "typing" / "api.py").read_text(encoding="utf-8"))
+    used = {node.id for node in ast.walk(uses) if isinstance(node, ast.Name)}
+    assert used >= set(mongoengine_history.__all__)

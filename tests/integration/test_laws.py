@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mongoengine import Document, signals
 from mongoengine.errors import OperationError, ValidationError
 
-from mongoengine_history import DocumentTrack, History, load_history, revert, track_changes
+from mongoengine_history import DocumentTrack, History, revert, track_changes
 
 orders = st.one_of(
     st.tuples(st.just(Order), scripts(strict_edits)),

@@ -68,4 +68,4 @@ def test_a_created_document_is_recorded_from_its_creation(database: Any, name: s
         save(document)
     revert(document).save()
     assert stored(document) == created
-    assert [h.revision for h in History.objects.order_by("revision")][0] == 1
+    assert History.objects.order_by("revision").first().revision == 1

@@ -357,7 +357,7 @@ def test_the_codec_of_the_connection_is_used(
         coded = Coded(key=uuid.uuid4(), value=uuid.uuid4(), when=datetime(2020, 1, 1)).save()
         first = coded.value
         edited(coded, value=uuid.uuid4(), when=datetime(2021, 1, 1))
-        data = dict((path[0], data) for _, path, data in load_history(coded))
+        data = {path[0]: data for _, path, data in load_history(coded)}
         assert data["value"][0] in (first, str(first))
         assert (data["when"][0].tzinfo is not None) == tz_aware
         before = client[name].coded.find_one()
