@@ -17,8 +17,8 @@ scalars = st.one_of(
     st.sampled_from(
         [
             None, True, False, 0, 1, Int64(1), 1.0, 0.0, -0.0, math.nan, math.inf, 2**53,
-            2**53 + 1, 0.3, 0.1 + 0.2, "", "1", "x", b"", b"x", Binary(b"x", 128), Decimal128("1.0"),
-            Decimal128("1.00"), Timestamp(1, 1), Regex("a", "i"),
+            2**53 + 1, 0.3, 0.1 + 0.2, "", "1", "x", b"", b"x", Binary(b"x", 128),
+            Decimal128("1.0"), Decimal128("1.00"), Timestamp(1, 1), Regex("a", "i"),
             datetime(2020, 1, 1), datetime(1, 1, 1), ObjectId("0" * 24),
             DBRef("c", 1), Binary(bytes(16), 4), Binary(bytes(16), 3),
         ]

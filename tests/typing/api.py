@@ -1,0 +1,98 @@
+"""The public names as an application uses them. Checked by mypy, never run.
+
+Each ``type: ignore`` proves that the call is refused: one that hides nothing is an error itself.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from mongoengine import Document, StringField, signals
+from typing_extensions import assert_type
+
+from mongoengine_history import (
+    DocumentDidNotExistError,
+    DocumentTrack,
+    History,
+    HistoryError,
+    HistoryNotRecordedError,
+    IncompleteRevisionError,
+    IndexesMissingError,
+    OptionsError,
+    PatchError,
+    RevisionConflictError,
+    RevisionNotFoundError,
+    StateMismatchError,
+    load_history,
+    revert,
+    track_changes,
+)
+
+
+class Invoice(Document):  # type: ignore[misc]  # MongoEngine has no types
+    """A document of an application."""
+
+    number = StringField(required=True)
+
+
+def connect() -> None:
+    signals.post_save.connect(track_changes, sender=Invoice)
+    signals.post_delete.connect(track_changes, sender=Invoice)
+    assert_type(track_changes(Invoice, Invoice(), created=True), None)
+    track_changes(Invoice)  # type: ignore[call-arg]
+
+
+def watch(invoice: Invoice, user: Document) -> None:
+    with DocumentTrack(invoice, user.id) as track:
+        assert_type(track, DocumentTrack)
+    with DocumentTrack(invoice, identity="anna", reason="a typing error", ticket=7):
+        invoice.save()
+    DocumentTrack(invoice)
+    DocumentTrack()  # type: ignore[call-arg]
+    DocumentTrack(invoice, "anna", "a typing error")  # type: ignore[call-arg]
+    DocumentTrack(invoice, reason=7)  # type: ignore[arg-type]
+
+
+def read(invoice: Invoice) -> None:
+    yesterday = datetime.now(timezone.utc) - timedelta(days=1)
+    patches = load_history(invoice, since=yesterday, until=datetime.now(timezone.utc))
+    assert_type(patches, list[tuple[str, list[str | int], Any]])
+    for action, path, _data in load_history(invoice, yesterday):
+        assert_type(action, str)
+        assert_type(path, list[str | int])
+    load_history(invoice, since="yesterday")  # type: ignore[arg-type]
+    for record in History.objects(document_id=invoice.id):
+        assert_type(record, Any)
+
+
+def go_back(invoice: Invoice) -> None:
+    assert_type(revert(invoice), Invoice)
+    assert_type(revert(invoice, datetime.now(timezone.utc)), Invoice)
+    assert_type(revert(invoice, revision=3), Invoice)
+    revert(invoice, revision="3")  # type: ignore[arg-type]
+    revert(invoice, None, 3)  # type: ignore[call-arg]
+
+
+def answer(error: HistoryError) -> None:
+    match error:
+        case OptionsError():
+            assert_type(error.name, str)
+            assert_type(error.value, object)
+        case HistoryNotRecordedError():
+            assert_type(error.records, list[dict[str, Any]])
+        case RevisionNotFoundError():
+            assert_type((error.document_id, error.number, error.newest), tuple[object, int, int])
+        case DocumentDidNotExistError():
+            assert_type(error.number, int)
+        case RevisionConflictError():
+            assert_type(error.attempts, int)
+        case IncompleteRevisionError():
+            assert_type((error.number, error.found, error.size), tuple[int, int, int])
+        case IndexesMissingError():
+            assert_type(error.database, str)
+        case PatchError():
+            assert_type(error.path, tuple[str | int, ...])
+            assert_type((error.expected, error.found), tuple[object, object])
+        case StateMismatchError():
+            assert_type(error.keys, list[str])
