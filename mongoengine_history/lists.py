@@ -15,7 +15,7 @@ from mongoengine_history.values import ABSENT, Path, State, encode, find, unorde
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-LARGEST: Final = 120
+LARGEST: Final = 90
 """Bytes of hashes that a revision carries: of the lists changed last, and of one at least."""
 
 

@@ -200,13 +200,13 @@ class Store:
         shared: dict[str, Any] = {
             "document_type": self.document_type,
             "document_id": self.document_id,
-            "identity": context.identity,
             "created_at": wall_clock(revision.at),
             "stamp": revision.stamp,
         }
         about: dict[str, Any] = {"revision": revision.number, "operation": revision.operation}
-        if context.reason is not None:
-            about["reason"] = context.reason
+        for name in ("identity", "reason"):
+            if getattr(context, name) is not None:  # as 1.1, which stored no null
+                about[name] = getattr(context, name)
         if context.metadata:
             about["metadata"] = dict(context.metadata)
         records = [{**shared, **record_of(patch), **about} for patch in revision.patches]
@@ -283,7 +283,7 @@ class Store:
         first = found[0]
         if len(found) != first["size"]:
             raise IncompleteRevisionError(self.document_id, number, len(found), first["size"])
-        about = Context(first["identity"], first.get("reason"), first.get("metadata", {}))
+        about = Context(first.get("identity"), first.get("reason"), first.get("metadata", {}))
         patches = tuple(patch_of(record) for record in _joined(found))
         lists = first.get("lists", {})
         return Revision(number, first["stamp"], first["operation"], about, patches, lists)

@@ -95,7 +95,7 @@ class Version:
     def cells(self) -> list[str]:
         """Tell milliseconds, ratio to plain, round trips, and what one save writes."""
         records, size = (count // len(self.saved) for count in self._process.call("written"))
-        trips = "/".join(map(str, [self.first_trips, *self.trips]))
+        trips = "/".join(map(str, [self.first_trips, *sorted(self.trips)]))
         time = f"{median(self.saved):.2f}"
         return [time, f"{ratio(self.saved, self.plain):.2f}", trips, f"{records:,}", f"{size:,}"]
 

@@ -17,18 +17,21 @@ from documents import Line, raw
 from mongoengine import signals
 from mongoengine.context_managers import switch_collection, switch_db
 from pymongo import MongoClient
+from pymongo.errors import OperationFailure
 
 from mongoengine_history import (
     DocumentTrack,
     History,
     HistoryNotRecordedError,
     IncompleteRevisionError,
+    IndexesMissingError,
+    RevisionConflictError,
     load_history,
     revert,
     track_changes,
 )
 from mongoengine_history.records import BY_REVISION
-from mongoengine_history.store import Store
+from mongoengine_history.store import Head, Store
 
 
 class Page(me.Document):
@@ -435,3 +438,50 @@ def test_nothing_is_lost_of_embedded_documents_with_decimals(database: Any) -> N
     ]  # fmt: skip
     revert(cart).save()
     assert raw(cart) == before
+
+
+def test_indexes_that_a_transaction_keeps_from_being_made_are_asked_for(
+    client: MongoClient, database: Any, monkeypatch: Any
+) -> None:
+    if not hasattr(MongoClient, "_get_bound_session"):
+        pytest.skip("PyMongo binds sessions from 4.17 on")
+    from mongoengine_history import store
+
+    monkeypatch.setattr(store, "PATIENCE", 200)
+    page = Page(text="a").save()
+    edited(page, text="b")
+    database.history.drop_indexes()
+    store._indexed.clear()
+    with pytest.raises(IndexesMissingError, match="ensure_indexes"):
+        with client.start_session() as session, session.bind(end_session=False):
+            with session.start_transaction():
+                History.objects.count()
+                edited(page, text="c")
+    History.ensure_indexes()
+    with client.start_session() as session, session.bind(end_session=False):
+        with session.start_transaction():
+            History.objects.count()
+            edited(page, text="d")
+    assert revisions(page) == [1, 2]
+
+
+def test_writers_who_are_always_slower_are_told_with_their_records(monkeypatch: Any) -> None:
+    page = Page(text="a").save()
+    edited(page, text="b")
+    monkeypatch.setattr("mongoengine_history.store.ATTEMPTS", 3)
+    monkeypatch.setattr(Store, "head", lambda _: Head())
+    with pytest.raises(HistoryNotRecordedError) as caught:
+        stale = Page.objects.get()
+        monkeypatch.setattr(Store, "opening", lambda _: (Head(), {"text": "b"}))
+        edited(stale, text="d")
+    assert isinstance(caught.value.__cause__, RevisionConflictError)
+    assert caught.value.__cause__.attempts == 3
+    assert caught.value.records[0]["data"] == {"old": "b", "new": "d"}
+
+
+def test_a_look_at_the_history_that_fails_otherwise_is_not_hidden(monkeypatch: Any) -> None:
+    page = Page(text="a").save()
+    monkeypatch.setattr(Store, "_newest", [{"$noSuchStage": 1}])
+    with pytest.raises((OperationFailure, me.errors.OperationError)):
+        edited(page, text="b")
+    assert raw(page)["text"] == "a"
