@@ -56,6 +56,8 @@ def _pk_of(identity: object) -> object:
 
 
 def _plain(name: str, value: object, codec: CodecOptions[Any]) -> Any:
+    if value is None or value == {}:
+        return value
     try:
         raw = bson.encode({name: value}, codec_options=codec)
     except Exception as error:  # PyMongo raises a dozen classes, OverflowError among them

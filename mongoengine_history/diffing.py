@@ -6,6 +6,7 @@ at the top level it is not, since no update of MongoDB can keep it.
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import dictdiffer
@@ -38,14 +39,16 @@ def diff(before: State, after: State) -> list[Patch]:
     They are proven: applied they give *after*, inverted they give *before*, to the byte; a single
     patch of a value has nothing to get wrong. Both states must be as `values.wire` returns them.
     """
-    patches = _diff(before, after, ())
-    for key in {patch.path[0]: None for patch in patches if patch.path}:
-        below = [patch for patch in patches if patch.path[:1] == (key,)]
-        old, new = before[str(key)], after[str(key)]
-        if len(below) > 1 and not _proven(below, {str(key): old}, {str(key): new}):
-            patches = [patch for patch in patches if patch.path[:1] != (key,)]
-            patches.append(Patch(CHANGE, (key,), (old, new)))
-    return patches
+    proven: list[Patch] = []
+    for root, group in groupby(_diff(before, after, ()), lambda patch: patch.path[:1]):
+        patches = list(group)
+        if len(patches) > 1 and root:
+            key = str(root[0])
+            old, new = before[key], after[key]
+            if not _proven(patches, {key: old}, {key: new}):
+                patches = [Patch(CHANGE, root, (old, new))]
+        proven += patches
+    return proven
 
 
 def _proven(patches: list[Patch], before: State, after: State) -> bool:

@@ -82,10 +82,11 @@ def _take_back(patch: Patch, draft: Draft) -> None:
     if patch.action == CHANGE:
         _put(parent, patch.path[-1], patch.data[0])
         return
-    for key, value in reversed(patch.data):
-        if patch.action == ADD:
+    if patch.action == ADD:
+        for key, _ in reversed(patch.data):
             _drop(parent, key)
-        else:
+    else:
+        for key, value in patch.data:
             _restore(parent, key, value)
 
 

@@ -67,7 +67,10 @@ def remember(
     """Return the hashes to carry after a revision, the lists changed last at the end."""
     hashes = dict(lists)
     for path in {path: None for patch in patches for path in touched(patch)}:
-        text, value = path_text(path), find(after, path)
+        value = find(after, path)
+        if not hashes and not isinstance(value, list):
+            continue
+        text = path_text(path)
         for known in [known for known in hashes if f"{known}.".startswith(f"{text}.")]:
             del hashes[known]
         if isinstance(value, list):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import bson
 
-from mongoengine_history.values import WIRE, depth
+from mongoengine_history.values import WIRE, depth, encode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +19,11 @@ LARGEST: Final = 12 * 1024 * 1024
 
 DEEPEST: Final = 100
 """Levels that a value in a record may nest; MongoDB's limit is 180 with the record's own."""
+
+
+def fits(values: object) -> bool:
+    """Say whether *values* fit into one record together, so that none of them needs a look."""
+    return depth(values) <= DEEPEST and len(encode(values)) <= LARGEST
 
 
 def split(record: dict[str, Any], field: str) -> list[bytes]:

@@ -21,12 +21,12 @@ from mongoengine_history.errors import (
     RevisionConflictError,
 )
 from mongoengine_history.lists import list_hash, path_text, remember, settle
-from mongoengine_history.parts import join, split
+from mongoengine_history.parts import fits, join, split
 from mongoengine_history.patching import Patch, patch_of, record_of
 from mongoengine_history.records import BY_REVISION, INDEXES, NUMBERED, History
 from mongoengine_history.revision import Context, Revision, wall_clock
 from mongoengine_history.sessions import active_session, in_transaction
-from mongoengine_history.values import WIRE, Path, State, find, wire
+from mongoengine_history.values import WIRE, Path, State, encode, find, wire
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,10 +102,10 @@ class Store:
         name = History._get_collection_name()
         return self._collection.database.get_collection(name, **OPTIONS)  # type: ignore[no-any-return]  # untyped
 
-    @property
+    @cached_property
     def address(self) -> tuple[str, str, bytes]:
         """Name the document for comparisons: database, collection, primary key."""
-        return self._database, self.document_type, list_hash(self.document_id)
+        return self._database, self.document_type, encode(self.document_id)
 
     @property
     def in_transaction(self) -> bool:
@@ -309,6 +309,8 @@ def _version(shared: dict[str, Any], state: State) -> list[dict[str, Any]]:
 def _with_parts(records: list[dict[str, Any]], field: str) -> list[dict[str, Any]]:
     """Append the parts of records that are too large, which name the place of their record."""
     documents = list(records)
+    if fits([record[field] for record in records]):
+        return documents
     for place, record in enumerate(records):
         own = {name: record[name] for name in ("document_type", "document_id", "stamp", "revision")}
         documents += [{**own, "part_of": place, "bytes": raw} for raw in split(record, field)]

@@ -189,34 +189,35 @@ class Tracker:
         return self._before
 
     def _updated(self, update: dict[str, Any]) -> tuple[State, State]:
-        before = self._as_stored(self._state_before(), update)
+        written = {root(path) for paths in update.values() for path in paths}
+        state, seen = self._state_before(), self._seen
+        differing = {
+            key for key in written if not same(state.get(key, ABSENT), seen.get(key, ABSENT))
+        }
+        before = self._as_stored(state, differing, update) if differing else state
         try:
-            after, self._seen = updated(before, update), updated(self._seen, update)
+            after = updated(before, update)
+            # What was alike before is alike afterwards, so most updates are worked out once.
+            source = updated(seen, update) if differing else after
         except LookupError:  # the writer's copy is older than it thinks: ask the server
-            after = self._seen = Store(self._document).stored() or {}
+            after = source = Store(self._document).stored() or {}
+        self._seen = _replaced(seen, {key: source.get(key, ABSENT) for key in written})
         return before, after
 
-    def _as_stored(self, state: State, update: dict[str, Any]) -> State:
+    def _as_stored(self, state: State, keys: set[str], update: dict[str, Any]) -> State:
         """
-        Give keys that were written the values stored before, where memory shows no other.
+        Give keys the values stored before, where memory shows no other.
 
         Memory orders keys by class, fills in defaults and keeps what is empty and not stored.
         """
-        differing = {
-            key
-            for key in {root(path) for paths in update.values() for path in paths}
-            if not same(state.get(key, ABSENT), self._seen.get(key, ABSENT))
-        }
-        if not differing:
-            return state
         loaded = shown(self._document, self._seen)
         emptied = update.get("$unset", {}).keys() - self._seen.keys()
         stored = {
             key: self._seen.get(key, ABSENT)
-            for key in differing
+            for key in keys
             if key in emptied or same_unordered(state.get(key), loaded.get(key))
         }
-        return {key: value for key, value in {**state, **stored}.items() if value is not ABSENT}
+        return _replaced(state, stored)
 
     def _state_made(self, write: Write) -> State:
         if write.upserted:  # the server took more than was set: the shard key
@@ -268,3 +269,7 @@ class Tracker:
         self._exact = ExactUpdate(self._document, changed) if changed else None
         self._document._changed_fields = list(changed)
         self._sleep()
+
+
+def _replaced(state: State, values: Mapping[str, Any]) -> State:
+    return {key: value for key, value in {**state, **values}.items() if value is not ABSENT}

@@ -106,8 +106,9 @@ def listen(sender: type[Document]) -> None:
     Deletions are heard only where `track_changes` is connected to them: any receiver makes
     MongoEngine delete one by one.
     """
-    signals.pre_save_post_validation.connect(_before_save, sender=sender)
-    signals.post_save.connect(_after_save, sender=sender)
+    if not _is_receiver(signals.pre_save_post_validation, sender, _before_save):
+        signals.pre_save_post_validation.connect(_before_save, sender=sender)
+        signals.post_save.connect(_after_save, sender=sender)
     if _is_receiver(signals.post_delete, sender, track_changes):
         signals.pre_delete.connect(_before_delete, sender=sender)
         signals.post_delete.connect(_after_delete, sender=sender)
