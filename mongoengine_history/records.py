@@ -11,6 +11,9 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 RECORDS: Final = {"action": {"$exists": True}}
 """What tells records from the versions and the parts of large values in the same collection."""
 
+OWNER: Final = {"document_type", "document_id"}
+"""The fields that say whose record, version or part it is."""
+
 NUMBERED: Final = {"revision": {"$gte": 0}}
 """The condition that a query must hold to be served by the index of revisions."""
 
@@ -34,6 +37,18 @@ INDEXES: Final = [
         partialFilterExpression={"changeset": {"$exists": True}},
     ),
 ]
+
+
+class HistoryQuerySet(QuerySet):  # type: ignore[misc]  # MongoEngine has no types
+    """A queryset of records whose ``delete()`` leaves nothing behind."""
+
+    def delete(self, *args: Any, **kwargs: Any) -> Any:
+        """Delete records; of whole documents their versions and parts, too."""
+        query = dict(self._query)
+        deleted = super().delete(*args, **kwargs)
+        if query.pop("action", None) == RECORDS["action"] and query.keys() <= OWNER:
+            self._collection.delete_many(query)
+        return deleted
 
 
 class _RawField(fields.DictField):  # type: ignore[misc]  # MongoEngine has no types
@@ -118,6 +133,7 @@ class History(Document):  # type: ignore[misc]  # MongoEngine has no types
 
     meta = {  # noqa: RUF012  # MongoEngine's way to configure a class
         "collection": "history",
+        "queryset_class": HistoryQuerySet,
         "strict": False,
         "auto_create_index": False,  # made by the store, never on the path of a write
     }

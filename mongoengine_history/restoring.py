@@ -124,8 +124,18 @@ def overlay(stored: State, head: State, target: State, touched: Iterable[Path]) 
             continue
         for path in paths:
             if path[0] == key:
-                _put(draft, path, find(target, path))
+                _put_back(draft, path, target)
     return draft.state
+
+
+def _put_back(draft: Draft, path: Path, target: State) -> None:
+    """Put a value of *target* back, or the whole it lies in where another kind is stored now."""
+    for length in range(1, len(path)):
+        found = find(draft.state, path[:length])
+        if found is not ABSENT and not isinstance(found, dict):
+            path = path[:length]
+            break
+    _put(draft, path, find(target, path))
 
 
 def _put(draft: Draft, path: Path, value: object) -> None:

@@ -80,6 +80,8 @@ def stamp_of(when: datetime) -> int:
     """
     if not isinstance(when, datetime):
         raise OptionsError("since or until", when, "it must be a datetime")
+    if when.year in (1, 9999):  # no time zone can be told there, and none matters
+        when = when.replace(tzinfo=timezone.utc)
     return (when.astimezone(timezone.utc) - EPOCH) // MICROSECOND
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import bson
-from mongoengine.errors import FieldDoesNotExist, InvalidDocumentError, NotRegistered
 
-from mongoengine_history.errors import StateMismatchError
+from mongoengine_history.errors import OptionsError, StateMismatchError
 from mongoengine_history.values import WIRE, State, native
 
 if TYPE_CHECKING:
@@ -25,16 +24,22 @@ def snapshot(document: Document) -> bytes:
     """
     Take the state that *document* has in memory, as BSON bytes without ``_id``. Reads only.
 
-    A document that was never saved has an empty state. No number of a sequence is used up: a
-    generated field that has no value yet is left out.
+    A document that was neither loaded nor saved has an empty state. No number of a sequence is used
+    up: a generated field of the document itself that has no value yet is left out.
+
+    Raises:
+        OptionsError: memory holds a value that BSON cannot hold.
     """
-    if document._created or document.pk is None:
+    if document._created or document.pk is None or not hasattr(document, "_changed_fields"):
         return bson.encode({})
     ungenerated = [name for name in document if _is_ungenerated(document, name)]
     wanted = [name for name in document if name not in ungenerated] if ungenerated else None
     state = document.to_mongo(fields=wanted)
     state.pop("_id", None)
-    return bson.encode(state, codec_options=codec_of(document))
+    try:
+        return bson.encode(state, codec_options=codec_of(document))
+    except Exception as error:  # PyMongo raises a dozen classes, OverflowError among them
+        raise OptionsError("document", document, f"it holds no BSON ({error})") from error
 
 
 def _is_ungenerated(document: Document, name: str) -> bool:
@@ -51,7 +56,7 @@ def shown(document: Document, state: State) -> State:
     """Return the state that a document of this class has in memory once *state* is loaded."""
     try:
         return decoded(snapshot(_loaded(document, state)))
-    except StateMismatchError:
+    except Exception:  # the application's own code runs here, and the document is written already
         return {}
 
 
@@ -67,9 +72,12 @@ def put(document: Document, state: State) -> None:
     loaded = _loaded(document, state)
     for name in [name for name in document._dynamic_fields if name not in loaded._dynamic_fields]:
         _forget(document, name)
-    for name, value in loaded._data.items():
-        if name in loaded._fields_ordered and name != document._meta["id_field"]:
-            setattr(document, name, document._reload(name, value))
+    for name in loaded._fields_ordered:
+        value = document._reload(name, loaded._data.get(name))
+        if name in document._meta.get("shard_key", ()):
+            document._data[name] = value  # MongoEngine lets nobody set it
+        elif name != document._meta["id_field"]:
+            setattr(document, name, value)
     document._changed_fields = []
     document._created = False
 
@@ -79,7 +87,7 @@ def _loaded(document: Document, state: State) -> Document:
     son = native(state, codec_of(document))
     try:
         loaded = type(document)._from_son({"_id": pk, **son})
-    except (FieldDoesNotExist, InvalidDocumentError, NotRegistered) as error:
+    except Exception as error:  # MongoEngine's, or one of the application's own fields
         raise StateMismatchError(document.pk, _misfits(document, state), error) from error
     if type(loaded) is not type(document):
         why = f"it is a {type(loaded).__name__}, not a {type(document).__name__}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count, groupby
@@ -41,7 +42,11 @@ ATTEMPTS: Final = 30
 PATIENCE: Final = 5_000
 """Milliseconds to wait for an index inside a transaction."""
 
+READS: Final = 5
+"""How often to look for the rest of a revision that may be on its way."""
+
 DUPLICATE_KEY: Final = 11000
+CONFLICTING_INDEX: Final = (85, 86)
 BAD_HINT: Final = 2
 
 _indexed: WeakKeyDictionary[MongoClient[Any], set[str]] = WeakKeyDictionary()
@@ -103,9 +108,9 @@ class Store:
         return self._collection.database.get_collection(name, **OPTIONS)  # type: ignore[no-any-return]  # untyped
 
     @cached_property
-    def address(self) -> tuple[str, str, bytes]:
-        """Name the document for comparisons: database, collection, primary key."""
-        return self._database, self.document_type, encode(self.document_id)
+    def address(self) -> tuple[object, str, str, bytes]:
+        """Name the document for comparisons: server, database, collection, primary key."""
+        return self._client, self._database, self.document_type, encode(self.document_id)
 
     @property
     def in_transaction(self) -> bool:
@@ -126,10 +131,23 @@ class Store:
         limit: Any = {"maxTimeMS": PATIENCE} if self.in_transaction else {}
         try:
             with self._client.start_session() as apart:
-                self._history.create_indexes(INDEXES, session=apart, **limit)
+                self._create_indexes(apart, limit)
         except ExecutionTimeout as error:
             raise IndexesMissingError(self._database) from error
         done.add(self._database)
+
+    def _create_indexes(self, session: Any, limit: Any) -> None:
+        try:
+            self._history.create_indexes(INDEXES, session=session, **limit)
+        except OperationFailure as error:
+            if error.code not in CONFLICTING_INDEX:
+                raise
+            # The application has one on the same keys under its own name, which serves as well.
+            unique, *others = INDEXES
+            self._history.create_indexes([unique], session=session, **limit)
+            for index in others:
+                with suppress(OperationFailure):
+                    self._history.create_indexes([index], session=session, **limit)
 
     def stored(self) -> State | None:
         """Read the document as it is stored now; None if it is not."""
@@ -180,6 +198,7 @@ class Store:
             except PyMongoError as error:
                 if self.in_transaction:
                     raise
+                self._take_out(documents)
                 raise HistoryNotRecordedError(self.document_id, documents, error) from error
         conflict = RevisionConflictError(self.document_id, ATTEMPTS)
         raise HistoryNotRecordedError(self.document_id, documents, conflict) from conflict
@@ -189,10 +208,23 @@ class Store:
         try:
             self._history.insert_many(documents, session=self._session)
         except BulkWriteError as error:
-            if self.in_transaction or not _is_taken(error):
+            place = _duplicate(error)
+            if self.in_transaction or place is None:
                 raise
-            return False
+            if place == 0:
+                return False
+            # Parts or a version are left of records that were deleted: these take their place.
+            taken = [documents[0]["revision"], documents[-1]["revision"]]
+            ours = {"$nin": [document["_id"] for document in documents]}
+            self._history.delete_many({**self._mine, "revision": {"$in": taken}, "_id": ours})
+            self._history.insert_many(documents[place:])
         return True
+
+    def _take_out(self, documents: list[dict[str, Any]]) -> None:
+        """Remove what was inserted of a revision before it failed, so that all can be later."""
+        with suppress(PyMongoError):
+            ids = [document["_id"] for document in documents if "_id" in document]
+            self._history.delete_many({"_id": {"$in": ids}})
 
     def documents_of(self, revision: Revision, base: State | None = None) -> list[dict[str, Any]]:
         """Return what is stored of a revision: its records, their parts, and version 0 at last."""
@@ -227,15 +259,23 @@ class Store:
         stamps = {"$gte": since, "$lte": until}
         bounds = {operator: stamp for operator, stamp in stamps.items() if stamp is not None}
         query = {**self._mine, "revision": {"$gte": 1}, **({"stamp": bounds} if bounds else {})}
-        found = list(self._history.find(query, session=self._session))
-        found.sort(key=itemgetter("revision", "position"))
-        by_number = groupby(found, itemgetter("revision"))
-        revisions = [self._revision(number, list(records)) for number, records in by_number]
-        for revision, number in zip(
-            revisions, count(found[0]["revision"] if bounds and found else 1)
-        ):
-            if revision.number != number:
-                raise IncompleteRevisionError(self.document_id, number, 0, 1)
+        for attempt in range(READS):
+            found = list(self._history.find(query, session=self._session))
+            found.sort(key=itemgetter("revision", "position"))
+            try:
+                return self._revisions(found, found[0]["revision"] if bounds and found else 1)
+            except IncompleteRevisionError as error:
+                # The newest may be on its way: the records of a large one take their time.
+                if error.number != found[-1]["revision"] or attempt == READS - 1:
+                    raise
+            time.sleep(0.05 * (attempt + 1))
+        raise AssertionError  # the last attempt returns or raises
+
+    def _revisions(self, found: list[dict[str, Any]], number: int) -> list[Revision]:
+        """Make revisions of records, the first of which has *number*."""
+        revisions = []
+        for expected, (_, records) in zip(count(number), groupby(found, itemgetter("revision"))):
+            revisions.append(self._revision(list(records), expected))
         return revisions
 
     def base(self) -> State | None:
@@ -246,7 +286,7 @@ class Store:
 
     def legacy(self) -> list[dict[str, Any]]:
         """Read the records that mongoengine-history 1.1 wrote, the oldest first."""
-        query = {**self._mine, "stamp": None, "revision": None}
+        query = {**self._mine, "stamp": None, "revision": None, "created_at": {"$type": "date"}}
         found = list(self._history.find(query, session=self._session))
         return sorted(found, key=itemgetter("created_at", "_id"))
 
@@ -279,8 +319,10 @@ class Store:
         self.ensure_indexes()
         return list(self._history.aggregate(pipeline, **options))
 
-    def _revision(self, number: int, found: list[dict[str, Any]]) -> Revision:
+    def _revision(self, found: list[dict[str, Any]], number: int) -> Revision:
         first = found[0]
+        if first["revision"] != number:
+            raise IncompleteRevisionError(self.document_id, number, 0, 1)
         if len(found) != first["size"]:
             raise IncompleteRevisionError(self.document_id, number, len(found), first["size"])
         about = Context(first.get("identity"), first.get("reason"), first.get("metadata", {}))
@@ -341,5 +383,7 @@ def _without_id(document: Any) -> State | None:
     return {key: value for key, value in document.items() if key != "_id"}
 
 
-def _is_taken(error: BulkWriteError) -> bool:
-    return any(item["code"] == DUPLICATE_KEY for item in error.details["writeErrors"])
+def _duplicate(error: BulkWriteError) -> int | None:
+    """Return the place of the document whose key is taken, None if it failed otherwise."""
+    first = error.details["writeErrors"][0] if error.details.get("writeErrors") else {}
+    return first["index"] if first.get("code") == DUPLICATE_KEY else None

@@ -12,7 +12,14 @@ from mongoengine_history.revision import CREATE, DELETE, REVERT, UPDATE, Context
 from mongoengine_history.snapshot import codec_of, decoded, put, shown, snapshot
 from mongoengine_history.store import Change, Head, Store
 from mongoengine_history.values import ABSENT, State, same, same_unordered, wire
-from mongoengine_history.writes import ExactUpdate, Watch, Write, root, updated
+from mongoengine_history.writes import (
+    ExactUpdate,
+    UnknownOperatorError,
+    Watch,
+    Write,
+    root,
+    updated,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +34,7 @@ class Tracker:
     Turns the writes of one document into revisions.
 
     It lives on the document and is not copied or pickled with it. Between blocks it sleeps: then
-    it covers nothing and keeps only what it knows of the newest revision.
+    it covers nothing and keeps only what it knows of the newest revision and the stored document.
     """
 
     def __init__(self, document: Document) -> None:
@@ -41,9 +48,12 @@ class Tracker:
         self._head = Head()
         #: What was stored before the write under way; None if there was no document.
         self._stored: State | None = None
-        #: The newest state seen on the server or sent to it; knows the order of keys there.
+        #: The newest state read from the server or sent to it, as it is stored there …
         self._seen: State = {}
-        self._recording = False
+        #: … and whether it was read for the write under way.
+        self._is_fresh = False
+        #: Whether a write shall be taken in, whether its record is asked for, and was for the last.
+        self._recording = self._is_asked = self._was_asked = False
         self._context = Context()
         self._pending: list[Change] = []
         self._exact: ExactUpdate | None = None
@@ -66,6 +76,8 @@ class Tracker:
         """Open a block. The first one takes the snapshot, inner ones inherit it."""
         if not self._watch:
             self._wake(snapshot(self._document))
+            if getattr(self._document, "_changed_fields", None):  # only the server knows before
+                self._store = None
         self._blocks.append((block, context))
 
     def has(self, block: object) -> bool:
@@ -77,10 +89,22 @@ class Tracker:
         """Say whether a block is open or a revert is to be saved."""
         return self._watch is not None
 
+    def ask(self) -> None:
+        """Ask for the record of the save under way: `track_changes` was called for it."""
+        self._is_asked = True
+
+    def record_if_asked(self) -> None:
+        """Record the save that is through, if `track_changes` was called before or is connected."""
+        if self._is_asked:
+            self.record()
+
     def leave(self, block: object) -> None:
         """Close a block. After the last one nothing is recorded any more."""
         self._blocks = [(other, context) for other, context in self._blocks if other is not block]
-        self.record()  # a write whose save failed later, in a cascade
+        if self._is_asked:
+            self.record()  # a write whose save failed later, in a cascade
+        self._pending.clear()
+        self._sleep()
 
     def _wake(self, before: bytes | State) -> None:
         self._before = before
@@ -93,18 +117,20 @@ class Tracker:
         self._watch, self._before, self._stored = None, b"", None
         self._head = replace(self._head, state=None)
 
-    def begin(self, *, recording: bool, said: Mapping[str, Any]) -> None:
+    def begin(self, *, recording: bool, asked: bool, said: Mapping[str, Any]) -> None:
         """
         Prepare for a write that comes next.
 
         Args:
-            recording: Whether it shall be recorded.
+            recording: Whether somebody may ask for its record.
+            asked: Whether somebody has: `track_changes` is connected.
             said: The ``signal_kwargs`` of the save; ``identity`` and ``reason`` win over blocks.
 
         Raises:
             OptionsError: what was said cannot be stored.
         """
-        self._recording = recording
+        self._pending = self._pending if self._was_asked else []  # of a save nobody asked for
+        self._recording, self._is_asked = recording, asked or self._is_asked
         context = innermost(context for _, context in self._blocks)
         codec = codec_of(self._document)
         if "identity" in said:
@@ -130,9 +156,7 @@ class Tracker:
         """Put in what a revert wants back, and learn the newest revision unless it is known."""
         if self._exact:
             update = self._exact.update(self._document, update)
-            if not self._exact.wanted:  # all of it was edited or loaded anew: no revert any more
-                self._exact = None
-                self._recording = self._recording and bool(self._blocks)
+        self._is_fresh = False
         if update and self._recording and not self._pending:
             store = Store(self._document)
             known = self._store is not None and self._store.address == store.address
@@ -142,13 +166,22 @@ class Tracker:
                 self._open(store)
         return update
 
+    def reloaded(self, *, whole: bool) -> None:
+        """Forget what was known: the next write looks at the server first."""
+        self._store, self._exact = None, None
+        if whole:
+            self._before = snapshot(self._document)
+        self._sleep()
+
     def before_delete(self) -> None:
         """Learn what will be gone."""
         self._open(Store(self._document))
 
     def _open(self, store: Store) -> None:
         head, self._stored = store.opening()
-        self._seen = self._stored or {}
+        self._seen, self._is_fresh = self._stored or {}, True
+        if not self._state_before():  # neither loaded nor saved by this object
+            self._before = self._seen
         # Before the first revision the history has what is stored, which becomes its version 0.
         self._head = head if head.number else Head(state=self._stored or {})
         self._store = store
@@ -161,6 +194,7 @@ class Tracker:
             self._exact = None
             operation = REVERT
         if not self._recording:
+            self.reloaded(whole=True)
             self._sleep()
             return
         if write.update is not None and not write.upserted:
@@ -171,16 +205,23 @@ class Tracker:
             operation = CREATE if operation == UPDATE and self._stored is None else operation
         self._take(operation, before, after)
 
-    def after_delete(self) -> None:
-        """Take in that the document is gone."""
-        if self._stored is None:  # it was gone already when it was looked for
+    def after_delete(self, *, looked: bool) -> None:
+        """
+        Take in that the document is gone.
+
+        Args:
+            looked: Whether `before_delete` was called in time; if it found nothing, nothing went.
+        """
+        if self._stored is None and not looked:
             self._stored = self._state_before()
-        self._seen = {}
-        self._take(DELETE, self._stored, {})
+        if self._recording and self._stored is not None:
+            self._seen = {}
+            self._take(DELETE, self._stored, {})
 
     def _take(self, operation: str, before: State, after: State) -> None:
         self._before = after
         stamp = time.time_ns() // 1000
+        self._was_asked = self._is_asked
         self._pending.append(Change(operation, self._context, before, after, [], stamp))
 
     def _state_before(self) -> State:
@@ -199,9 +240,13 @@ class Tracker:
             after = updated(before, update)
             # What was alike before is alike afterwards, so most updates are worked out once.
             source = updated(seen, update) if differing else after
-        except LookupError:  # the writer's copy is older than it thinks: ask the server
+        except (LookupError, UnknownOperatorError):  # only the server can tell
             after = source = Store(self._document).stored() or {}
+            before = _replaced(before, {key: seen.get(key, ABSENT) for key in written})
+        if self._is_fresh:
+            before, after = _with_overwritten(differing, before, after, seen, source)
         self._seen = _replaced(seen, {key: source.get(key, ABSENT) for key in written})
+        self._is_fresh = False
         return before, after
 
     def _as_stored(self, state: State, keys: set[str], update: dict[str, Any]) -> State:
@@ -211,7 +256,11 @@ class Tracker:
         Memory orders keys by class, fills in defaults and keeps what is empty and not stored.
         """
         loaded = shown(self._document, self._seen)
-        emptied = update.get("$unset", {}).keys() - self._seen.keys()
+        emptied = {
+            key
+            for key in update.get("$unset", {}).keys() - self._seen.keys()
+            if self._is_fresh or state.get(key) in ([], {}, "", None)
+        }
         stored = {
             key: self._seen.get(key, ABSENT)
             for key in keys
@@ -241,6 +290,7 @@ class Tracker:
                 if change.patches:
                     self._append(self._store or Store(self._document), change)
         finally:
+            self._is_asked = False
             self._sleep()
 
     def _append(self, store: Store, change: Change) -> None:
@@ -269,6 +319,17 @@ class Tracker:
         self._exact = ExactUpdate(self._document, changed) if changed else None
         self._document._changed_fields = list(changed)
         self._sleep()
+
+
+def _with_overwritten(
+    keys: set[str], before: State, after: State, seen: State, source: State
+) -> tuple[State, State]:
+    """Let the server tell of keys that memory takes for unchanged: another's value was undone."""
+    unchanged = [key for key in keys if same(before.get(key, ABSENT), after.get(key, ABSENT))]
+    return (
+        _replaced(before, {key: seen.get(key, ABSENT) for key in unchanged}),
+        _replaced(after, {key: source.get(key, ABSENT) for key in unchanged}),
+    )
 
 
 def _replaced(state: State, values: Mapping[str, Any]) -> State:

@@ -51,7 +51,7 @@ class DocumentTrack:
         self._document = document
         self._context = checked(identity, reason, metadata, codec_of(document))
         listen(type(document))
-        if _is_recorded(type(document)):
+        if _is_connected(type(document)):
             Store(document, pk=0).ensure_indexes()
         self._enter()
 
@@ -79,7 +79,8 @@ def track_changes(sender: type[Document], document: Document, **kwargs: Any) -> 
     ``signals.post_save.connect(track_changes, sender=Invoice)`` records saves; connected to
     ``pre_save`` alone it records the same, what was written. Connected to ``post_delete`` as well
     it records deletions of watched documents; MongoEngine then deletes one by one in
-    ``QuerySet.delete()``. A document that no `DocumentTrack` watches is left alone.
+    ``QuerySet.delete()``. A document that no `DocumentTrack` watches is left alone, unless it was
+    reverted. A handler of your own may call it with what it was called with.
 
     Args:
         sender: The class; a signal is sent for exactly that class, not for its subclasses.
@@ -92,11 +93,17 @@ def track_changes(sender: type[Document], document: Document, **kwargs: Any) -> 
     """
     heard_deletions = _is_receiver(signals.post_delete, sender, _after_delete)
     listen(sender)
+    tracker = Tracker.known(document)
+    if tracker is None or not tracker.is_awake:
+        return
     if "created" in kwargs:
-        _after_save(sender, document)
-    elif not heard_deletions and not _is_receiver(signals.pre_save, sender, track_changes):
-        _before_delete(sender, document, **kwargs)
-        _after_delete(sender, document)
+        tracker.record()
+    elif heard_deletions or not _is_receiver(signals.post_delete, sender, track_changes):
+        tracker.ask()
+    elif not _is_receiver(signals.pre_save, sender, track_changes):
+        tracker.begin(recording=True, asked=True, said=kwargs)
+        tracker.after_delete(looked=False)
+        tracker.record()
 
 
 def listen(sender: type[Document]) -> None:
@@ -118,37 +125,42 @@ def _is_receiver(signal: Any, sender: type[Document], receiver: object) -> bool:
     return bool(signal.receivers) and receiver in signal.receivers_for(sender)
 
 
-def _is_recorded(sender: type[Document]) -> bool:
-    return _is_saved_through(sender) or _is_receiver(signals.post_delete, sender, track_changes)
-
-
-def _is_saved_through(sender: type[Document]) -> bool:
+def _is_connected(sender: type[Document]) -> bool:
+    """Say whether `track_changes` is to record saves."""
     saving = (signals.post_save, signals.pre_save)
     return any(_is_receiver(signal, sender, track_changes) for signal in saving)
+
+
+def _may_be_recorded(sender: type[Document]) -> bool:
+    """Say whether anybody hears saves, who may call `track_changes`."""
+    heard = [*signals.post_save.receivers_for(sender), *signals.pre_save.receivers_for(sender)]
+    return any(receiver is not _after_save for receiver in heard)
 
 
 def _before_save(sender: type[Document], document: Document, **kwargs: Any) -> None:
     tracker = Tracker.known(document)
     if tracker and tracker.is_awake:
-        tracker.begin(recording=_is_saved_through(sender), said=kwargs)
+        recording, asked = _may_be_recorded(sender), _is_connected(sender)
+        tracker.begin(recording=recording, asked=asked, said=kwargs)
 
 
 def _after_save(_: type[Document], document: Document, **__: Any) -> None:
     tracker = Tracker.known(document)
-    if tracker:
-        tracker.record()
+    if tracker and tracker.is_awake:
+        tracker.record_if_asked()
 
 
 def _before_delete(sender: type[Document], document: Document, **kwargs: Any) -> None:
     tracker = Tracker.known(document)
     if tracker and tracker.is_awake:
         recording = _is_receiver(signals.post_delete, sender, track_changes)
-        tracker.begin(recording=recording, said=kwargs)
-        tracker.before_delete()
+        tracker.begin(recording=recording, asked=recording, said=kwargs)
+        if recording:
+            tracker.before_delete()
 
 
 def _after_delete(_: type[Document], document: Document, **__: Any) -> None:
     tracker = Tracker.known(document)
     if tracker and tracker.is_awake:
-        tracker.after_delete()
+        tracker.after_delete(looked=True)
         tracker.record()

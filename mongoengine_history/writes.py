@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
     from mongoengine_history.values import Path, State
 
-COVERED = ("_save_create", "_save_update", "_get_update_doc")
+SIMPLE = {"$set", "$unset"}
+"""The operators that MongoEngine itself sends; `updated` works them out."""
+
+COVERED = ("_save_create", "_save_update", "_get_update_doc", "reload", "modify")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,9 @@ class Watcher(Protocol):
 
     def after(self, write: Write) -> None:
         """Be told that the server has done it."""
+
+    def reloaded(self, *, whole: bool) -> None:
+        """Be told that the document, or only a part of it, was loaded anew."""
 
 
 class Watch:
@@ -83,6 +89,23 @@ class Watch:
         self._update = self._watcher.before_update(update)
         return self._update
 
+    def reload(self, *fields: Any, **kwargs: Any) -> Any:
+        """Load the document anew, as MongoEngine does."""
+        document = type(self._document).reload(self._document, *fields, **kwargs)
+        self._watcher.reloaded(whole=not any(isinstance(field, str) for field in fields))
+        return document
+
+    def modify(self, *args: Any, **kwargs: Any) -> Any:
+        """Modify the document on the server and load it anew, as MongoEngine does."""
+        modified = type(self._document).modify(self._document, *args, **kwargs)
+        if modified:
+            self._watcher.reloaded(whole=True)
+        return modified
+
+
+class UnknownOperatorError(Exception):
+    """An update holds more than ``$set`` and ``$unset``."""
+
 
 class ExactUpdate:
     """
@@ -96,13 +119,22 @@ class ExactUpdate:
         #: Stored names and values; `ABSENT` for a key that shall go.
         self.wanted = dict(wanted)
         self._shown = _shown(document)
+        again = _shown(document)
+        #: Values of fields that MongoEngine never writes twice alike, such as encrypted ones.
+        self._unstable = {
+            key: _value(document, key) for key in self._shown if again[key] != self._shown[key]
+        }
 
     def update(self, document: Document, update: dict[str, Any]) -> dict[str, Any]:
         """Return *update* with the wanted values instead of what MongoEngine sends for them."""
         now = _shown(document)
-        self.wanted = {
-            key: value for key, value in self.wanted.items() if now.get(key) == self._shown.get(key)
+        edited = {
+            key
+            for key in self.wanted
+            if now.get(key) != self._shown.get(key)
+            and not (key in self._unstable and _value(document, key) is self._unstable[key])
         }
+        self.wanted = {key: value for key, value in self.wanted.items() if key not in edited}
         sent: dict[str, Any] = {"$set": {}, "$unset": {}}
         for operator, values in update.items():
             kept = {path: values[path] for path in values if root(path) not in self.wanted}
@@ -121,6 +153,10 @@ def _shown(document: Document) -> dict[str, bytes]:
     return {key: encode(value) for key, value in decoded(snapshot(document)).items()}
 
 
+def _value(document: Document, key: str) -> object:
+    return document._data.get(document._reverse_db_field_map.get(key, key))
+
+
 def root(path: str) -> str:
     """Return the top-level key of a dotted path as ``$set`` takes it."""
     return path.partition(".")[0]
@@ -136,7 +172,10 @@ def updated(state: State, update: dict[str, Any]) -> State:
 
     Raises:
         LookupError: a path leads through a list that *state* does not have.
+        UnknownOperatorError: the class of the document sends more than MongoEngine does.
     """
+    if update.keys() - SIMPLE:
+        raise UnknownOperatorError
     draft = Draft(state)
     paths = {tuple(dotted.split(".")): value for dotted, value in update.get("$set", {}).items()}
     for path in sorted(paths, key=_server_order):

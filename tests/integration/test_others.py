@@ -1,0 +1,329 @@
+"""What others do meanwhile: other writers, other handlers, the application's own code."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from typing import Any
+
+import mongoengine as me
+import pytest
+from documents import raw
+from mongoengine import signals
+from mongoengine.base import BaseField
+
+from mongoengine_history import (
+    DocumentTrack,
+    History,
+    HistoryNotRecordedError,
+    OptionsError,
+    load_history,
+    revert,
+    track_changes,
+)
+from mongoengine_history.store import Store, _indexed
+
+
+class Memo(me.Document):
+    meta = {"collection": "memos", "auto_create_index": False}
+    text = me.StringField()
+    other = me.StringField()
+    number = me.IntField()
+    items = me.ListField(me.IntField())
+    facts = me.DictField()
+
+
+@pytest.fixture(autouse=True)
+def connected(database: Any) -> None:
+    signals.post_save.connect(track_changes, sender=Memo)
+
+
+def edited(memo: Any, **values: Any) -> None:
+    with DocumentTrack(memo):
+        for name, value in values.items():
+            setattr(memo, name, value)
+        memo.save()
+
+
+def changes(memo: Any) -> list[Any]:
+    return [data for _, _, data in reversed(load_history(memo))]
+
+
+@pytest.mark.parametrize(
+    ("filled", "empty"), [({"number": 5}, None), ({"items": [1]}, []), ({"facts": {"a": 1}}, {})]
+)
+def test_emptying_what_another_writer_filled_is_a_change(filled: Any, empty: Any) -> None:
+    memo = Memo(text="a")
+    edited(memo)
+    [(name, value)] = filled.items()
+    edited(memo, **{name: empty})
+    Memo.objects(pk=memo.pk).update(**filled)
+    memo.reload()
+    edited(memo, **{name: empty})
+    assert changes(memo)[-1] == [(name, value)]
+
+
+def test_putting_an_old_value_over_anothers_is_a_change() -> None:
+    Memo(text="a", other="u").save()
+    first, second = Memo.objects.get(), Memo.objects.get()
+    with DocumentTrack(first), DocumentTrack(second):
+        second.text = "b"
+        second.save()
+        first.text = "x"
+        first.text = "a"
+        first.other = "v"
+        first.save()
+    assert changes(first) == [("a", "b"), ("b", "a"), ("u", "v")]
+    assert revert(first, revision=2).text == "a"
+
+
+def test_after_a_reload_in_a_block_only_own_changes_are_recorded() -> None:
+    memo = Memo(text="a", number=1).save()
+    with DocumentTrack(memo):
+        memo.text = "b"
+        memo.save()
+        Memo.objects.update(text="c", number=2)
+        memo.reload()
+        memo.number = 1
+        memo.save()
+        memo.modify(text="d")
+        memo.text = "b"
+        memo.save()
+    assert changes(memo) == [("a", "b"), (2, 1), ("d", "b")]
+
+
+def test_an_edit_made_before_the_block_is_recorded_with_its_save() -> None:
+    memo = Memo(text="a").save()
+    for text in ("b", "c"):
+        memo.text = text
+        edited(memo)
+    assert changes(memo) == [("a", "b"), ("b", "c")]
+
+
+def test_a_primary_key_that_was_set_by_hand_names_the_stored_document() -> None:
+    class Country(me.Document):
+        meta = {"collection": "countries", "auto_create_index": False}
+        code = me.StringField(primary_key=True)
+        name = me.StringField()
+
+    signals.post_save.connect(track_changes, sender=Country)
+    Country(code="DE", name="Deutschland").save()
+    country = Country(name="Germany")
+    country.code = "DE"
+    with DocumentTrack(country):
+        country.save()
+    assert changes(country) == [("Deutschland", "Germany")]
+
+
+def test_a_history_that_was_deleted_leaves_nothing_behind(database: Any) -> None:
+    memo = Memo(text="a" * 13_000_000).save()
+    edited(memo, text="b" * 13_000_000)
+    History.objects(document_id=memo.pk).delete()
+    assert database.history.count_documents({}) == 0
+
+
+def test_leftovers_of_records_deleted_past_the_library_are_replaced(database: Any) -> None:
+    memo = Memo(text="a" * 13_000_000, other="old").save()
+    edited(memo, text="b" * 13_000_000)
+    database.history.delete_many({"action": {"$exists": True}})
+    Memo.objects.update(other="new")
+    memo = Memo.objects.get()
+    edited(memo, text="c" * 13_000_000)
+    assert History.objects.distinct("revision") == [1]
+    assert revert(memo, revision=0).other == "new"
+    assert revert(memo, revision=1).text == "c" * 13_000_000
+
+
+def test_deleting_what_is_gone_is_no_deletion() -> None:
+    signals.post_delete.connect(track_changes, sender=Memo)
+    Memo(text="a").save()
+    first, second = Memo.objects.get(), Memo.objects.get()
+    with DocumentTrack(first), DocumentTrack(second):
+        first.delete()
+        second.delete()
+    assert History.objects.count() == 1
+
+
+def test_after_a_disconnect_no_deletion_is_recorded() -> None:
+    signals.post_delete.connect(track_changes, sender=Memo)
+    DocumentTrack(Memo(text="a").save())
+    signals.post_delete.disconnect(track_changes, sender=Memo)
+    memo = Memo(text="b").save()
+    with DocumentTrack(memo):
+        memo.delete()
+    assert History.objects.count() == 0
+
+
+def test_saves_while_disconnected_count_as_the_state_before() -> None:
+    memo = Memo(text="a").save()
+    with DocumentTrack(memo):
+        signals.post_save.disconnect(track_changes, sender=Memo)
+        memo.text = "b"
+        memo.save()
+        signals.post_save.connect(track_changes, sender=Memo)
+        memo.text = "a"
+        memo.save()
+    assert changes(memo) == [("b", "a")]
+
+
+def test_other_operators_of_a_class_are_recorded_as_the_server_did_them() -> None:
+    class Locked(me.Document):
+        meta = {"collection": "locked", "auto_create_index": False}
+        text = me.StringField()
+        version = me.IntField(default=0)
+
+        def _get_update_doc(self) -> Any:
+            update = super()._get_update_doc()
+            return {**update, "$inc": {"version": 1}} if update else update
+
+    signals.post_save.connect(track_changes, sender=Locked)
+    locked = Locked(text="a").save()
+    edited(locked, text="b")
+    edited(locked, text="c")
+    assert changes(locked) == [("a", "b"), (0, 1), ("b", "c"), (1, 2)]
+
+
+class Secret(BaseField):
+    """Never stores the same twice."""
+
+    def to_mongo(self, value: Any) -> Any:
+        return os.urandom(4) + value.encode()
+
+    def to_python(self, value: Any) -> Any:
+        return value[4:].decode() if isinstance(value, bytes) else value
+
+
+def test_a_field_that_is_never_stored_alike_comes_back_exactly() -> None:
+    class Safe(me.Document):
+        meta = {"collection": "safes", "auto_create_index": False}
+        secret = Secret()
+
+    signals.post_save.connect(track_changes, sender=Safe)
+    safe = Safe(secret="a").save()
+    before = raw(safe)
+    edited(safe, secret="b")
+    revert(safe).save()
+    assert raw(safe) == before
+    revert(safe, revision=1)
+    safe.secret = "edited"
+    safe.save()
+    assert Safe.objects.get().secret == "edited"
+
+
+def test_a_field_that_cannot_be_loaded_loses_no_record(database: Any) -> None:
+    class Currency(BaseField):
+        def to_python(self, value: Any) -> Any:
+            return {"EUR": 1}[value] if isinstance(value, str) else value
+
+    class Price(me.Document):
+        meta = {"collection": "prices", "auto_create_index": False}
+        tags = me.ListField(me.StringField())
+        currency = Currency()
+
+    signals.post_save.connect(track_changes, sender=Price)
+    database.prices.insert_one({"tags": ["a"], "currency": "DEM"})
+    price = Price.objects.only("tags").get()
+    edited(price, tags=[])
+    assert changes(price) == [[("tags", ["a"])]]
+
+
+def test_a_revision_that_is_on_its_way_is_waited_for(database: Any, monkeypatch: Any) -> None:
+    memo = Memo(text="a", other="u").save()
+    edited(memo, text="b", other="v")
+    late = database.history.find_one_and_delete({"position": 1})
+    monkeypatch.setattr("time.sleep", lambda _: database.history.insert_one(late))
+    assert len(load_history(memo)) == 2
+
+
+def test_records_that_were_written_in_part_can_all_be_written_later(database: Any) -> None:
+    memo = Memo(text="a", other="u").save()
+    edited(memo, text="b")
+    database.command("collMod", "history", validator={"path": {"$ne": "other"}})
+    try:
+        with pytest.raises(HistoryNotRecordedError) as caught:
+            edited(memo, text="c", other="v")
+    finally:
+        database.command("collMod", "history", validator={})
+    database.history.insert_many(caught.value.records)
+    assert changes(memo) == [("a", "b"), ("b", "c"), ("u", "v")]
+
+
+def test_where_another_kind_of_value_is_stored_now_the_whole_comes_back(database: Any) -> None:
+    memo = Memo(facts={"a": {"x": 1, "y": 1}, "b": 1}).save()
+    with DocumentTrack(memo):
+        memo.facts["a"]["x"] = 2
+        memo.save()
+    for drift in ([1], 5):
+        database.memos.update_one({}, {"$set": {"facts.a": drift, "facts.b": 2}})
+        assert revert(memo).facts == {"a": {"x": 1, "y": 1}, "b": 2}
+
+
+def test_indexes_of_the_application_on_the_same_keys_are_fine(database: Any) -> None:
+    database.drop_collection("history")
+    _indexed.clear()
+    database.history.create_index([("identity", 1), ("created_at", -1)])
+    memo = Memo(text="a").save()
+    edited(memo, text="b")
+    assert "history_revision" in database.history.index_information()
+    database.drop_collection("history")
+    _indexed.clear()
+    Store(memo).ensure_indexes()
+
+
+def test_the_ends_of_time_are_moments_too() -> None:
+    memo = Memo(text="a").save()
+    edited(memo, text="b")
+    for since, until in [(datetime.min, datetime.max), (None, datetime.max)]:
+        assert len(load_history(memo, since, until)) == 1
+    assert revert(memo, datetime.min).text == "a"
+
+
+def test_memory_that_bson_cannot_hold_is_refused_with_a_reason() -> None:
+    memo = Memo(text="a").save()
+    memo.number = 2**70
+    with pytest.raises(OptionsError, match="no BSON"):
+        DocumentTrack(memo)
+
+
+def test_fields_with_names_of_dict_methods_come_back_in_memory_too() -> None:
+    class Strict(me.Document):
+        STRICT = True
+        meta = {"collection": "strict", "auto_create_index": False}
+        items = me.ListField(me.StringField())
+        keys = me.DictField()
+
+    signals.post_save.connect(track_changes, sender=Strict)
+    strict = Strict(items=["1"], keys={"a": 1}).save()
+    edited(strict, items=["2"], keys={"b": 2})
+    revert(strict)
+    assert (strict.items, strict.keys) == (["1"], {"a": 1})
+
+
+@pytest.mark.parametrize("signal", [signals.post_save, signals.pre_save])
+def test_a_handler_of_ones_own_may_call_track_changes(signal: Any) -> None:
+    signals.post_save._clear_state()
+
+    def handler(sender: type, document: Any, **kwargs: Any) -> None:
+        if document.text != "private":
+            track_changes(sender, document, **kwargs)
+
+    signal.connect(handler, sender=Memo)
+    memo = Memo(text="a").save()
+    with DocumentTrack(memo, "anna"):
+        for text in ("b", "private", "c"):
+            memo.text = text
+            memo.save()
+    assert changes(memo) == [("a", "b"), ("private", "c")]
+    assert History.objects.distinct("identity") == ["anna"]
+
+
+def test_only_part_of_a_sharded_document_may_be_loaded() -> None:
+    class Part(me.Document):
+        meta = {"collection": "parts", "shard_key": ("region",), "auto_create_index": False}
+        region = me.StringField()
+        text = me.StringField()
+
+    signals.post_save.connect(track_changes, sender=Part)
+    part = Part(region="eu", text="a").save()
+    edited(part, text="b")
+    assert revert(Part.objects.only("text").get()).region == "eu"
