@@ -18,7 +18,9 @@ from mongoengine_history.writes import (
     Watch,
     Write,
     root,
+    seems_idle,
     updated,
+    with_overwritten,
 )
 
 if TYPE_CHECKING:
@@ -76,8 +78,6 @@ class Tracker:
         """Open a block. The first one takes the snapshot, inner ones inherit it."""
         if not self._watch:
             self._wake(snapshot(self._document))
-            if getattr(self._document, "_changed_fields", None):  # only the server knows before
-                self._store = None
         self._blocks.append((block, context))
 
     def has(self, block: object) -> bool:
@@ -160,7 +160,8 @@ class Tracker:
         if update and self._recording and not self._pending:
             store = Store(self._document)
             known = self._store is not None and self._store.address == store.address
-            if known and self._head.number and not store.in_transaction:
+            sure = known and self._head.number and not store.in_transaction
+            if sure and not seems_idle(self._state_before(), self._wired(update)):
                 self._store, self._stored = store, None
             else:
                 self._open(store)
@@ -198,7 +199,7 @@ class Tracker:
             self._sleep()
             return
         if write.update is not None and not write.upserted:
-            before, after = self._updated(wire(write.update, codec_of(self._document)))
+            before, after = self._updated(self._wired(write.update))
         else:
             before, after = self._stored or {}, self._state_made(write)
             self._seen = after
@@ -224,6 +225,9 @@ class Tracker:
         self._was_asked = self._is_asked
         self._pending.append(Change(operation, self._context, before, after, [], stamp))
 
+    def _wired(self, update: dict[str, Any]) -> dict[str, Any]:
+        return wire(update, codec_of(self._document))
+
     def _state_before(self) -> State:
         if isinstance(self._before, bytes):
             self._before = decoded(self._before)
@@ -240,11 +244,11 @@ class Tracker:
             after = updated(before, update)
             # What was alike before is alike afterwards, so most updates are worked out once.
             source = updated(seen, update) if differing else after
+            if self._is_fresh:
+                before = with_overwritten(before, update, seen)
         except (LookupError, UnknownOperatorError):  # only the server can tell
             after = source = Store(self._document).stored() or {}
             before = _replaced(before, {key: seen.get(key, ABSENT) for key in written})
-        if self._is_fresh:
-            before, after = _with_overwritten(differing, before, after, seen, source)
         self._seen = _replaced(seen, {key: source.get(key, ABSENT) for key in written})
         self._is_fresh = False
         return before, after
@@ -319,17 +323,6 @@ class Tracker:
         self._exact = ExactUpdate(self._document, changed) if changed else None
         self._document._changed_fields = list(changed)
         self._sleep()
-
-
-def _with_overwritten(
-    keys: set[str], before: State, after: State, seen: State, source: State
-) -> tuple[State, State]:
-    """Let the server tell of keys that memory takes for unchanged: another's value was undone."""
-    unchanged = [key for key in keys if same(before.get(key, ABSENT), after.get(key, ABSENT))]
-    return (
-        _replaced(before, {key: seen.get(key, ABSENT) for key in unchanged}),
-        _replaced(after, {key: source.get(key, ABSENT) for key in unchanged}),
-    )
 
 
 def _replaced(state: State, values: Mapping[str, Any]) -> State:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mongoengine_history.draft import Draft
 from mongoengine_history.snapshot import decoded, snapshot
-from mongoengine_history.values import ABSENT, encode, find
+from mongoengine_history.values import ABSENT, encode, find, same
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from mongoengine import Document
 
@@ -183,6 +183,35 @@ def updated(state: State, update: dict[str, Any]) -> State:
     for dotted in update.get("$unset", {}):
         _unset(draft, dotted.split("."))
     return draft.state
+
+
+def seems_idle(state: State, update: dict[str, Any]) -> bool:
+    """Say whether an update writes something that *state* has already, so that it may hide more."""
+    return any(
+        same(find(state, _path(state, dotted.split("."))), value)
+        for dotted, value in _targets(update)
+    )
+
+
+def with_overwritten(state: State, update: dict[str, Any], stored: State) -> State:
+    """
+    Return the state before an update as far as the server knows better.
+
+    What the update writes although *state* has it already was not there, if *stored* says so.
+    """
+    real: dict[str, Any] = {"$set": {}, "$unset": {}}
+    for dotted, value in _targets(update):
+        names = dotted.split(".")
+        was, known = (find(each, _path(each, names)) for each in (stored, state))
+        if same(known, value) and not same(known, was):
+            real["$unset" if was is ABSENT else "$set"][dotted] = was
+    return updated(state, real)
+
+
+def _targets(update: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what an update makes of which dotted paths."""
+    yield from update.get("$set", {}).items()
+    yield from dict.fromkeys(update.get("$unset", {}), ABSENT).items()
 
 
 def _server_order(path: tuple[str, ...]) -> list[tuple[bytes, int, bytes]]:

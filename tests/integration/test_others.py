@@ -100,6 +100,28 @@ def test_an_edit_made_before_the_block_is_recorded_with_its_save() -> None:
     assert changes(memo) == [("a", "b"), ("b", "c")]
 
 
+def test_an_edit_inside_made_before_the_block_is_recorded_too() -> None:
+    memo = Memo(facts={"a": 1, "b": 1}).save()
+    for number in (2, 3):
+        memo.facts["a"] = number
+        with DocumentTrack(memo):
+            memo.facts["b"] = number
+            memo.save()
+    assert changes(memo) == [(1, 2), (1, 2), (2, 3), (2, 3)]
+
+
+def test_putting_an_old_value_over_anothers_later_is_a_change_too() -> None:
+    memo = Memo(text="a", number=1).save()
+    edited(memo, number=2)
+    Memo.objects.update(text="b")
+    with DocumentTrack(memo):
+        memo.text = "x"
+        memo.text = "a"
+        memo.number = 3
+        memo.save()
+    assert changes(memo) == [(1, 2), ("b", "a"), (2, 3)]
+
+
 def test_a_primary_key_that_was_set_by_hand_names_the_stored_document() -> None:
     class Country(me.Document):
         meta = {"collection": "countries", "auto_create_index": False}
