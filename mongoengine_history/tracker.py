@@ -196,7 +196,6 @@ class Tracker:
             operation = REVERT
         if not self._recording:
             self.reloaded(whole=True)
-            self._sleep()
             return
         if write.update is not None and not write.upserted:
             before, after = self._updated(self._wired(write.update))
