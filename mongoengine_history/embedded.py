@@ -146,12 +146,14 @@ def _log_tail(folder: Path) -> str:
     return "\n".join(text[-2000:] for text in texts if text) or "(no log)"
 
 
-def _guard(mongod: str, folder: str, port: str) -> None:
+def _guard(mongod: str, folder: str, port: str) -> None:  # pragma: no cover  # runs as a script
     """Run mongod until standard input closes, which is when the parent ends it or is dead."""
     options = ["--dbpath", folder, "--port", port, "--bind_ip", "127.0.0.1"]
     options += ["--logpath", f"{folder}/mongod.log", "--replSet", "embedded"]
     options += ["--wiredTigerCacheSizeGB", "0.5", "--oplogSize", "64"]
     options += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
+    if os.name != "nt":
+        options.append("--nounixsocket")  # a killed server leaves its socket behind
     quiet = subprocess.DEVNULL
     with Path(folder, "mongod.err").open("wb") as errors:  # a missing library is told here
         server = subprocess.Popen([mongod, *options], stdin=quiet, stdout=quiet, stderr=errors)
@@ -162,7 +164,7 @@ def _guard(mongod: str, folder: str, port: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _kill_when_input_closes(server: subprocess.Popen[bytes]) -> None:
+def _kill_when_input_closes(server: subprocess.Popen[bytes]) -> None:  # pragma: no cover  # too
     while os.read(sys.stdin.fileno(), 1024):  # unbuffered, so that the guard can end meanwhile
         pass
     server.kill()  # the data goes, too, so there is nothing to shut down in order

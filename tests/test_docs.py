@@ -89,6 +89,7 @@ def names(
     client: MongoClient[Any],
     mongodb_uri: str,
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> dict[str, Any]:
     """Where a page's names live; ``connect("shop")`` means the database of the tests."""
 
@@ -98,6 +99,7 @@ def names(
 
     monkeypatch.setattr(mongoengine, "connect", connect)
     monkeypatch.setenv("MONGODB_URI", mongodb_uri)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # what examples write is cleared away
     return {"__name__": "__main__"}
 
 
