@@ -42,7 +42,7 @@ def checked(
     return Context(
         _plain("identity", _pk_of(identity), codec),
         _plain("reason", reason, codec),
-        _plain("metadata", dict(metadata), codec),
+        _plain("metadata", dict(metadata), codec) if metadata else {},
     )
 
 
@@ -56,8 +56,8 @@ def _pk_of(identity: object) -> object:
 
 
 def _plain(name: str, value: object, codec: CodecOptions[Any]) -> Any:
-    if value is None or value == {}:
-        return value
+    if value is None:
+        return None
     try:
         raw = bson.encode({name: value}, codec_options=codec)
     except Exception as error:  # PyMongo raises a dozen classes, OverflowError among them

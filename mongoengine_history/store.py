@@ -216,15 +216,16 @@ class Store:
             # Parts or a version are left of records that were deleted: these take their place.
             taken = [documents[0]["revision"], documents[-1]["revision"]]
             ours = {"$nin": [document["_id"] for document in documents]}
-            self._history.delete_many({**self._mine, "revision": {"$in": taken}, "_id": ours})
-            self._history.insert_many(documents[place:])
+            leftovers = {**self._mine, "revision": {"$in": taken}, "_id": ours}
+            self._history.delete_many(leftovers, session=self._session)
+            self._history.insert_many(documents[place:], session=self._session)
         return True
 
     def _take_out(self, documents: list[dict[str, Any]]) -> None:
         """Remove what was inserted of a revision before it failed, so that all can be later."""
         with suppress(PyMongoError):
             ids = [document["_id"] for document in documents if "_id" in document]
-            self._history.delete_many({"_id": {"$in": ids}})
+            self._history.delete_many({"_id": {"$in": ids}}, session=self._session)
 
     def documents_of(self, revision: Revision, base: State | None = None) -> list[dict[str, Any]]:
         """Return what is stored of a revision: its records, their parts, and version 0 at last."""

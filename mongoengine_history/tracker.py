@@ -101,8 +101,7 @@ class Tracker:
     def leave(self, block: object) -> None:
         """Close a block. After the last one nothing is recorded any more."""
         self._blocks = [(other, context) for other, context in self._blocks if other is not block]
-        if self._is_asked:
-            self.record()  # a write whose save failed later, in a cascade
+        self.record_if_asked()  # a write whose save failed later, in a cascade
         self._pending.clear()
         self._sleep()
 

@@ -52,7 +52,9 @@ class DocumentTrack:
         self._context = checked(identity, reason, metadata, codec_of(document))
         listen(type(document))
         if _is_connected(type(document)):
-            Store(document, pk=0).ensure_indexes()
+            Store(
+                document, pk=0
+            ).ensure_indexes()  # of any document; asking for the key may make it
         self._enter()
 
     def _enter(self) -> None:

@@ -8,6 +8,7 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
+import bson
 import mongoengine as me
 from bson import Binary, DBRef, Decimal128, Int64, ObjectId
 
@@ -221,3 +222,12 @@ def document_with(field: Any) -> type[me.Document]:
 def raw(document: me.Document) -> dict[str, Any] | None:
     """Read what is stored."""
     return document._get_collection().find_one({"_id": document.pk})
+
+
+def stored(document: me.Document) -> dict[str, bytes] | None:
+    """Every stored field as BSON bytes; only the order of the fields themselves is left out."""
+    found = raw(document)
+    codec = document._get_collection().codec_options
+    return found and {
+        key: bson.encode({"": value}, codec_options=codec) for key, value in found.items()
+    }

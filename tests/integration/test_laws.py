@@ -6,9 +6,8 @@ import contextlib
 from datetime import datetime
 from typing import Any
 
-import bson
 import pytest
-from documents import Line, raw
+from documents import Line, stored
 from edits import LooseOrder, Order, loose_edits, scripts, strict_edits
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
@@ -21,15 +20,6 @@ orders = st.one_of(
     st.tuples(st.just(Order), scripts(strict_edits)),
     st.tuples(st.just(LooseOrder), scripts(loose_edits)),
 )
-
-
-def stored(document: Document) -> dict[str, bytes] | None:
-    """Every stored field as BSON bytes; only the order of the fields themselves is left out."""
-    found = raw(document)
-    codec = document._get_collection().codec_options
-    return found and {
-        key: bson.encode({"": value}, codec_options=codec) for key, value in found.items()
-    }
 
 
 def save(document: Document) -> bool:

@@ -6,20 +6,12 @@ import contextlib
 import copy
 from typing import Any
 
-import bson
 import pytest
-from documents import FIELDS, document_with, raw
+from documents import FIELDS, document_with, stored
 from mongoengine import Document, signals
 from mongoengine.errors import DoesNotExist
 
 from mongoengine_history import DocumentTrack, History, revert, track_changes
-
-
-def stored(document: Document) -> dict[str, bytes]:
-    """Every stored field as BSON bytes, `_id` included."""
-    found = raw(document)
-    codec = document._get_collection().codec_options
-    return {key: bson.encode({"": value}, codec_options=codec) for key, value in found.items()}
 
 
 def save(document: Document) -> None:
