@@ -18,7 +18,7 @@ from pymongo import MongoClient
 from pymongo.errors import ConnectionFailure, PyMongoError
 
 from mongoengine_history.demo import ALIAS, demo, shortened
-from mongoengine_history.embedded import NoServerError, server_uri
+from mongoengine_history.embedded import NoServerError, embedded_server
 from mongoengine_history.errors import HistoryError
 from mongoengine_history.replay import FORMAT, ReplayError, read, replay
 
@@ -105,7 +105,7 @@ def _one_line(error: Exception) -> str:
 def _run(uri: str | None, file: Path | None) -> bool:
     entries = read(file) if file else None  # before a server is started for nothing
     named = uri or os.environ.get("MONGODB_URI")
-    served = nullcontext(uri) if uri else server_uri()
+    served = nullcontext(named) if named else embedded_server()
     with served as address, _throw_away_database(address) as where:
         about = f"MongoDB at {where}" if named else "An embedded MongoDB"
         show([f"{about}, in a database that is dropped at the end."])

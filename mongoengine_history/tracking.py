@@ -52,9 +52,8 @@ class DocumentTrack:
         self._context = checked(identity, reason, metadata, codec_of(document))
         listen(type(document))
         if _is_connected(type(document)):
-            Store(
-                document, pk=0
-            ).ensure_indexes()  # of any document; asking for the key may make it
+            # They are the same for any key, and asking a new document for its own may make one.
+            Store(document, pk=0).ensure_indexes()
         self._enter()
 
     def _enter(self) -> None:
