@@ -1,7 +1,9 @@
 """The history of MongoEngine documents: who changed what, when and why, and the way back."""
 
 from mongoengine_history.errors import (
+    Conflict,
     DocumentDidNotExistError,
+    DocumentExistsError,
     HistoryError,
     HistoryNotRecordedError,
     IncompleteRevisionError,
@@ -11,14 +13,19 @@ from mongoengine_history.errors import (
     RevisionConflictError,
     RevisionNotFoundError,
     StateMismatchError,
+    UndoConflictError,
 )
-from mongoengine_history.records import History
-from mongoengine_history.restoring import revert
-from mongoengine_history.timeline import load_history
+from mongoengine_history.past import as_of
+from mongoengine_history.records import History, Version
+from mongoengine_history.restoring import restore, revert, undo
+from mongoengine_history.revision import Revision
+from mongoengine_history.timeline import Timeline, history_of, load_history
 from mongoengine_history.tracking import DocumentTrack, track_changes
 
 __all__ = [
+    "Conflict",
     "DocumentDidNotExistError",
+    "DocumentExistsError",
     "DocumentTrack",
     "History",
     "HistoryError",
@@ -27,11 +34,19 @@ __all__ = [
     "IndexesMissingError",
     "OptionsError",
     "PatchError",
+    "Revision",
     "RevisionConflictError",
     "RevisionNotFoundError",
     "StateMismatchError",
+    "Timeline",
+    "UndoConflictError",
+    "Version",
+    "as_of",
+    "history_of",
     "load_history",
+    "restore",
     "revert",
     "track_changes",
+    "undo",
 ]
 __version__ = "2.0.0.dev0"

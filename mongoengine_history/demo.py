@@ -5,26 +5,22 @@ Leaves to others: the server and the arguments (`__main__`), revisions from a fi
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timezone
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
 import bson
 from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS
 from mongoengine import Document, EmbeddedDocument, fields, signals
 
-from mongoengine_history.patching import CHANGE, REMOVE
 from mongoengine_history.restoring import revert
-from mongoengine_history.store import Store
+from mongoengine_history.timeline import history_of
 from mongoengine_history.tracking import DocumentTrack, track_changes
+from mongoengine_history.wording import changes, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from mongoengine_history.patching import Patch
     from mongoengine_history.revision import Revision
-    from mongoengine_history.values import Path
 
     Show = Callable[[Iterable[str]], object]
     Edit = Callable[["Order"], None]
@@ -108,10 +104,10 @@ def demo(show: Show) -> bool:
     for who, why, edit in EDITS:
         _edit(order, who, why, edit)
     show(PLACED.splitlines())
-    show(table(Store(order).revisions()))
+    show(table(history_of(order)))
     _edit(order, "anna", "ordered by mistake", revert)
     show(TAKEN_BACK.splitlines())
-    show(table(Store(order).revisions()[-1:]))
+    show(table(history_of(order)[-1:]))
     same, verdict = compare(first, raw(order))
     show(["", verdict])
     return same
@@ -210,7 +206,7 @@ def table(
     room = WIDTH - sum(widths) - 2 * len(heads[0])
     lines = [_line(HEADINGS, widths), _line(["-" * width for width in (*widths, room)], widths)]
     for cells, revision in rows:
-        first, *more = _changes(revision, room, most)
+        first, *more = changes(revision.patches, room, most)
         lines.append(_line([*cells, first], widths))
         lines += [_line(["", "", "", "", change], widths) for change in more]
     return lines
@@ -223,62 +219,6 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 def _cells(revision: Revision, when: datetime) -> tuple[str, ...]:
     moment = when.replace(tzinfo=None).isoformat(" ", "milliseconds")
-    who = "-" if revision.context.identity is None else str(revision.context.identity)
-    cells = (str(revision.number), moment, who, revision.context.reason or "-")
+    who = "-" if revision.identity is None else str(revision.identity)
+    cells = (str(revision.number), moment, who, revision.reason or "-")
     return tuple(shortened(cell, width) for cell, width in zip(cells, LONGEST, strict=True))
-
-
-def _changes(revision: Revision, room: int, most: int) -> list[str]:
-    changes = [line for patch in revision.patches for line in _lines_of(patch, room)]
-    if len(changes) <= most:
-        return changes
-    return [*changes[: most - 1], f"... and {len(changes) - most + 1:,} more"]
-
-
-def _lines_of(patch: Patch, room: int) -> list[str]:
-    if patch.action == CHANGE:
-        return [_change("~", patch.path, patch.data, room)]
-    sign = "-" if patch.action == REMOVE else "+"
-    return [_change(sign, (*patch.path, key), [value], room) for key, value in patch.data]
-
-
-def _change(sign: str, path: Path, values: Sequence[object], room: int) -> str:
-    """Write ``~ path: old -> new``; a long path loses its beginning, long values their ends."""
-    where = path_text(path)
-    texts = [json.dumps(value, default=str, ensure_ascii=False) for value in values]
-    left = room - len(f"{sign} : ") - len(" -> ") * (len(texts) - 1)
-    third = left // 3
-    if len(texts) > 1 and sum(map(len, texts)) > max(2 * third, left - len(where)):
-        texts = _differing(*texts)
-    widest = max(third, left - sum(min(len(text), third) for text in texts))
-    where = where if len(where) <= widest else f"...{where[3 - widest :]}"
-    left -= len(where)
-    # Each of two values has one half, and what the other leaves of its own.
-    rooms = [max(left // len(texts), left - len(other)) for other in reversed(texts)]
-    cut = [shortened(text, width) for text, width in zip(texts, rooms, strict=True)]
-    return shortened(f"{sign} {where}: {' -> '.join(cut)}", room)
-
-
-def _differing(old: str, new: str) -> list[str]:
-    """Leave out what both texts begin with, since it says nothing."""
-    pairs = zip(old, new, strict=False)
-    common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-    return [f"...{text[common:]}" if common > 3 else text for text in (old, new)]
-
-
-def path_text(path: Path) -> str:
-    """Write a path for people: ``lines[0].count``, ``notes["paid.by"]``."""
-    text = "".join(_step(key) for key in path)
-    return text.removeprefix(".")
-
-
-def _step(key: str | int) -> str:
-    if isinstance(key, str) and key.replace("-", "_").isidentifier():
-        return f".{key}"
-    return f"[{json.dumps(key, ensure_ascii=False)}]"
-
-
-def shortened(text: str, width: int) -> str:
-    """Fit a text into one cell: no longer, and with no sign that moves a terminal's cursor."""
-    line = "".join(sign if sign.isprintable() else " " for sign in text)
-    return line if len(line) <= width else f"{line[: width - 3].rstrip()}..."

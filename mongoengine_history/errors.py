@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A path that a later write changed, too."""
+
+    #: Keys; empty for the document itself.
+    path: tuple[str | int, ...]
+    #: What the revision left there; `ABSENT` for nothing.
+    expected: object
+    #: What is stored there now; `ABSENT` for nothing.
+    found: object
 
 
 class HistoryError(Exception):
@@ -42,7 +55,7 @@ class HistoryNotRecordedError(HistoryError):
         self.records = list(records)
 
 
-class RevisionNotFoundError(HistoryError, LookupError):
+class RevisionNotFoundError(HistoryError, IndexError):
     """The document's history has no revision of that number."""
 
     def __init__(self, document_id: object, number: int, newest: int) -> None:
@@ -130,6 +143,43 @@ class PatchError(HistoryError):
         self.expected = expected
         #: What is there.
         self.found = found
+
+
+class DocumentExistsError(HistoryError):
+    """There is nothing to restore: the document is stored."""
+
+    def __init__(self, document_id: object) -> None:
+        super().__init__(
+            f"Document {_short(document_id)} is stored, so it needs no restore. Load it, and use "
+            "revert or undo to go back."
+        )
+        #: Primary key of the document.
+        self.document_id = document_id
+
+
+class UndoConflictError(HistoryError):
+    """
+    A later write changed what the revision to undo had set. The document in memory is as it was.
+
+    Use `revert` to take the later revisions back as well, or edit the document by hand.
+    """
+
+    def __init__(self, document_id: object, number: int, conflicts: Sequence[Conflict]) -> None:
+        first = conflicts[0]
+        others = f" (and {len(conflicts) - 1} more)" if len(conflicts) > 1 else ""
+        super().__init__(
+            f"Revision {number} of document {_short(document_id)} cannot be undone: at "
+            f"{'.'.join(map(str, first.path))!r} it left {_short(first.expected)}, but found is "
+            f"{_short(first.found)}{others}. Revert to an earlier revision, or edit the document."
+        )
+        #: Primary key of the document.
+        self.document_id = document_id
+        #: The revision.
+        self.number = number
+        #: All conflicts, each with its path, what the revision left there and what is there now.
+        self.conflicts = list(conflicts)
+        #: Those of the first conflict.
+        self.path, self.expected, self.found = first.path, first.expected, first.found
 
 
 class StateMismatchError(HistoryError):

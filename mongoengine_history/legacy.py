@@ -13,10 +13,10 @@ from mongoengine_history.patching import ADD, CHANGE, REMOVE, Patch
 from mongoengine_history.values import ABSENT, Path, State, find, same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 
-def unwind(records: Iterable[dict[str, Any]], state: State) -> tuple[State, list[Patch]]:
+def unwind(records: Iterable[Mapping[str, Any]], state: State) -> tuple[State, list[Patch]]:
     """
     Take records of 1.1 back from a state.
 
@@ -36,7 +36,7 @@ def unwind(records: Iterable[dict[str, Any]], state: State) -> tuple[State, list
     return draft.state, patches
 
 
-def _patches(record: dict[str, Any], state: State) -> list[Patch]:
+def _patches(record: Mapping[str, Any], state: State) -> list[Patch]:
     data = record["data"]
     if record["action"] == CHANGE:
         path = _path(record["path"], state, lambda path: same(find(state, path), data["new"]))

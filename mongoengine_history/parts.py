@@ -12,7 +12,9 @@ import bson
 from mongoengine_history.values import WIRE, depth, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from bson.codec_options import CodecOptions
 
 LARGEST: Final = 12 * 1024 * 1024
 """Bytes of a value in one record; MongoDB's limit is 16 MB, and a record has other fields, too."""
@@ -43,7 +45,9 @@ def split(record: dict[str, Any], field: str) -> list[bytes]:
     return pieces
 
 
-def join(record: dict[str, Any], parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def join(
+    record: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], codec: CodecOptions[Any]
+) -> dict[str, Any]:
     """Return the record with the field that `split` took out; *parts* are its own, in order."""
     raw = b"".join(part["bytes"] for part in parts)
-    return {**record, **bson.decode(raw, codec_options=WIRE)}
+    return {**record, **bson.decode(raw, codec_options=codec)}

@@ -19,6 +19,7 @@ ADD: Final = "add"
 CHANGE: Final = "change"
 REMOVE: Final = "remove"
 Action = Literal["add", "change", "remove"]
+DictdifferPatch = tuple[str, list[str | int], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Patch:
     #: For keys of a nested dict that do not stand at its end: their places, ascending.
     places: tuple[int, ...] | None = None
 
-    def as_dictdiffer(self) -> tuple[str, list[str | int], Any]:
+    def as_dictdiffer(self) -> DictdifferPatch:
         """Return what `dictdiffer.patch` and `dictdiffer.revert` take."""
         return self.action, list(self.path), self.data
 
@@ -50,12 +51,17 @@ def apply(patches: Iterable[Patch], state: State) -> State:
         PatchError: a list is missing, too short, or holds another item.
     """
     draft = Draft(state)
+    apply_to(draft, patches)
+    return draft.state
+
+
+def apply_to(draft: Draft, patches: Iterable[Patch]) -> None:
+    """Do to *draft* what `apply` does to a state."""
     for patch in patches:
         try:
             _apply(patch, draft)
         except LookupError as error:
             raise PatchError(patch.path, _before(patch), find(draft.state, patch.path)) from error
-    return draft.state
 
 
 def invert(patches: Sequence[Patch]) -> list[Patch]:
@@ -144,6 +150,11 @@ def touched(patch: Patch) -> list[Path]:
     if patch.action == CHANGE:
         return [outermost_list(patch.path)]
     return [outermost_list((*patch.path, key)) for key, _ in patch.data]
+
+
+def paths_of(patches: Iterable[Patch]) -> set[Path]:
+    """Name the paths that patches set, as `touched` does for each."""
+    return {path for patch in patches for path in touched(patch)}
 
 
 def outermost_list(path: Path) -> Path:

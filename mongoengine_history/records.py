@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine import Document, fields
 from mongoengine.queryset import QuerySet, queryset_manager
 from pymongo import ASCENDING, DESCENDING, IndexModel
+
+from mongoengine_history.keys import stored_key
+from mongoengine_history.revision import last_stamp, stamp_of, wall_clock
+from mongoengine_history.touching import conditions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
 
 RECORDS: Final = {"action": {"$exists": True}}
 """What tells records from the versions and the parts of large values in the same collection."""
@@ -17,19 +25,20 @@ OWNER: Final = {"document_type", "document_id"}
 NUMBERED: Final = {"revision": {"$gte": 0}}
 """The condition that a query must hold to be served by the index of revisions."""
 
-BY_REVISION: Final = "history_revision"
+BY_REVISION: Final = ("document_type", "document_id", "revision", "position")
+"""The index of numbered records, of their parts and of versions …"""
+
+BY_STAMP: Final = ("document_type", "document_id", "stamp", "revision")
+"""… and the one of moments, which also finds the records of 1.1: they have neither."""
 
 INDEXES: Final = [
     IndexModel(
-        [(name, ASCENDING) for name in ("document_type", "document_id", "revision", "position")],
-        name=BY_REVISION,
+        [(name, ASCENDING) for name in BY_REVISION],
+        name="history_revision",
         unique=True,
         partialFilterExpression=NUMBERED,
     ),
-    IndexModel(
-        [(name, ASCENDING) for name in ("document_type", "document_id", "stamp")],
-        name="history_stamp",
-    ),
+    IndexModel([(name, ASCENDING) for name in BY_STAMP], name="history_stamp"),
     IndexModel([("identity", ASCENDING), ("created_at", DESCENDING)], name="history_identity"),
     IndexModel(
         [("changeset", ASCENDING)],
@@ -39,8 +48,74 @@ INDEXES: Final = [
 ]
 
 
+VERSIONS: Final = {"position": {"$lt": 0}, "part_of": {"$exists": False}}
+"""What tells versions from records and from the parts of large states."""
+
+
 class HistoryQuerySet(QuerySet):  # type: ignore[misc]  # MongoEngine has no types
-    """A queryset of records whose ``delete()`` leaves nothing behind."""
+    """
+    A queryset of records: a normal one, with questions that a history is asked.
+
+    Its ``delete()`` leaves nothing behind.
+    """
+
+    def of(self, document: Document | type[Document], pk: object = None) -> HistoryQuerySet:
+        """
+        Keep records of one document, in the database in which that lies.
+
+        Args:
+            document: A document, or its class if *pk* is given.
+            pk: Its primary key.
+
+        Raises:
+            OptionsError: the two do not name a document.
+        """
+        collection = document._get_collection()
+        history = collection.database[self._document._get_collection_name()]
+        there = self._clone_into(type(self)(self._document, history))
+        return there.filter(  # type: ignore[no-any-return]  # untyped
+            document_type=collection.name, document_id=stored_key(document, pk)
+        )
+
+    def by(self, identity: object) -> HistoryQuerySet:
+        """Keep records that *identity* answers for: a saved document, or any BSON value."""
+        return self.filter(identity=identity)  # type: ignore[no-any-return]  # untyped
+
+    def touching(self, path: str | Sequence[str | int]) -> HistoryQuerySet:
+        """
+        Keep records that say something about a path.
+
+        These are records at the path, below it and above it, and creations and deletions of
+        documents that had it.
+
+        Args:
+            path: Stored names joined by dots; a list or tuple of keys and indexes is exact.
+        """
+        return self._any_of(conditions(path))
+
+    def between(
+        self, since: datetime | None = None, until: datetime | None = None
+    ) -> HistoryQuerySet:
+        """
+        Keep records of a time, both ends included.
+
+        Args:
+            since: The first moment; naive is local time of the process. None is the beginning.
+            until: The last one; if in whole milliseconds, all of its own. None is the end.
+
+        Raises:
+            OptionsError: an end is no datetime.
+        """
+        stamps, clocks = {}, {}
+        if since is not None:
+            stamps["$gte"], clocks["$gte"] = stamp_of(since), wall_clock(since)
+        if until is not None:
+            stamps["$lte"], clocks["$lte"] = last_stamp(until), wall_clock(until)
+        either: list[dict[str, Any]] = [{"stamp": stamps}, {"stamp": None, "created_at": clocks}]
+        return self._any_of(either) if stamps else self
+
+    def _any_of(self, either: list[dict[str, Any]]) -> HistoryQuerySet:
+        return self.filter(__raw__={"$or": either})  # type: ignore[no-any-return]  # untyped
 
     def delete(self, *args: Any, **kwargs: Any) -> Any:
         """Delete records; of whole documents their versions and parts, too."""
@@ -120,7 +195,7 @@ class History(Document):  # type: ignore[misc]  # MongoEngine has no types
     position = fields.IntField()
     #: How many records the revision has, parts of large values included.
     size = fields.IntField()
-    #: ``create``, ``update``, ``delete``, ``revert``.
+    #: ``create``, ``update``, ``delete``, ``revert``, ``undo``, ``restore``.
     operation = fields.StringField()
     #: Shared by all revisions of one unit of work.
     changeset = fields.ObjectIdField()
@@ -152,3 +227,38 @@ class History(Document):  # type: ignore[misc]  # MongoEngine has no types
     def objects(cls, queryset: QuerySet) -> QuerySet:  # noqa: N805  # called with the class
         """All records; not the versions and parts of large values beside them."""
         return queryset.filter(__raw__=RECORDS)
+
+
+class Version(Document):  # type: ignore[misc]  # MongoEngine has no types
+    """
+    A full state, kept beside the records: for queries, written by the library alone.
+
+    There is one with every hundredth revision (``version_every``), and one with the number 0: the
+    state before the first revision of a document that existed already.
+    """
+
+    #: Name of the collection that the document lies in.
+    document_type = fields.StringField()
+    #: Primary key of the document, any BSON value.
+    document_id = _RawField(default=None)
+    #: Number of the revision after which the document was like this.
+    revision = fields.IntField()
+    #: The state, without ``_id``; None where it is kept in parts, then `Timeline.state` has it.
+    state = _RawField(default=None)
+    #: Who answers for the revision; None if nobody was named.
+    identity = _RawField(default=None)
+    #: When, by the wall clock of the server that wrote it; naive local time in milliseconds.
+    created_at = _WallTimeField()
+    #: When, truly; microseconds since 1970 UTC.
+    stamp = fields.IntField()
+
+    meta = {  # noqa: RUF012  # MongoEngine's way to configure a class
+        "collection": "history",
+        "strict": False,
+        "auto_create_index": False,
+    }
+
+    @queryset_manager  # type: ignore[untyped-decorator]  # MongoEngine has no types
+    def objects(cls, queryset: QuerySet) -> QuerySet:  # noqa: N805  # called with the class
+        """All versions; not the records beside them."""
+        return queryset.filter(__raw__=VERSIONS)

@@ -25,7 +25,7 @@ from mongoengine.base import BaseField
 from mongoengine_history.demo import ALIAS, raw, table
 from mongoengine_history.records import History
 from mongoengine_history.restoring import revert
-from mongoengine_history.store import Store
+from mongoengine_history.timeline import history_of
 from mongoengine_history.tracking import DocumentTrack, track_changes
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def replay(entries: Sequence[Entry], show: Show) -> bool:
     start = time.perf_counter()
     numbers = _record(document, entries)
     recorded = time.perf_counter()
-    revisions = Store(document).revisions()
+    revisions = list(history_of(document))
     show(_newest(revisions))
     show(_summary(document, revisions, entries))
     show([f"Recorded in {recorded - start:.1f} s. Now every state is reverted to and saved."])
@@ -187,7 +187,7 @@ def _record(document: Replayed, entries: Sequence[Entry]) -> list[int]:
             document.state = bson.decode(entry.state)
             document.save()
         # An equal state makes no revision, so it is the one before.
-        numbers.append(Store(document).head().number)
+        numbers.append(len(history_of(document)))
     return numbers
 
 
@@ -212,7 +212,7 @@ def _stored(document: Replayed) -> bytes:
 def _newest(revisions: Sequence[Revision]) -> list[str]:
     shown = revisions[-SHOWN:]
     title = f"The last {len(shown)} of {len(revisions)} revisions, at the times of their authors:"
-    return ["", title, "", *table(shown, lambda it: it.context.metadata["at"], CHANGES_SHOWN), ""]
+    return ["", title, "", *table(shown, lambda it: it.metadata["at"], CHANGES_SHOWN), ""]
 
 
 def _summary(

@@ -1,23 +1,39 @@
-"""The way back: put an earlier state onto a live document."""
+"""The way back: put an earlier state onto a document, undo one revision, restore what is gone."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from mongoengine import Document
 
-from mongoengine_history.draft import Draft
-from mongoengine_history.errors import DocumentDidNotExistError, OptionsError, RevisionNotFoundError
-from mongoengine_history.revision import stamp_of
+from mongoengine_history.errors import (
+    Conflict,
+    DocumentDidNotExistError,
+    DocumentExistsError,
+    OptionsError,
+    RevisionNotFoundError,
+    UndoConflictError,
+)
+from mongoengine_history.keys import stored_key
+from mongoengine_history.legacy import unwind
+from mongoengine_history.merging import conflicts, differs, overlay
+from mongoengine_history.patching import paths_of
+from mongoengine_history.revision import DELETE, RESTORE, REVERT, UNDO, stamp_of
+from mongoengine_history.snapshot import loaded
 from mongoengine_history.store import Store
-from mongoengine_history.timeline import Past
+from mongoengine_history.timeline import unrecorded
 from mongoengine_history.tracker import Tracker
 from mongoengine_history.tracking import listen
-from mongoengine_history.values import ABSENT, Path, State, find, same
+from mongoengine_history.values import ABSENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import datetime
+
+    from mongoengine_history.archive import Head
+    from mongoengine_history.patching import Patch
+    from mongoengine_history.revision import StoredRevision
+    from mongoengine_history.values import State
 
 D = TypeVar("D", bound=Document)
 
@@ -54,92 +70,173 @@ def revert(document: D, since: datetime | None = None, *, revision: int | None =
     _check(since, revision)
     if document.pk is None:
         return document
-    store = Store(document)
-    past = Past.of(document, store)
-    if revision is not None:
-        wanted = _state_at(past, revision, store)
-    else:
-        wanted = _state_before(past, since, store)
-    if not (past.revisions or past.legacy):
+    past = _Past.of(document)
+    if past.is_empty:
+        if revision:
+            raise RevisionNotFoundError(past.store.document_id, revision, 0)
         return document
-    store.ensure_indexes()
-    listen(type(document))
-    Tracker.of(document).restore(store, past.head(), past.stored, wanted)
+    wanted = past.before(since) if revision is None else past.at(revision)
+    past.put_back(wanted, RESTORE if past.is_gone_unrecorded else REVERT)
     return document
 
 
 def _check(since: object, revision: object) -> None:
     if since is not None and revision is not None:
         raise OptionsError("revision", revision, "give either since or revision, not both")
-    if revision is not None and (not isinstance(revision, int) or isinstance(revision, bool)):
-        raise OptionsError("revision", revision, "it is a number: 0, 1, 2, …")
+    if revision is not None:
+        _check_number("revision", revision)
 
 
-def _state_at(past: Past, number: int, store: Store) -> State:
-    if not 0 <= number <= len(past.revisions):
-        raise RevisionNotFoundError(store.document_id, number, len(past.revisions))
-    if _is_missing(past, number):
-        raise DocumentDidNotExistError(store.document_id, number)
-    return past.state(number)
+def _check_number(name: str, number: object) -> None:
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise OptionsError(name, number, "it is a number: 0, 1, 2, …")
 
 
-def _state_before(past: Past, since: datetime | None, store: Store) -> State:
-    number = _last_kept(past, since)
-    target, touched = past.state(number), past.touched_since(number)
-    if number == 0:
-        older, touched_by_legacy = past.legacy_since(since)
-        target, touched = older, touched | touched_by_legacy
-    if touched and _is_missing(past, number):
-        raise DocumentDidNotExistError(store.document_id, number)
-    if past.stored is None:
-        return target
-    return overlay(past.stored, past.state(len(past.revisions)), target, touched)
-
-
-def _last_kept(past: Past, since: datetime | None) -> int:
-    """Return the number of the newest revision that is not taken back."""
-    if since is None:
-        return 1 if past.begins_with_creation else 0
-    earliest = stamp_of(since)
-    return sum(revision.stamp < earliest for revision in past.revisions)
-
-
-def _is_missing(past: Past, number: int) -> bool:
-    if number == 0:
-        return past.begins_with_creation
-    return past.revisions[number - 1].operation == "delete"
-
-
-def overlay(stored: State, head: State, target: State, touched: Iterable[Path]) -> State:
+def undo(document: D, number: int) -> D:
     """
-    Return *stored* with the values of *target* at the *touched* paths.
+    Take one revision back and keep the later ones, in memory. Reads; saving writes.
 
-    A key that is stored as the history has it at its *head* becomes what it is in *target*, whole.
+    Each path that the revision set gets the value from before it. Where a later write changed the
+    same path, nothing is taken back; a list is one value here. It starts from what is stored, so
+    unsaved edits are lost. The next ``save()`` is recorded as operation ``undo`` if `track_changes`
+    is connected for the class, so that undoing that revision does it again.
+
+    Args:
+        document: A stored document, or one that was deleted, whose deletion is to be undone.
+        number: Number of the revision.
+
+    Returns:
+        The same document.
+
+    Raises:
+        RevisionNotFoundError: there is no such revision.
+        UndoConflictError: a later write changed the same path. The document is as it was.
+        DocumentDidNotExistError: the revision created the document: delete it instead.
+        HistoryError: as `revert` raises them.
     """
-    draft = Draft(stored)
-    paths = sorted(touched, key=len)
-    for key in {str(path[0]): None for path in paths}:
-        if same(find(stored, (key,)), find(head, (key,))):
-            _put(draft, (key,), find(target, (key,)))
-            continue
-        for path in paths:
-            if path[0] == key:
-                _put_back(draft, path, target)
-    return draft.state
+    _check_number("number", number)
+    past = _Past.of(document)
+    revision = past.store.revision(number)
+    before = past.at(number - 1) if not revision.leaves_nothing else revision.before({})
+    past.put_back(_undone(past, revision, before), UNDO)
+    return document
 
 
-def _put_back(draft: Draft, path: Path, target: State) -> None:
-    """Put a value of *target* back, or the whole it lies in where another kind is stored now."""
-    for length in range(1, len(path)):
-        found = find(draft.state, path[:length])
-        if found is not ABSENT and not isinstance(found, dict):
-            path = path[:length]
-            break
-    _put(draft, path, find(target, path))
+def _undone(past: _Past, revision: StoredRevision, before: State) -> State:
+    """Return what is stored, without what *revision* did to *before*."""
+    stored, after = past.stored, revision.after(before)
+    paths = paths_of(revision.patches)
+    if revision.leaves_nothing:
+        found = [] if stored is None else [Conflict((), ABSENT, stored)]
+    elif stored is None:
+        found = [Conflict((), after, ABSENT)]
+    else:
+        found = conflicts(stored, after, paths)
+    if found:
+        raise UndoConflictError(past.store.document_id, revision.number, found)
+    return before if stored is None else overlay(stored, after, before, paths)
 
 
-def _put(draft: Draft, path: Path, value: object) -> None:
-    if value is not ABSENT:
-        draft.dict_at(path[:-1])[str(path[-1])] = value
-    elif find(draft.state, path) is not ABSENT:
-        draft.dict_at(path[:-1]).pop(str(path[-1]))
+def restore(model: type[D], pk: object) -> D:
+    """
+    Bring a deleted document back under its primary key, in memory. Reads; saving writes.
+
+    It has its last state: the one that was deleted or, if the deletion was not recorded, the one
+    after the newest revision. The next ``save()`` inserts exactly that, the order of fields
+    included, and is recorded as operation ``restore`` if `track_changes` is connected for the
+    class. If somebody else has stored the document meanwhile, it raises NotUniqueError.
+
+    Args:
+        model: The class of the document, or a base class.
+        pk: Its primary key.
+
+    Returns:
+        A new object, not saved.
+
+    Raises:
+        OptionsError: the two do not name a document.
+        DocumentExistsError: the document is stored.
+        RevisionNotFoundError: the document has no history.
+        StateMismatchError: today's class cannot load the state.
+        HistoryError: as `revert` raises them.
+    """
+    key = stored_key(model, pk)
+    store = Store(model, key)
+    head, stored = store.opening()
+    if stored is not None:
+        raise DocumentExistsError(key)
+    newest = store.revision(max(head.number, 1))
+    wanted = newest.before({}) if newest.leaves_nothing else store.state(newest.number)
+    document = loaded(model, key, wanted or {})
+    _Past(document, store, head, None).put_back(wanted or {}, RESTORE)
+    return document
+
+
+@dataclass(frozen=True)
+class _Past:
+    """A document, what is stored of it, and what its history had before."""
+
+    document: Document
+    store: Store
+    head: Head
+    stored: State | None
+
+    @classmethod
+    def of(cls, document: Document) -> _Past:
+        store = Store(document)
+        return cls(document, store, *store.opening())
+
+    @property
+    def is_empty(self) -> bool:
+        """Say whether nothing was recorded."""
+        return not self.head.number and not self.store.legacy()
+
+    @property
+    def is_gone_unrecorded(self) -> bool:
+        """Say whether the history does not know that there is no document any more."""
+        return self.stored is None and self.head.operation != DELETE
+
+    def at(self, number: int) -> State:
+        """Return the state right after a revision."""
+        state = self.store.state(number) if self.head.number else self._base()
+        if state is None:
+            raise DocumentDidNotExistError(self.store.document_id, number)
+        return state
+
+    def _base(self) -> State | None:
+        """Return the state before revision 1, in which the records of 1.1 end."""
+        return self.store.state(0) if self.head.number else unrecorded(self.document, self.stored)
+
+    def before(self, since: datetime | None) -> State:
+        """Return the stored state, with all taken back that was recorded at *since* or later."""
+        number = self._last_kept(since)
+        if number and number == self.head.number and self.stored is not None:
+            return self.stored
+        target, legacy = (self.at(number), []) if number else self._before_all(since)
+        if self.stored is None:
+            return target
+        head = (self.store.state(self.head.number) if self.head.number else self._base()) or {}
+        if not differs(self.stored, head):
+            return target
+        paths = self.store.touched(number + 1) | paths_of(legacy)
+        return overlay(self.stored, head, target, paths)
+
+    def _last_kept(self, since: datetime | None) -> int:
+        """Return the number of the newest revision that is not taken back."""
+        if since is not None:
+            return self.store.number_at(stamp_of(since) - 1)
+        return int(self.store.begins_with_creation() and not self.store.legacy())
+
+    def _before_all(self, since: datetime | None) -> tuple[State, list[Patch]]:
+        """Take records of 1.1 back from the state before revision 1; return their patches, too."""
+        base, legacy = self._base(), self.store.legacy(since)
+        if base is None and not legacy:
+            raise DocumentDidNotExistError(self.store.document_id, 0)
+        return unwind(reversed(legacy), base or {})
+
+    def put_back(self, wanted: State, operation: str) -> None:
+        """Put a state onto the document, to be recorded as *operation* when it is saved."""
+        self.store.ensure_indexes()
+        listen(type(self.document))
+        tracker = Tracker.of(self.document)
+        tracker.put_back(self.store, self.head, self.stored, wanted, operation)

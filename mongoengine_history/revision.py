@@ -1,4 +1,4 @@
-"""Frozen values: what one write did to one document, and who answers for it."""
+"""Frozen values: what one write did to one document, who answers for it, and when it was."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
+from mongoengine_history.draft import Draft
 from mongoengine_history.errors import OptionsError
-from mongoengine_history.patching import Patch, apply
+from mongoengine_history.patching import DictdifferPatch, Patch, apply, apply_to, invert
+from mongoengine_history.wording import changes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from bson import ObjectId
 
     from mongoengine_history.values import State
 
@@ -18,6 +22,11 @@ CREATE: Final = "create"
 UPDATE: Final = "update"
 DELETE: Final = "delete"
 REVERT: Final = "revert"
+UNDO: Final = "undo"
+RESTORE: Final = "restore"
+
+ANEW: Final = {CREATE, RESTORE}
+"""Operations that start from nothing, whatever the history had before."""
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 MICROSECOND: Final = timedelta(microseconds=1)
@@ -37,38 +46,111 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """All patches of one write to one document."""
+    """
+    What one write did to one document, as a reader sees it.
+
+    Values have the types that the document's connection gives. ``str()`` is a line for people.
+    """
+
+    #: 1, 2, 3, … within the document, without gaps.
+    number: int
+    #: The moment of the write, aware, in UTC, to the microsecond.
+    at: datetime
+    #: Who answers for it; None if nobody was named.
+    identity: Any
+    #: ``create``, ``update``, ``delete``, ``revert``, ``undo``, ``restore``, or a later word.
+    operation: str
+    #: Why, in words.
+    reason: str | None
+    #: Anything else that was said about the write.
+    metadata: Mapping[str, Any]
+    #: Shared by all revisions of one unit of work.
+    changeset: ObjectId | None
+    #: dictdiffer's ``(action, path, data)``, in the order in which they apply.
+    patches: tuple[DictdifferPatch, ...]
+
+    def __str__(self) -> str:
+        who = "" if self.identity is None else f" by {self.identity}"
+        why = "" if self.reason is None else f" ({self.reason})"
+        moment = self.at.replace(tzinfo=None).isoformat(" ", "milliseconds")
+        what = "; ".join(changes(self.patches, room=60, most=3))
+        return f"{self.number}. {moment} UTC, {self.operation}{who}{why}: {what}"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRevision:
+    """All patches of one write to one document, as they are stored."""
 
     #: 1, 2, 3, … within the document, without gaps.
     number: int
     #: Microseconds since 1970 UTC, never lower than that of the revision before.
     stamp: int
-    #: ``create``, ``update``, ``delete``, ``revert``, or a word of a later release.
+    #: One of the words above, or one of a later release.
     operation: str
     #: Who and why.
     context: Context
     #: What changed, in the order in which it applies.
     patches: tuple[Patch, ...]
     #: Hashes of outermost lists after the revision, by their paths as `path_text` writes them.
-    lists: Mapping[str, bytes]
+    lists: Mapping[str, bytes] = field(default_factory=dict)
+    #: Shared by all revisions of one unit of work.
+    changeset: ObjectId | None = None
 
     @property
     def at(self) -> datetime:
         """The moment of the write, aware, in UTC."""
         return EPOCH + self.stamp * MICROSECOND
 
-    def after(self, state: State) -> State:
-        """
-        Return the state after this revision, given the one before it.
+    def shown(self) -> Revision:
+        """Return what a reader sees; values stay of the types with which they were read."""
+        return Revision(
+            self.number,
+            self.at,
+            self.context.identity,
+            self.operation,
+            self.context.reason,
+            self.context.metadata,
+            self.changeset,
+            tuple(patch.as_dictdiffer() for patch in self.patches),
+        )
 
-        A creation starts from nothing and a deletion leaves nothing, whatever stood there.
+    @property
+    def leaves_nothing(self) -> bool:
+        """Say whether there is no document after it."""
+        return self.operation == DELETE
+
+    def after(self, state: State) -> State:
+        """Return the state after this revision, given the one before it; see `replay`."""
+        return replay([self], state)
+
+    def before(self, state: State) -> State:
+        """
+        Return the state before this revision, given the one after it.
 
         Raises:
-            PatchError: the revision was made for another state.
+            PatchError: the revision led to another state.
         """
-        if self.operation == DELETE:
+        if self.operation in ANEW:
             return {}
-        return apply(self.patches, {} if self.operation == CREATE else state)
+        return apply(invert(self.patches), {} if self.leaves_nothing else state)
+
+
+def replay(revisions: Iterable[StoredRevision], state: State) -> State:
+    """
+    Return the state after *revisions*, given the one before the first of them.
+
+    A creation starts from nothing and a deletion leaves nothing, whatever stood there.
+
+    Raises:
+        PatchError: a revision was made for another state.
+    """
+    draft = Draft(state)
+    for revision in revisions:
+        if revision.operation in ANEW or revision.leaves_nothing:
+            draft = Draft({})
+        if not revision.leaves_nothing:
+            apply_to(draft, revision.patches)
+    return draft.state
 
 
 def stamp_of(when: datetime) -> int:
@@ -79,10 +161,15 @@ def stamp_of(when: datetime) -> int:
         OptionsError: *when* is no datetime.
     """
     if not isinstance(when, datetime):
-        raise OptionsError("since or until", when, "it must be a datetime")
+        raise OptionsError("the moment", when, "it must be a datetime")
     if when.year in (1, 9999):  # no time zone can be told there, and none matters
         when = when.replace(tzinfo=timezone.utc)
     return (when.astimezone(timezone.utc) - EPOCH) // MICROSECOND
+
+
+def last_stamp(until: datetime) -> int:
+    """Return the last stamp that *until* includes: in whole milliseconds it is all of its own."""
+    return stamp_of(until) + (999 if until.microsecond % 1000 == 0 else 0)
 
 
 def wall_clock(when: datetime) -> datetime:

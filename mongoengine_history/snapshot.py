@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import bson
+from mongoengine import Document
 
 from mongoengine_history.errors import OptionsError, StateMismatchError
+from mongoengine_history.keys import key_in
 from mongoengine_history.values import WIRE, State, native
 
 if TYPE_CHECKING:
     from bson.codec_options import CodecOptions
-    from mongoengine import Document
+
+D = TypeVar("D", bound=Document)
 
 
-def codec_of(document: Document) -> CodecOptions[Any]:
-    """Return the codec options of the collection that *document* really lies in."""
+def codec_of(document: Document | type[Document]) -> CodecOptions[Any]:
+    """Return the codec options of the collection that a document or a class really lies in."""
     options: CodecOptions[Any] = document._get_collection().codec_options
     return options
 
@@ -32,6 +35,11 @@ def snapshot(document: Document) -> bytes:
     """
     if document._created or document.pk is None or not hasattr(document, "_changed_fields"):
         return bson.encode({})
+    return memory(document)
+
+
+def memory(document: Document) -> bytes:
+    """Take the state of *document* as `snapshot` does, be it stored or new."""
     ungenerated = [name for name in document if _is_ungenerated(document, name)]
     wanted = [name for name in document if name not in ungenerated] if ungenerated else None
     state = document.to_mongo(fields=wanted)
@@ -55,7 +63,7 @@ def decoded(taken: bytes) -> State:
 def shown(document: Document, state: State) -> State:
     """Return the state that a document of this class has in memory once *state* is loaded."""
     try:
-        return decoded(snapshot(_loaded(document, state)))
+        return decoded(snapshot(loaded(type(document), key_in(document), state)))
     except Exception:  # the application's own code runs here, and the document is written already
         return {}
 
@@ -69,11 +77,14 @@ def put(document: Document, state: State) -> None:
     Raises:
         StateMismatchError: the class cannot load the state; the document stays as it was.
     """
-    loaded = _loaded(document, state)
-    for name in [name for name in document._dynamic_fields if name not in loaded._dynamic_fields]:
+    twin = loaded(type(document), key_in(document), state)
+    if type(twin) is not type(document):
+        why = f"it is a {type(twin).__name__}, not a {type(document).__name__}"
+        raise StateMismatchError(document.pk, ["_cls"], why)
+    for name in [name for name in document._dynamic_fields if name not in twin._dynamic_fields]:
         _forget(document, name)
-    for name in loaded._fields_ordered:
-        value = document._reload(name, loaded._data.get(name))
+    for name in twin._fields_ordered:
+        value = document._reload(name, twin._data.get(name))
         if name in document._meta.get("shard_key", ()):
             document._data[name] = value  # MongoEngine lets nobody set it
         elif name != document._meta["id_field"]:
@@ -82,29 +93,40 @@ def put(document: Document, state: State) -> None:
     document._created = False
 
 
-def _loaded(document: Document, state: State) -> Document:
-    pk = document.to_mongo(fields=[document._meta["id_field"]])["_id"]
-    son = native(state, codec_of(document))
+def loaded(model: type[D], pk: object, state: State, *, created: bool = False) -> D:
+    """
+    Make a document of a state, as loading it would. Reads nothing.
+
+    Args:
+        model: The class, or a base class of it.
+        pk: The primary key as MongoEngine's ``to_mongo()`` has it.
+        state: What to load.
+        created: Whether the document shall count as new, so that saving it stores all of it.
+
+    Raises:
+        StateMismatchError: the class cannot load the state.
+    """
+    son = native(state, codec_of(model))
     try:
-        loaded = type(document)._from_son({"_id": pk, **son})
+        document = model._from_son({"_id": pk, **son}, created=created)
     except Exception as error:  # MongoEngine's, or one of the application's own fields
-        raise StateMismatchError(document.pk, _misfits(document, state), error) from error
-    if type(loaded) is not type(document):
-        why = f"it is a {type(loaded).__name__}, not a {type(document).__name__}"
-        raise StateMismatchError(document.pk, ["_cls"], why)
-    return loaded
+        raise StateMismatchError(pk, _misfits(model, state), error) from error
+    if not isinstance(document, model):
+        why = f"it is a {type(document).__name__}, not a {model.__name__}"
+        raise StateMismatchError(pk, ["_cls"], why)
+    return document
 
 
-def _misfits(document: Document, state: State) -> list[str]:
+def _misfits(model: type[Document], state: State) -> list[str]:
     """Name the stored keys that keep the class from loading *state*."""
-    known = {"_cls", *document._db_field_map.values(), *document._fields}
-    unknown = [key for key in state if key not in known and not document._dynamic]
-    return unknown or [key for key in state if not _fits(document, key, state[key])]
+    known = {"_cls", *model._db_field_map.values(), *model._fields}
+    unknown = [key for key in state if key not in known and not model._dynamic]
+    return unknown or [key for key in state if not _fits(model, key, state[key])]
 
 
-def _fits(document: Document, key: str, value: object) -> bool:
+def _fits(model: type[Document], key: str, value: object) -> bool:
     try:
-        type(document)._from_son(native({key: value}, codec_of(document)))
+        model._from_son(native({key: value}, codec_of(model)))
     except Exception:  # whatever it is, it is this key
         return False
     return True

@@ -1,26 +1,257 @@
-"""Reading a history: the changes of a document, and the states that they lead to."""
+"""Reading a history: the revisions of one document, and the states that they lead to."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
+from bson import ObjectId
+from mongoengine import Document
+
+from mongoengine_history.archive import Archive, NativeArchive
+from mongoengine_history.blame import blame
+from mongoengine_history.diffing import diff
+from mongoengine_history.errors import DocumentDidNotExistError
+from mongoengine_history.keys import stored_key
 from mongoengine_history.legacy import unwind
-from mongoengine_history.patching import Patch, touched
-from mongoengine_history.revision import CREATE, Revision, stamp_of, wall_clock
-from mongoengine_history.snapshot import codec_of, decoded, snapshot
-from mongoengine_history.store import Head, Store
-from mongoengine_history.values import Path, State, native
+from mongoengine_history.lists import path_text
+from mongoengine_history.patching import CHANGE, DictdifferPatch, Patch
+from mongoengine_history.records import History
+from mongoengine_history.revision import (
+    Revision,
+    StoredRevision,
+    last_stamp,
+    stamp_of,
+    wall_clock,
+)
+from mongoengine_history.snapshot import decoded, loaded, snapshot
+from mongoengine_history.values import State, native
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from mongoengine import Document
+D = TypeVar("D", bound=Document)
+
+MOVED: Final = ("_get_db", "_get_collection", "_collection")
+"""What MongoEngine sets on a document that was switched to another database or collection."""
+
+
+@overload
+def history_of(document: D) -> Timeline[D]: ...
+@overload
+def history_of(document: type[D], pk: object) -> Timeline[D]: ...
+def history_of(document: D | type[D], pk: object = None) -> Timeline[D]:
+    """
+    Return the history of a document, also of one that was deleted. Reads nothing yet.
+
+    Args:
+        document: A document with a primary key, or the class of one.
+        pk: The primary key, if *document* is a class.
+
+    Raises:
+        OptionsError: the two do not name a document.
+    """
+    return Timeline(document, stored_key(document, pk))
+
+
+class Timeline(Generic[D]):
+    """
+    The revisions of one document, read when they are asked for. Writes nothing.
+
+    ``timeline[3]`` is revision 3, ``timeline[-1]`` the newest one. A slice is a list and half-open
+    by number: ``timeline[2:4]`` has the revisions 2 and 3. Iteration is oldest first and holds one
+    batch of records at a time. Records of mongoengine-history 1.1 have no number: they are in
+    `legacy` and in `load_history`.
+    """
+
+    def __init__(self, document: D | type[D], key: object) -> None:
+        self._document = document
+        self._model: type[D] = document if isinstance(document, type) else type(document)
+        self._key = key
+        self._archive = Archive(document, key)
+        self._shown = NativeArchive(document, key)
+
+    def __len__(self) -> int:
+        """Return the number of the newest revision."""
+        return self._archive.head().number
+
+    def __iter__(self) -> Iterator[Revision]:
+        """Read all revisions, the oldest first."""
+        return map(StoredRevision.shown, self._shown.revisions())
+
+    def __reversed__(self) -> Iterator[Revision]:
+        """Read all revisions, the newest first."""
+        return map(StoredRevision.shown, self._shown.revisions(newest_first=True))
+
+    @overload
+    def __getitem__(self, index: int) -> Revision: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Revision]: ...
+    def __getitem__(self, index: int | slice) -> Revision | list[Revision]:
+        """
+        Read a revision by its number, or some of them.
+
+        Raises:
+            RevisionNotFoundError: there is no such revision; it is an IndexError.
+            IncompleteRevisionError: records of it are missing.
+        """
+        if isinstance(index, slice):
+            return self._slice(index)
+        number = len(self) + 1 + index if index < 0 else index
+        return self._shown.revision(number).shown()
+
+    def _slice(self, index: slice) -> list[Revision]:
+        wanted = [number for number in range(len(self) + 1)[index] if number]
+        if not wanted:
+            return []
+        found = self._shown.revisions(min(wanted), max(wanted))
+        chosen = {it.number: it.shown() for it in found if it.number in set(wanted)}
+        return [chosen[number] for number in wanted]
+
+    @property
+    def legacy(self) -> list[History]:
+        """The records that mongoengine-history 1.1 wrote, the oldest first."""
+        return [History._from_son(record) for record in self._shown.legacy()]
+
+    def state(self, number: int) -> State:
+        """
+        Rebuild the state right after a revision, as plain data.
+
+        Args:
+            number: The revision; 0 is the state before the first one.
+
+        Returns:
+            Stored names and values without ``_id``, also those that today's class does not know.
+
+        Raises:
+            RevisionNotFoundError: there is no such revision.
+            DocumentDidNotExistError: there was no document at that point.
+            IncompleteRevisionError: records are missing on the way.
+            PatchError: a revision does not fit the one before it: somebody edited the records.
+        """
+        state: State = native(self._existing(number), self._archive.codec)
+        return state
+
+    def _existing(self, number: int) -> State:
+        state = self._archive.state(number)
+        if state is None:
+            raise DocumentDidNotExistError(self._key, number)
+        return state
+
+    def at(self, number: int) -> D:
+        """
+        Make a document as it was right after a revision.
+
+        It is a new object under the old primary key, not saved. Saving it stores all of it in the
+        place of what is there; use `revert` or `restore` to go back exactly.
+
+        Args:
+            number: The revision; 0 is the state before the first one.
+
+        Raises:
+            StateMismatchError: today's class cannot load the state; `state` shows it.
+            HistoryError: as `state` raises them.
+        """
+        return self._made(self._existing(number))
+
+    def as_of(self, when: datetime) -> D | None:
+        """
+        Make a document as it was at a moment: after all revisions stamped at or before it.
+
+        Before the first revision it is the state that this one found, if the document was there.
+
+        Args:
+            when: Naive is local time of the process. Exact to the microsecond.
+
+        Returns:
+            A document as `at` makes it, or None if there was none.
+
+        Raises:
+            OptionsError: *when* is no datetime.
+            HistoryError: as `at` raises them.
+        """
+        state = state_as_of(self._archive, when)
+        return None if state is None else self._made(state)
+
+    def _made(self, state: State) -> D:
+        document = loaded(self._model, self._key, state, created=True)
+        moved = {name: it for name, it in vars(self._document).items() if name in MOVED}
+        if not isinstance(self._document, type):
+            vars(document).update(moved)
+        return document
+
+    def compare(
+        self, first: int | None, second: int | None = None
+    ) -> list[tuple[str, list[str | int], Any]]:
+        """
+        Return the dictdiffer patches that lead from one point to another, in the order to apply.
+
+        Args:
+            first: The number of a revision; 0 is before the first one; None is what is stored now.
+            second: The same.
+
+        Raises:
+            HistoryError: as `state` raises them; a document that is not there is an empty one.
+        """
+        return shown(diff(self._point(first), self._point(second)), self._archive.codec)
+
+    def _point(self, number: int | None) -> State:
+        archive = self._archive
+        return (archive.stored() if number is None else archive.state(number)) or {}
+
+    @overload
+    def blame(self, path: str | Sequence[str | int]) -> Revision | None: ...
+    @overload
+    def blame(self, path: None = None) -> dict[str, Revision]: ...
+    def blame(
+        self, path: str | Sequence[str | int] | None = None
+    ) -> Revision | dict[str, Revision] | None:
+        """
+        Say which revision last set what. Reads back from the newest one as far as needed.
+
+        Args:
+            path: Stored names joined by dots, or a list of keys, which is exact. A list counts as
+                one value: name the list, not its items.
+
+        Returns:
+            The revision that last set, added or removed the value at *path*, or a part of it; None
+            if none has. Without a path one for each value of the newest state, by its path, in
+            which dots inside of names are escaped by a backslash; values that were there before
+            the first revision and never set since are left out.
+
+        Raises:
+            OptionsError: *path* is no path.
+            HistoryError: as `state` raises them.
+        """
+        if path is not None:
+            number = self._archive.last_touching(path)
+            return self[number] if number else None
+        state = self._archive.state(len(self)) or {}
+        setters = blame(self._shown.revisions(newest_first=True), state)
+        return {path_text(at): revision.shown() for at, revision in setters.items()}
+
+
+def state_as_of(archive: Archive, when: datetime) -> State | None:
+    """Return the state at a moment; None if there was no document, as far as the history knows."""
+    number = archive.number_at(stamp_of(when))
+    if number:
+        return archive.state(number)
+    if not may_have_existed(archive.document_id, when):
+        return None
+    state = archive.state(0)
+    later = [it for it in archive.legacy(when) if it["created_at"] > wall_clock(when)]
+    return unwind(reversed(later), state)[0] if state is not None and later else state
+
+
+def may_have_existed(key: object, when: datetime) -> bool:
+    """Say whether a key is no younger than a moment; only an ObjectId tells, its second."""
+    return not isinstance(key, ObjectId) or stamp_of(key.generation_time) <= stamp_of(when)
 
 
 def load_history(
     document: Document, since: datetime | None = None, until: datetime | None = None
-) -> list[tuple[str, list[str | int], Any]]:
+) -> list[DictdifferPatch]:
     """
     Read the changes of a document as dictdiffer patches, the newest first. Reads only.
 
@@ -43,108 +274,47 @@ def load_history(
     """
     if document.pk is None:
         return []
-    store = Store(document)
-    revisions = store.revisions(_since(since), _until(until))
-    newest_first = [patch for revision in revisions for patch in revision.patches][::-1]
-    newest_first += _legacy_patches(document, store, since, until)
-    found = [patch.as_dictdiffer() for patch in newest_first]
-    values = native({"data": [data for _, _, data in found]}, codec_of(document))["data"]
-    shaped = (_shaped(action, data) for (action, _, _), data in zip(found, values, strict=True))
-    return [(action, path, data) for (action, path, _), data in zip(found, shaped, strict=True)]
-
-
-def _shaped(action: str, data: Any) -> Any:
-    """Make tuples again of what BSON keeps as lists."""
-    return tuple(data) if action == "change" else [tuple(item) for item in data]
-
-
-def _since(when: datetime | None) -> int | None:
-    return None if when is None else stamp_of(when)
-
-
-def _until(when: datetime | None) -> int | None:
-    if when is None:
-        return None
-    return stamp_of(when) + (999 if when.microsecond % 1000 == 0 else 0)
-
-
-def _base(document: Document, store: Store, stored: State | None, *, numbered: bool) -> State:
-    """Return the state before revision 1, which is the one after all records of 1.1."""
-    base = store.base() if numbered else None
-    if base is not None:
-        return base
-    if numbered:
-        return {}
-    return decoded(snapshot(document)) if stored is None else stored
+    bounds = {
+        **({} if since is None else {"$gte": stamp_of(since)}),
+        **({} if until is None else {"$lte": last_stamp(until)}),
+    }
+    archive = NativeArchive(document)
+    records, is_older_left = archive.changes(bounds)
+    whole = archive.newest_first(records, None if bounds else 1)
+    patches = [patch.as_dictdiffer() for patch in whole]
+    return patches + _legacy_patches(document, since, until) if is_older_left else patches
 
 
 def _legacy_patches(
-    document: Document, store: Store, since: datetime | None, until: datetime | None
-) -> list[Patch]:
-    records = store.legacy()
+    document: Document, since: datetime | None, until: datetime | None
+) -> list[DictdifferPatch]:
+    """Return the patches of records of 1.1, the newest first, with their exact paths."""
+    archive = Archive(document)
+    records = archive.legacy(since)
     if not records:
         return []
-    state = _base(document, store, store.stored(), numbered=store.head().number > 0)
+    head, stored = archive.opening()
+    state = (archive.state(0) if head.number else unrecorded(document, stored)) or {}
     wanted: list[Patch] = []
     for record in reversed(records):
         state, patches = unwind([record], state)
-        after = since is None or record["created_at"] >= wall_clock(since)
-        if after and (until is None or record["created_at"] <= wall_clock(until)):
+        if until is None or record["created_at"] <= wall_clock(until):
             wanted += patches
-    return wanted
+    return shown(wanted, archive.codec)
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
-    """The whole history of one document, read at once."""
+def unrecorded(document: Document, stored: State | None) -> State:
+    """Return the state of a document without a revision: what is stored, else its memory."""
+    return decoded(snapshot(document)) if stored is None else stored
 
-    #: The state before revision 1; empty if that created the document.
-    base: State
-    #: All revisions, the oldest first.
-    revisions: list[Revision]
-    #: Records of 1.1, the oldest first; they end in `base`.
-    legacy: list[dict[str, Any]]
-    #: The stored document; None if it is not stored.
-    stored: State | None
 
-    @classmethod
-    def of(cls, document: Document, store: Store) -> Past:
-        """Read it; of a document that is gone and has no revision the object in memory counts."""
-        stored, revisions = store.stored(), store.revisions()
-        base = _base(document, store, stored, numbered=bool(revisions))
-        return cls(base, revisions, store.legacy(), stored)
+def shown(patches: Sequence[Patch], codec: Any) -> list[DictdifferPatch]:
+    """Return patches as dictdiffer has them, with values as an application reads them."""
+    values = native({"data": [patch.data for patch in patches]}, codec)["data"]
+    pairs = zip(patches, values, strict=True)
+    return [replace(patch, data=_shaped(patch, data)).as_dictdiffer() for patch, data in pairs]
 
-    @property
-    def begins_with_creation(self) -> bool:
-        """Say whether the first thing known of the document is that it was made."""
-        return bool(self.revisions) and self.revisions[0].operation == CREATE and not self.legacy
 
-    def state(self, number: int) -> State:
-        """Return the state after revision *number*; 0 is the one before the first."""
-        state = self.base
-        for revision in self.revisions[:number]:
-            state = revision.after(state)
-        return state
-
-    def head(self) -> Head:
-        """Return what the next revision has to know of the newest one."""
-        if not self.revisions:
-            return Head()
-        newest = self.revisions[-1]
-        state = self.state(newest.number)
-        return Head(newest.number, newest.stamp, newest.lists, state)
-
-    def touched_since(self, number: int) -> set[Path]:
-        """Name the paths that revisions after *number* set."""
-        patches = (patch for revision in self.revisions[number:] for patch in revision.patches)
-        return {path for patch in patches for path in touched(patch)}
-
-    def legacy_since(self, when: datetime | None) -> tuple[State, set[Path]]:
-        """Take records of 1.1 made at or after *when* back: the state, and what they touched."""
-        wanted = [
-            record
-            for record in reversed(self.legacy)
-            if when is None or record["created_at"] >= wall_clock(when)
-        ]
-        state, patches = unwind(wanted, self.base)
-        return state, {path for patch in patches for path in touched(patch)}
+def _shaped(patch: Patch, data: Any) -> Any:
+    """Make tuples again of what BSON keeps as lists."""
+    return tuple(data) if patch.action == CHANGE else [tuple(item) for item in data]

@@ -6,14 +6,15 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from mongoengine_history.archive import Head
 from mongoengine_history.context import checked, innermost
 from mongoengine_history.diffing import diff
-from mongoengine_history.revision import CREATE, DELETE, REVERT, UPDATE, Context
+from mongoengine_history.revision import CREATE, DELETE, UPDATE, Context
 from mongoengine_history.snapshot import codec_of, decoded, put, shown, snapshot
-from mongoengine_history.store import Change, Head, Store
+from mongoengine_history.store import Change, Store
 from mongoengine_history.values import ABSENT, State, same, same_unordered, wire
 from mongoengine_history.writes import (
-    ExactUpdate,
+    ExactWrite,
     UnknownOperatorError,
     Watch,
     Write,
@@ -58,7 +59,7 @@ class Tracker:
         self._recording = self._is_asked = self._was_asked = False
         self._context = Context()
         self._pending: list[Change] = []
-        self._exact: ExactUpdate | None = None
+        self._exact: ExactWrite | None = None
 
     @classmethod
     def of(cls, document: Document) -> Tracker:
@@ -114,7 +115,6 @@ class Tracker:
             return
         self._watch.end()
         self._watch, self._before, self._stored = None, b"", None
-        self._head = replace(self._head, state=None)
 
     def begin(self, *, recording: bool, asked: bool, said: Mapping[str, Any]) -> None:
         """
@@ -139,17 +139,17 @@ class Tracker:
             context = replace(context, reason=checked(None, said["reason"], {}, codec).reason)
         self._context = context
 
-    def before_insert(self, inserted: Any, *, force: bool) -> None:
+    def before_insert(self, inserted: Any, *, force: bool) -> tuple[Any, bool]:
         """Learn what the insert replaces; a primary key that is still to be made is new."""
         self._stored = None
-        if not self._recording:
-            return
-        if "_id" not in inserted:
+        if self._exact:  # which brings back what is gone, and nothing else
+            inserted, force = self._exact.insert(self._document, inserted), True
+        if self._recording and "_id" not in inserted:
             self._store, self._head = None, Head(state={})
-            return
-        self._open(Store(self._document, inserted["_id"]))
-        if force:
-            self._stored = None
+        elif self._recording:
+            self._open(Store(self._document, inserted["_id"]))
+            self._stored = None if force else self._stored
+        return inserted, force
 
     def before_update(self, update: dict[str, Any]) -> dict[str, Any]:
         """Put in what a revert wants back, and learn the newest revision unless it is known."""
@@ -191,8 +191,7 @@ class Tracker:
         operation = UPDATE
         if self._exact:
             self._exact.done(self._document)
-            self._exact = None
-            operation = REVERT
+            operation, self._exact = self._exact.operation, None
         if not self._recording:
             self.reloaded(whole=True)
             return
@@ -299,7 +298,9 @@ class Tracker:
         self._head = store.append(change, self._head, self._stored)
         self._store = None if store.in_transaction else store  # it may be undone
 
-    def restore(self, store: Store, head: Head, stored: State | None, wanted: State) -> None:
+    def put_back(
+        self, store: Store, head: Head, stored: State | None, wanted: State, operation: str
+    ) -> None:
         """
         Put *wanted* into the document; its next save stores it exactly.
 
@@ -308,6 +309,7 @@ class Tracker:
             head: Its newest revision.
             stored: The document as it is stored now; None if it is not.
             wanted: The state to come back.
+            operation: As what the save is recorded.
         """
         put(self._document, wanted)
         old = stored or {}
@@ -318,8 +320,10 @@ class Tracker:
         }
         self._store, self._head, self._seen = store, head, old
         self._wake(old)
-        self._exact = ExactUpdate(self._document, changed) if changed else None
+        is_needed = changed or stored is None
+        self._exact = ExactWrite(self._document, changed, operation) if is_needed else None
         self._document._changed_fields = list(changed)
+        self._document._created = stored is None
         self._sleep()
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mongoengine_history.draft import Draft
-from mongoengine_history.snapshot import decoded, snapshot
+from mongoengine_history.snapshot import decoded, memory
 from mongoengine_history.values import ABSENT, encode, find, same
 
 if TYPE_CHECKING:
@@ -42,8 +42,12 @@ class Write:
 class Watcher(Protocol):
     """Is told of each write of a watched document."""
 
-    def before_insert(self, inserted: Any, *, force: bool) -> None:
-        """Be told that *inserted* will be written, without a look at what is there if *force*."""
+    def before_insert(self, inserted: Any, *, force: bool) -> tuple[Any, bool]:
+        """
+        Be told that *inserted* will be written, without a look at what is there if *force*.
+
+        Return the document to write, and whether it must not be there yet.
+        """
 
     def before_update(self, update: dict[str, Any]) -> dict[str, Any]:
         """Be told of an update, maybe empty, that will be sent; return the one to send."""
@@ -71,7 +75,7 @@ class Watch:
             self._document.__dict__.pop(name, None)
 
     def _save_create(self, doc: Any, force_insert: bool, *args: Any, **kwargs: Any) -> Any:
-        self._watcher.before_insert(doc, force=force_insert)
+        doc, force_insert = self._watcher.before_insert(doc, force=force_insert)
         document = self._document
         object_id = type(document)._save_create(document, doc, force_insert, *args, **kwargs)
         self._watcher.after(Write(inserted=doc))
@@ -107,7 +111,7 @@ class UnknownOperatorError(Exception):
     """An update holds more than ``$set`` and ``$unset``."""
 
 
-class ExactUpdate:
+class ExactWrite:
     """
     Stores given values exactly, where MongoEngine would store what it makes of them.
 
@@ -115,9 +119,11 @@ class ExactUpdate:
     their class. A key that was edited since then is left to MongoEngine.
     """
 
-    def __init__(self, document: Document, wanted: Mapping[str, Any]) -> None:
+    def __init__(self, document: Document, wanted: Mapping[str, Any], operation: str) -> None:
         #: Stored names and values; `ABSENT` for a key that shall go.
         self.wanted = dict(wanted)
+        #: As what the write is recorded.
+        self.operation = operation
         self._shown = _shown(document)
         again = _shown(document)
         #: Values of fields that MongoEngine never writes twice alike, such as encrypted ones.
@@ -125,16 +131,21 @@ class ExactUpdate:
             key: _value(document, key) for key in self._shown if again[key] != self._shown[key]
         }
 
-    def update(self, document: Document, update: dict[str, Any]) -> dict[str, Any]:
-        """Return *update* with the wanted values instead of what MongoEngine sends for them."""
+    def _edited(self, document: Document) -> set[str]:
+        """Name the keys that were edited since; they are wanted no longer."""
         now = _shown(document)
         edited = {
             key
-            for key in self.wanted
+            for key in {**self._shown, **now}
             if now.get(key) != self._shown.get(key)
             and not (key in self._unstable and _value(document, key) is self._unstable[key])
         }
         self.wanted = {key: value for key, value in self.wanted.items() if key not in edited}
+        return edited
+
+    def update(self, document: Document, update: dict[str, Any]) -> dict[str, Any]:
+        """Return *update* with the wanted values instead of what MongoEngine sends for them."""
+        self._edited(document)
         sent: dict[str, Any] = {"$set": {}, "$unset": {}}
         for operator, values in update.items():
             kept = {path: values[path] for path in values if root(path) not in self.wanted}
@@ -143,6 +154,15 @@ class ExactUpdate:
             sent["$unset" if value is ABSENT else "$set"][key] = 1 if value is ABSENT else value
         return {operator: values for operator, values in sent.items() if values}
 
+    def insert(self, document: Document, inserted: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the whole document to insert; of *inserted* only what was edited is in it."""
+        keys = [*self.wanted, *inserted]
+        edited = self._edited(document)
+        edits = {key: value for key, value in inserted.items() if key in edited}
+        values = {**self.wanted, **edits}
+        exact = {key: values[key] for key in keys if key in values}
+        return {"_id": inserted["_id"], **exact}
+
     def done(self, document: Document) -> None:
         """Take back the marks of change, at which MongoEngine would fetch what references name."""
         changed = document._changed_fields
@@ -150,7 +170,7 @@ class ExactUpdate:
 
 
 def _shown(document: Document) -> dict[str, bytes]:
-    return {key: encode(value) for key, value in decoded(snapshot(document)).items()}
+    return {key: encode(value) for key, value in decoded(memory(document)).items()}
 
 
 def _value(document: Document, key: str) -> object:

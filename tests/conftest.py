@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import mongoengine
 import pytest
@@ -25,13 +27,20 @@ settings.load_profile("laws")
 
 
 class RoundTrips(monitoring.CommandListener):
-    """Keeps the names of all commands that were sent, in order."""
+    """Keeps the last commands that were sent, in order."""
 
     def __init__(self) -> None:
-        self.names: list[str] = []
+        self.sent: deque[Mapping[str, Any]] = deque(maxlen=1000)
+
+    @property
+    def names(self) -> list[str]:
+        return [next(iter(command)) for command in self.sent]
+
+    def clear(self) -> None:
+        self.sent.clear()
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
-        self.names.append(event.command_name)
+        self.sent.append(event.command)
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
         pass

@@ -18,13 +18,18 @@ MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py"))}
 #: A module imports from rows above its own only. So there is no cycle, either.
 LAYERS = [
     ["values", "errors", "embedded"],
-    ["draft", "alignment", "parts"],
-    ["patching"],
-    ["diffing", "lists", "legacy", "revision"],
-    ["context", "snapshot", "records", "sessions"],
+    ["draft", "alignment", "parts", "touching"],
+    ["patching", "merging"],
+    ["diffing", "lists", "legacy", "wording"],
+    ["revision"],
+    ["layout", "blame"],
+    ["context", "keys", "options", "sessions"],
+    ["records", "snapshot"],
+    ["place"],
+    ["archive"],
     ["store", "writes"],
-    ["tracker"],
-    ["tracking", "timeline"],
+    ["tracker", "timeline"],
+    ["tracking", "past"],
     ["restoring"],
     ["__init__"],
     ["demo"],
@@ -33,18 +38,7 @@ LAYERS = [
 ]
 
 #: Plain Python, no database. They do use bson, the data format, which comes with PyMongo.
-CORE = [
-    "values",
-    "errors",
-    "draft",
-    "alignment",
-    "parts",
-    "patching",
-    "diffing",
-    "lists",
-    "legacy",
-    "revision",
-]
+CORE = ["values", "errors", *(module for layer in LAYERS[1:6] for module in layer)]
 
 #: The guard of the embedded server runs that file as a script and must start without PyMongo.
 IMPORTS_IN_FUNCTIONS = {"embedded": {"pymongo", "pymongo.errors"}}

@@ -30,7 +30,7 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 LANGUAGES = {"python", "pycon", "sh", "json", "text"}
 
 FENCE = re.compile(r"^(`{3,})([^`\n]*)\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
-DIRECTIVE = re.compile(r"^\.\. auto\w+:: (\w+)", re.MULTILINE)
+DIRECTIVE = re.compile(r"^\.\. auto\w+:: (\w+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -254,7 +254,7 @@ def test_the_table_of_costs_is_true(operation: str, database: Database[Any], com
     signals.post_delete.connect(track_changes, sender=Ticket)
     known = tracked(Ticket(title="door"), Ticket.save)
     fresh = Ticket.objects.get(id=known.id)
-    commands.names.clear()
+    commands.clear()
     OPERATIONS[operation](known, fresh)
     counted = [name for name in commands.names if name != "commitTransaction"]
     assert len(counted) == costs()[operation], counted

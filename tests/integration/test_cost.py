@@ -38,7 +38,7 @@ def sent(commands: Any) -> Callable[[Callable[[], Any]], list[str]]:
     """Names the commands that an operation sends."""
 
     def names(operation: Callable[[], Any]) -> list[str]:
-        commands.names.clear()
+        commands.clear()
         operation()
         return list(commands.names)
 

@@ -21,7 +21,7 @@ from mongoengine_history import __main__ as program
 from mongoengine_history.demo import WIDTH, compare, table
 from mongoengine_history.embedded import NO_SERVER, NoServerError, find_mongod
 from mongoengine_history.patching import ADD, CHANGE, Patch
-from mongoengine_history.revision import Context, Revision
+from mongoengine_history.revision import Context, Revision, StoredRevision
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Write = Callable[[Sequence[Any]], Path]
@@ -93,7 +93,7 @@ def last_line(output: str) -> str:
 
 
 def revision(*patches: Patch, who: Any = "ann", why: str | None = None) -> Revision:
-    return Revision(1, 1_700_000_000_123_456, "update", Context(who, why), patches, {})
+    return StoredRevision(1, 1_700_000_000_123_456, "update", Context(who, why), patches).shown()
 
 
 def databases(uri: str) -> set[str]:

@@ -21,7 +21,8 @@ from mongoengine_history import (
     revert,
     track_changes,
 )
-from mongoengine_history.store import Store, _indexed
+from mongoengine_history.place import indexed
+from mongoengine_history.store import Store
 
 
 class Memo(me.Document):
@@ -282,13 +283,13 @@ def test_where_another_kind_of_value_is_stored_now_the_whole_comes_back(database
 
 def test_indexes_of_the_application_on_the_same_keys_are_fine(database: Any) -> None:
     database.drop_collection("history")
-    _indexed.clear()
+    indexed.clear()
     database.history.create_index([("identity", 1), ("created_at", -1)])
     memo = Memo(text="a").save()
     edited(memo, text="b")
     assert "history_revision" in database.history.index_information()
     database.drop_collection("history")
-    _indexed.clear()
+    indexed.clear()
     Store(memo).ensure_indexes()
 
 

@@ -30,8 +30,8 @@ from mongoengine_history import (
     revert,
     track_changes,
 )
-from mongoengine_history.records import BY_REVISION
-from mongoengine_history.store import Head, Store
+from mongoengine_history.archive import Head
+from mongoengine_history.store import Store
 
 
 class Page(me.Document):
@@ -59,9 +59,9 @@ def revisions(page: Any) -> list[int]:
 
 def test_indexes_are_made_and_made_again_when_somebody_dropped_them(database: Any) -> None:
     edited(Page(text="a"))
-    names = {"_id_", BY_REVISION, "history_stamp", "history_identity", "history_changeset"}
+    names = {"_id_", "history_revision", "history_stamp", "history_identity", "history_changeset"}
     assert set(database.history.index_information()) == names
-    unique = database.history.index_information()[BY_REVISION]
+    unique = database.history.index_information()["history_revision"]
     fields = ["document_type", "document_id", "revision", "position"]
     assert (unique["unique"], [name for name, _ in unique["key"]]) == (True, fields)
     database.drop_collection("history")
@@ -70,60 +70,6 @@ def test_indexes_are_made_and_made_again_when_somebody_dropped_them(database: An
     edited(Page.objects.get(pk=page.pk), text="c")
     assert set(database.history.index_information()) == names
     assert revisions(page) == [1, 2]
-
-
-def plans(plan: dict[str, Any]) -> set[str]:
-    """Collect the stages of an explained query, with the names of its indexes."""
-    inner = [plan[key] for key in ("inputStage", "queryPlan") if key in plan]
-    inner += plan.get("inputStages", [])
-    own = {plan["stage"]} if "stage" in plan else set()
-    own |= {plan["indexName"]} if "indexName" in plan else set()
-    return own.union(*map(plans, inner)) if inner else own
-
-
-def test_every_query_is_served_by_an_index_and_sorts_nothing(
-    database: Any, monkeypatch: Any
-) -> None:
-    page = Page(text="a").save()
-    for text in "bcd":
-        edited(page, text=text)
-    store = Store(page)
-    filters: list[Any] = []
-    real = store._history
-
-    class Spy:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(real, name)
-
-        def find(self, query: Any, **options: Any) -> Any:
-            filters.append(query)
-            return real.find(query, **options)
-
-        def aggregate(self, pipeline: Any, **options: Any) -> Any:
-            explained = database.command(
-                "explain",
-                {
-                    "aggregate": "history",
-                    "pipeline": pipeline[:2],
-                    "cursor": {},
-                    "hint": BY_REVISION,
-                },
-            )
-            stages = plans(explained["queryPlanner"]["winningPlan"])
-            assert "SORT" not in stages
-            assert BY_REVISION in stages
-            filters.append("head")
-            return real.aggregate(pipeline, **options)
-
-    store._history = Spy()
-    store.head(), store.opening(), store.revisions(), store.base(), store.legacy()
-    store.revisions(since=1), store.revisions(until=1)
-    assert len(filters) == 7
-    for query in filters:
-        if query != "head":
-            stages = plans(real.find(query).explain()["queryPlanner"]["winningPlan"])
-            assert "COLLSCAN" not in stages, query
-            assert stages & {BY_REVISION, "history_stamp"}, query
 
 
 def test_many_threads_number_without_gap_or_duplicate() -> None:
@@ -232,16 +178,16 @@ def test_the_first_use_of_all_may_be_inside_a_transaction(
 ) -> None:
     if not hasattr(MongoClient, "_get_bound_session"):
         pytest.skip("PyMongo binds sessions from 4.17 on")
-    from mongoengine_history import store
+    from mongoengine_history import place
 
     page = Page(text="a").save()
     database.drop_collection("history")
-    store._indexed.clear()
+    place.indexed.clear()
     with client.start_session() as session, session.bind(end_session=False):
         with session.start_transaction():
             edited(page, text="b")
     assert revisions(page) == [1]
-    assert BY_REVISION in database.history.index_information()
+    assert "history_revision" in database.history.index_information()
 
 
 def test_a_conflict_inside_a_transaction_is_left_to_the_transaction(client: MongoClient) -> None:
@@ -387,7 +333,7 @@ def test_the_connection_may_be_replaced(mongodb_uri: str, database: Any) -> None
         again = Again(text="a").save()
         edited(again, text="b")
         assert revert(again).text == "a"
-        assert BY_REVISION in client[f"{name}{number}"].history.index_information()
+        assert "history_revision" in client[f"{name}{number}"].history.index_information()
         client.drop_database(f"{name}{number}")
         me.disconnect("again")
 
@@ -445,13 +391,13 @@ def test_indexes_that_a_transaction_keeps_from_being_made_are_asked_for(
 ) -> None:
     if not hasattr(MongoClient, "_get_bound_session"):
         pytest.skip("PyMongo binds sessions from 4.17 on")
-    from mongoengine_history import store
+    from mongoengine_history import place
 
-    monkeypatch.setattr(store, "PATIENCE", 200)
+    monkeypatch.setattr(place, "PATIENCE", 200)
     page = Page(text="a").save()
     edited(page, text="b")
     database.history.drop_indexes()
-    store._indexed.clear()
+    place.indexed.clear()
     with pytest.raises(IndexesMissingError, match="ensure_indexes"):
         with client.start_session() as session, session.bind(end_session=False):
             with session.start_transaction():

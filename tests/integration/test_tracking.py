@@ -357,7 +357,7 @@ def test_without_a_connected_handler_a_deletion_is_one_command(commands: Any) ->
     for _ in range(5):
         Note(text="a").save()
     with DocumentTrack(Note.objects.first()):
-        commands.names.clear()
+        commands.clear()
         Note.objects.delete()
     assert commands.names == ["delete"]
 

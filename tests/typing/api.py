@@ -12,7 +12,9 @@ from mongoengine import Document, StringField, signals
 from typing_extensions import assert_type
 
 from mongoengine_history import (
+    Conflict,
     DocumentDidNotExistError,
+    DocumentExistsError,
     DocumentTrack,
     History,
     HistoryError,
@@ -21,12 +23,20 @@ from mongoengine_history import (
     IndexesMissingError,
     OptionsError,
     PatchError,
+    Revision,
     RevisionConflictError,
     RevisionNotFoundError,
     StateMismatchError,
+    Timeline,
+    UndoConflictError,
+    Version,
+    as_of,
+    history_of,
     load_history,
+    restore,
     revert,
     track_changes,
+    undo,
 )
 
 
@@ -66,12 +76,49 @@ def read(invoice: Invoice) -> None:
         assert_type(record, Any)
 
 
+def read_the_past(invoice: Invoice, now: datetime) -> None:
+    timeline = history_of(invoice)
+    assert_type(timeline, Timeline[Invoice])
+    assert_type(history_of(Invoice, "key"), Timeline[Invoice])
+    assert_type(len(timeline), int)
+    assert_type(timeline[1], Revision)
+    assert_type(timeline[1:3], list[Revision])
+    assert_type(list(timeline), list[Revision])
+    assert_type(timeline.at(1), Invoice)
+    assert_type(timeline.as_of(now), Invoice | None)
+    assert_type(timeline.state(1), dict[str, Any])
+    assert_type(timeline.blame("number"), Revision | None)
+    assert_type(timeline.blame(), dict[str, Revision])
+    assert_type(timeline.compare(1, None), list[tuple[str, list[str | int], Any]])
+    assert_type(timeline.legacy, list[History])
+    for past in as_of(Invoice, now):
+        assert_type(past, Invoice)
+    for version in Version.objects(document_id=invoice.id):
+        assert_type(version, Any)
+
+
+def frozen(revision: Revision) -> None:
+    assert_type((revision.number, revision.at, revision.operation), tuple[int, datetime, str])
+    assert_type(revision.patches, tuple[tuple[str, list[str | int], Any], ...])
+    revision.number = 2  # type: ignore[misc]
+
+
 def go_back(invoice: Invoice) -> None:
+    assert_type(undo(invoice, 3), Invoice)
+    assert_type(restore(Invoice, invoice.id), Invoice)
+    undo(invoice)  # type: ignore[call-arg]
     assert_type(revert(invoice), Invoice)
     assert_type(revert(invoice, datetime.now(timezone.utc)), Invoice)
     assert_type(revert(invoice, revision=3), Invoice)
     revert(invoice, revision="3")  # type: ignore[arg-type]
     revert(invoice, None, 3)  # type: ignore[call-arg]
+
+
+def decide(error: DocumentExistsError | UndoConflictError) -> None:
+    assert_type(error.document_id, object)
+    if isinstance(error, UndoConflictError):
+        assert_type(error.conflicts, list[Conflict])
+        assert_type(error.path, tuple[str | int, ...])
 
 
 def answer(error: HistoryError) -> None:

@@ -1,0 +1,116 @@
+"""How a revision and a version lie in documents: records, parts, positions. Knows no database."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+from mongoengine_history.parts import fits, join, split
+from mongoengine_history.patching import patch_of, record_of
+from mongoengine_history.revision import Context, StoredRevision, wall_clock
+from mongoengine_history.values import WIRE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bson.codec_options import CodecOptions
+
+    from mongoengine_history.values import State
+
+
+def records_of_revision(revision: StoredRevision, owner: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the documents that hold *revision*: its records, then the parts of large values."""
+    shared = {**owner, "created_at": wall_clock(revision.at), "stamp": revision.stamp}
+    about = {"revision": revision.number, "operation": revision.operation, **_said(revision)}
+    records = [{**shared, **record_of(patch), **about} for patch in revision.patches]
+    records[0]["lists"] = dict(revision.lists)
+    documents = _with_parts(records, "data")
+    for position, document in enumerate(documents):
+        document.update(position=position, size=len(documents))
+    return documents
+
+
+def _said(revision: StoredRevision) -> dict[str, Any]:
+    """Return who and why; what was not said is left out, as 1.1 stored no null."""
+    context = revision.context
+    said = {"identity": context.identity, "reason": context.reason}
+    said = {name: value for name, value in said.items() if value is not None}
+    return {**said, "metadata": dict(context.metadata)} if context.metadata else said
+
+
+def documents_of_version(
+    state: State, revision: StoredRevision, owner: Mapping[str, Any], number: int | None = None
+) -> list[dict[str, Any]]:
+    """
+    Return the documents that hold the full *state* after a revision, or after *number*.
+
+    Their positions are below those of records, the last one is -1: where it is, all are.
+    """
+    version = {
+        **owner,
+        "created_at": wall_clock(revision.at),
+        "stamp": revision.stamp,
+        "revision": revision.number if number is None else number,
+        "state": state,
+    }
+    if number is None and revision.context.identity is not None:
+        version["identity"] = revision.context.identity
+    documents = _with_parts([version], "state")
+    for position, document in enumerate(documents):
+        document.update(position=position - len(documents), size=len(documents))
+    return documents
+
+
+def revision_of(
+    records: Sequence[Mapping[str, Any]], codec: CodecOptions[Any] = WIRE
+) -> StoredRevision:
+    """
+    Return the revision that `records_of_revision` laid out.
+
+    Args:
+        records: All its documents, in order.
+        codec: How they were read; parts are read alike.
+    """
+    first = records[0]
+    context = Context(first.get("identity"), first.get("reason"), first.get("metadata", {}))
+    return StoredRevision(
+        first["revision"],
+        first["stamp"],
+        first["operation"],
+        context,
+        tuple(patch_of(record) for record in joined(records, codec)),
+        first.get("lists", {}),
+        first.get("changeset"),
+    )
+
+
+def state_of(documents: Sequence[Mapping[str, Any]]) -> State:
+    """Return the state that `documents_of_version` laid out; all its documents, in order."""
+    state: State = joined(documents)[0]["state"]
+    return state
+
+
+def _with_parts(records: list[dict[str, Any]], field: str) -> list[dict[str, Any]]:
+    """Append the parts of records that are too large, which name the place of their record."""
+    documents = list(records)
+    if fits([record[field] for record in records]):
+        return documents
+    for place, record in enumerate(records):
+        own = {name: record[name] for name in ("document_type", "document_id", "stamp", "revision")}
+        documents += [{**own, "part_of": place, "bytes": raw} for raw in split(record, field)]
+    return documents
+
+
+def joined(
+    documents: Sequence[Mapping[str, Any]], codec: CodecOptions[Any] = WIRE
+) -> list[Mapping[str, Any]]:
+    """Put the parts back into their records; the parts stand behind all records."""
+    records = [document for document in documents if "part_of" not in document]
+    parts = {
+        place: list(own) for place, own in groupby(documents[len(records) :], itemgetter("part_of"))
+    }
+    return [
+        join(record, parts[place], codec) if "parts" in record else record
+        for place, record in enumerate(records)
+    ]

@@ -1,0 +1,61 @@
+"""Values of one state are put over another, path by path. Knows no database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mongoengine_history.draft import Draft
+from mongoengine_history.errors import Conflict
+from mongoengine_history.values import ABSENT, Path, State, find, same
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def differs(first: State, second: State) -> bool:
+    """Say whether two states differ in more than the order of their fields."""
+    return first.keys() != second.keys() or any(not same(first[key], second[key]) for key in first)
+
+
+def conflicts(stored: State, expected: State, paths: Iterable[Path]) -> list[Conflict]:
+    """Name the *paths* at which *stored* is not as *expected*, the shortest first."""
+    return [
+        Conflict(path, find(expected, path), find(stored, path))
+        for path in sorted(paths, key=lambda path: (len(path), path))
+        if not same(find(expected, path), find(stored, path))
+    ]
+
+
+def overlay(stored: State, head: State, target: State, paths: Iterable[Path]) -> State:
+    """
+    Return *stored* with the values of *target* at *paths*.
+
+    A key that is stored as it is in *head* becomes what it is in *target*, whole.
+    """
+    draft = Draft(stored)
+    paths = sorted(paths, key=len)
+    for key in {str(path[0]): None for path in paths}:
+        if same(find(stored, (key,)), find(head, (key,))):
+            _put(draft, (key,), find(target, (key,)))
+            continue
+        for path in paths:
+            if path[0] == key:
+                _put_back(draft, path, target)
+    return draft.state
+
+
+def _put_back(draft: Draft, path: Path, target: State) -> None:
+    """Put a value of *target* back, or the whole it lies in where another kind is stored now."""
+    for length in range(1, len(path)):
+        found = find(draft.state, path[:length])
+        if found is not ABSENT and not isinstance(found, dict):
+            path = path[:length]
+            break
+    _put(draft, path, find(target, path))
+
+
+def _put(draft: Draft, path: Path, value: object) -> None:
+    if value is not ABSENT:
+        draft.dict_at(path[:-1])[str(path[-1])] = value
+    elif find(draft.state, path) is not ABSENT:
+        draft.dict_at(path[:-1]).pop(str(path[-1]))

@@ -1,0 +1,154 @@
+"""Every query that the library sends is served by an index of the history, and sorts nothing."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import mongoengine as me
+import pytest
+from mongoengine import signals
+
+from mongoengine_history import (
+    DocumentTrack,
+    History,
+    Timeline,
+    Version,
+    history_of,
+    load_history,
+    restore,
+    revert,
+    track_changes,
+    undo,
+)
+from mongoengine_history.archive import Archive, NativeArchive
+
+SERVING = {"history_revision", "history_stamp", "history_identity", "_id_"}
+
+
+class Note(me.Document):
+    meta = {
+        "collection": "notes",
+        "auto_create_index": False,
+        "history": {"version_every": 3},
+    }
+    text = me.StringField()
+    tags = me.ListField(me.StringField())
+    facts = me.DictField()
+
+
+@pytest.fixture
+def note(database: Any) -> Any:
+    """A document of ten revisions, among others that have more."""
+    signals.post_save.connect(track_changes, sender=Note)
+    signals.post_delete.connect(track_changes, sender=Note)
+    notes = [Note(text="0", tags=["a"], facts={"x": {"y": 0}}) for _ in range(3)]
+    for note in notes:
+        for number in range(10):
+            with DocumentTrack(note, "ann"):
+                note.text, note.facts["x"]["y"] = str(number), number
+                note.save()
+    return notes[1]
+
+
+def stages(plan: Any) -> Iterator[Mapping[str, Any]]:
+    """Find all stages of an explained command, those of pipelines included."""
+    if isinstance(plan, Mapping):
+        if "stage" in plan:
+            yield plan
+        for key, inner in plan.items():
+            if key != "rejectedPlans":
+                yield from stages(inner)
+    elif isinstance(plan, list):
+        for inner in plan:
+            yield from stages(inner)
+
+
+def reads(commands: Any) -> list[dict[str, Any]]:
+    """List the commands that read the history, ready to be explained."""
+    found = []
+    for sent in commands.sent:
+        name = next(iter(sent))
+        if name in {"find", "aggregate"} and sent[name] == "history":
+            command = {
+                key: value for key, value in sent.items() if key[0] not in "$l" or key == "let"
+            }
+            command |= {"limit": sent["limit"]} if "limit" in sent else {}
+            found.append({key: it for key, it in command.items() if key != "txnNumber"})
+    return found
+
+
+def uses(document: Any) -> list[Callable[[], Any]]:
+    """What a user does with a history, each kind of reading once."""
+    timeline = history_of(document)
+    moment = datetime.now() - timedelta(milliseconds=5)
+    records = History.objects.of(document)
+
+    def edit() -> None:
+        with DocumentTrack(Note.objects.get(pk=document.pk)) as track:
+            track._document.text += "x"
+            track._document.save()
+
+    def bring_back() -> None:
+        with DocumentTrack(document):
+            document.delete()
+        restore(Note, document.pk).save()
+
+    return [
+        edit,
+        bring_back,
+        lambda: load_history(document),
+        lambda: load_history(document, moment, datetime.now()),
+        lambda: load_history(document, until=moment),
+        lambda: (len(timeline), list(timeline), list(reversed(timeline))),
+        lambda: (timeline[3], timeline[-1], timeline[2:5], timeline.legacy),
+        lambda: [timeline.state(number) for number in range(1, 11)],
+        lambda: (timeline.at(4), timeline.as_of(moment), timeline.as_of(datetime.now())),
+        lambda: (timeline.compare(1, 4), timeline.compare(4)),
+        lambda: (timeline.blame(), timeline.blame("facts.x.y"), timeline.blame(["text"])),
+        lambda: (revert(document), revert(document, datetime.now()), revert(document, revision=4)),
+        lambda: undo(document, len(timeline)),
+        lambda: list(records.by("ann").touching("facts.x").between(moment, datetime.now())),
+        lambda: list(records.order_by("-stamp").limit(3)),
+        lambda: list(History.objects.by("ann").order_by("-created_at").limit(3)),
+    ]
+
+
+@pytest.mark.parametrize("place", range(16))
+def test_each_query_is_served_by_an_index_and_sorts_nothing(
+    database: Any, commands: Any, note: Any, place: int
+) -> None:
+    use = uses(note)[place]
+    commands.clear()
+    use()
+    found = reads(commands)
+    assert found
+    for command in found:
+        explained = list(stages(database.command("explain", command)))
+        names = {stage["stage"] for stage in explained}
+        assert not names & {"COLLSCAN", "SORT"}, (command, names)
+        assert SERVING & {stage.get("indexName") for stage in explained}, command
+
+
+def test_all_ways_to_read_are_among_them() -> None:
+    """A new method of a timeline, or a new way to read the history, must be added above."""
+    code = inspect.getsource(uses)
+    methods = [name for name in vars(Timeline) if not name.startswith("_")]
+    assert [name for name in methods if f".{name}" not in code] == []
+    assert {
+        name for each in (Archive, NativeArchive) for name in vars(each) if not name.startswith("_")
+    } == {
+        "stored", "head", "opening", "revision", "revisions", "wholes", "number_at", "state",
+        "begins_with_creation", "last_touching", "touched", "legacy", "reading", "changes",
+        "newest_first", "folded",
+    }  # fmt: skip
+
+
+def test_versions_are_found_by_their_document(database: Any, note: Any) -> None:
+    assert Version.objects(document_id=note.pk).order_by("revision").distinct("revision") == [
+        3,
+        6,
+        9,
+    ]
