@@ -106,6 +106,8 @@ def joined(
     documents: Sequence[Mapping[str, Any]], codec: CodecOptions[Any] = WIRE
 ) -> list[Mapping[str, Any]]:
     """Put the parts back into their records; the parts stand behind all records."""
+    if "part_of" not in documents[-1]:
+        return list(documents)
     records = [document for document in documents if "part_of" not in document]
     parts = {
         place: list(own) for place, own in groupby(documents[len(records) :], itemgetter("part_of"))

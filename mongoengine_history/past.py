@@ -96,7 +96,7 @@ class _Past:
         early = [key for key in keys if encode(key) not in numbers]
         legacy = {"stamp": None, "revision": None, "document_id": {"$in": early}}
         alone = {encode(key) for key in (self._recorded(legacy) if early else ())}
-        near = self._near({encode(key): key for key in keys}, numbers)
+        near = self._near({encode(key): key for key in keys}, numbers) if keys else {}
         for key in keys:
             found = [] if encode(key) in alone else near.get(encode(key), [])
             state = self._state(key, numbers.get(encode(key), 0), found)
@@ -155,6 +155,8 @@ class _Past:
             encode(key) for key in self._recorded({"document_id": {"$in": keys}, **self._known})
         }
         keys = [key for key in keys if encode(key) not in known and self._may_be_old(key)]
+        if not keys:
+            return
         late = {encode(key) for key in self._recorded({"document_id": {"$in": keys}})}
         for document in self._any.documents.find({"_id": {"$in": keys}}, session=self._any.session):
             key = document.pop("_id")

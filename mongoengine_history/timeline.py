@@ -176,9 +176,9 @@ class Timeline(Generic[D]):
 
     def _made(self, state: State) -> D:
         document = loaded(self._model, self._key, state, created=True)
-        moved = {name: it for name, it in vars(self._document).items() if name in MOVED}
-        if not isinstance(self._document, type):
-            vars(document).update(moved)
+        if self._document is not self._model:
+            own = vars(self._document)
+            vars(document).update({name: own[name] for name in MOVED if name in own})
         return document
 
     def compare(
