@@ -67,6 +67,8 @@ class Head:
     operation: str = ""
     #: Whether another writer was seen, so that a look comes before the next number is tried.
     is_contended: bool = False
+    #: When that was learned, on a clock of this process.
+    learned: float = field(default_factory=time.monotonic, compare=False)
 
     def list_hash(self, path: Path) -> bytes | None:
         """Return the hash of a list as the history has it, None if that is not known."""

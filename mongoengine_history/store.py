@@ -6,6 +6,7 @@ import random
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from pymongo.errors import BulkWriteError, PyMongoError
@@ -15,6 +16,7 @@ from mongoengine_history.errors import HistoryError, HistoryNotRecordedError, Re
 from mongoengine_history.layout import documents_of_version, records_of_revision
 from mongoengine_history.lists import remember, settle
 from mongoengine_history.revision import Context, StoredRevision
+from mongoengine_history.turns import Turn, turn_at
 
 if TYPE_CHECKING:
     from mongoengine_history.patching import Patch
@@ -62,6 +64,18 @@ class Store(Archive):
                 ``ATTEMPTS`` times.
             pymongo.errors.PyMongoError: the same inside a transaction, which undoes the write, too.
         """
+        if self.in_transaction:  # of which others must know nothing before it is committed
+            return self._append(change, head, base)
+        with self.turn.taken():
+            self.turn.head = self._append(change, self.turn.latest(head), base)
+            return self.turn.head
+
+    @cached_property
+    def turn(self) -> Turn:
+        """The turn at this document; to be kept between its saves."""
+        return turn_at(self.address)
+
+    def _append(self, change: Change, head: Head, base: State | None) -> Head:
         documents: list[dict[str, Any]] = []
         for attempt in range(ATTEMPTS):
             try:

@@ -157,11 +157,12 @@ class Tracker:
             update = self._exact.update(self._document, update)
         self._is_fresh = False
         if update and self._recording and not self._pending:
-            store = Store(self._document)
-            known = self._store is not None and self._store.address == store.address
-            sure = known and self._head.number and not store.in_transaction
-            if sure and not seems_idle(self._state_before(), self._wired(update)):
-                self._store, self._stored = store, None
+            store, is_known = Store(self._document), False
+            if self._store is not None and self._store.address == store.address:
+                store, is_known = self._store, True  # which has the turn of this process, too
+            is_sure = is_known and self._head.number and not store.in_transaction
+            if is_sure and not seems_idle(self._state_before(), self._wired(update)):
+                self._stored = None
             else:
                 self._open(store)
         return update

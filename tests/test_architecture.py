@@ -27,6 +27,7 @@ LAYERS = [
     ["records", "snapshot"],
     ["place"],
     ["archive"],
+    ["turns"],
     ["store", "writes"],
     ["tracker", "timeline"],
     ["tracking", "past"],
