@@ -13,9 +13,9 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import OperationFailure
 
 from mongoengine_history.errors import IncompleteRevisionError, RevisionNotFoundError
-from mongoengine_history.layout import joined, revision_of, state_of
+from mongoengine_history.layout import revision_of, state_of
 from mongoengine_history.lists import list_hash, path_text
-from mongoengine_history.patching import Patch, patch_of, paths_of
+from mongoengine_history.patching import paths_of
 from mongoengine_history.place import Place, indexed
 from mongoengine_history.records import BY_REVISION, BY_STAMP, NUMBERED
 from mongoengine_history.revision import ANEW, StoredRevision, replay, wall_clock
@@ -44,11 +44,12 @@ BATCH: Final = 20_000
 
 ONE_NUMBER: Final[Any] = {"projection": {"_id": 0, "revision": 1}, "limit": 1}
 
-NEEDED: Final = [
-    *("revision", "position", "size", "action", "keys", "path", "data", "places", "parts"),
-    *("part_of", "bytes", "created_at"),
-]
-"""The fields that patches are made of, those of 1.1 included."""
+NEEDED: Final = {
+    "_id": 0,
+    **dict.fromkeys(["revision", "position", "size", "action", "keys", "data"], 1),
+    **dict.fromkeys(["parts", "part_of", "bytes"], 1),
+}
+"""The fields that patches are made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,19 +178,22 @@ class Archive(Place):
         for number, group in groupby(found, itemgetter("revision")):
             if expected not in {None, number}:
                 raise IncompleteRevisionError(self.document_id, int(expected or 0), 0, 1)
-            yield self._whole(sorted(group, key=itemgetter("position")))
+            records = list(group)
+            if len(records) > 1:
+                records.sort(key=itemgetter("position"))
+            yield records if len(records) == records[0]["size"] else self._waited_for(records)
             expected = number + step
         if last is not None and expected not in {None, last + step}:
             raise IncompleteRevisionError(self.document_id, int(expected or 0), 0, 1)
 
-    def _whole(self, records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Return all records of a revision; those that are on their way are waited for."""
+    def _waited_for(self, records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Return all records of a revision of which some may still be on their way."""
         number, size = records[0]["revision"], records[0]["size"]
         for attempt in range(READS):
-            if len(records) == size:
-                return records
             time.sleep(0.05 * attempt)
             records = list(self._records({"revision": number, "position": RECORD}))
+            if len(records) == size:
+                return records
         raise IncompleteRevisionError(self.document_id, number, len(records), size)
 
     def number_at(self, stamp: int) -> int:
@@ -316,31 +320,17 @@ class NativeArchive(Archive):
         """The codec options of the collection that the document lies in."""
         return self.codec
 
-    def changes(self, stamps: Mapping[str, int]) -> tuple[list[Mapping[str, Any]], bool]:
+    def changes(self, stamps: Mapping[str, int]) -> Iterator[Mapping[str, Any]]:
         """
-        Read what holds the patches of a time, in as few batches as possible.
+        Read what patches are made of, by falling revision, in as few batches as possible.
 
         Args:
-            stamps: Bounds of the stamp as MongoDB takes them; without any all is read.
-
-        Returns:
-            Records and parts by falling revision, and whether records of 1.1 may be of that time.
+            stamps: Bounds of the stamp as MongoDB takes them. Without any all is read, and records
+                of 1.1, which have no number, come last.
         """
         query = {"position": {"$not": VERSION}, **({"stamp": stamps} if stamps else {})}
         options = {"projection": NEEDED, "batch_size": BATCH}
-        records: list[Mapping[str, Any]] = []
-        for record in self._sorted(BY_STAMP, query, DESCENDING, **options):
-            if "revision" not in record:  # those of 1.1 have no stamp either and come last
-                return records, True
-            records.append(record)
-        return records, bool(stamps) and (not records or records[-1]["revision"] == 1)
-
-    def newest_first(
-        self, records: Sequence[Mapping[str, Any]], last: int | None
-    ) -> Iterator[Patch]:
-        """Yield the patches of numbered records, down to the revision *last*."""
-        for whole in self.wholes(records, -1, None, last):
-            yield from (patch_of(record) for record in reversed(joined(whole, self.reading)))
+        return self._sorted(BY_STAMP, query, DESCENDING, **options)
 
 
 def _number(found: Iterator[Mapping[str, Any]]) -> int | None:

@@ -189,3 +189,11 @@ def patch_of(record: Mapping[str, Any]) -> Patch:
     places = record.get("places")
     items = [(item["key"], item["value"]) for item in data["items"]]
     return Patch(action, path, items, None if places is None else tuple(places))
+
+
+def dictdiffer_patch(record: Mapping[str, Any]) -> DictdifferPatch:
+    """Return what `Patch.as_dictdiffer` gives for the patch of a record."""
+    action, data = record["action"], record["data"]
+    if action == CHANGE:
+        return action, record["keys"], (data["old"], data["new"])
+    return action, record["keys"], [(item["key"], item["value"]) for item in data["items"]]

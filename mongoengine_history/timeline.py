@@ -13,9 +13,10 @@ from mongoengine_history.blame import blame
 from mongoengine_history.diffing import diff
 from mongoengine_history.errors import DocumentDidNotExistError
 from mongoengine_history.keys import stored_key
+from mongoengine_history.layout import joined
 from mongoengine_history.legacy import unwind
 from mongoengine_history.lists import path_text
-from mongoengine_history.patching import CHANGE, DictdifferPatch, Patch
+from mongoengine_history.patching import CHANGE, DictdifferPatch, Patch, dictdiffer_patch
 from mongoengine_history.records import History
 from mongoengine_history.revision import (
     Revision,
@@ -28,7 +29,7 @@ from mongoengine_history.snapshot import decoded, loaded, snapshot
 from mongoengine_history.values import State, native
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
 D = TypeVar("D", bound=Document)
@@ -279,10 +280,26 @@ def load_history(
         **({} if until is None else {"$lte": last_stamp(until)}),
     }
     archive = NativeArchive(document)
-    records, is_older_left = archive.changes(bounds)
-    whole = archive.newest_first(records, None if bounds else 1)
-    patches = [patch.as_dictdiffer() for patch in whole]
+    older: list[object] = []
+    oldest, patches = 1, []
+    numbered = _numbered(archive.changes(bounds), older)
+    for whole in archive.wholes(numbered, -1, last=None if bounds else 1):
+        oldest = whole[0]["revision"]
+        patches += [dictdiffer_patch(it) for it in reversed(joined(whole, archive.reading))]
+    # 1.1 wrote before revision 1. If time has bounds, its records are not among those read.
+    is_older_left = oldest == 1 if bounds else older
     return patches + _legacy_patches(document, since, until) if is_older_left else patches
+
+
+def _numbered(
+    found: Iterator[Mapping[str, Any]], older: list[object]
+) -> Iterator[Mapping[str, Any]]:
+    """Pass on what has a number, up to the first record of 1.1, which goes to *older*."""
+    for record in found:
+        if "revision" not in record:
+            older.append(record)
+            return
+        yield record
 
 
 def _legacy_patches(
