@@ -12,9 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import OperationFailure
 
-from mongoengine_history.errors import IncompleteRevisionError, RevisionNotFoundError
+from mongoengine_history.errors import (
+    HistoryError,
+    IncompleteRevisionError,
+    RevisionNotFoundError,
+)
 from mongoengine_history.layout import revision_of, state_of
-from mongoengine_history.lists import list_hash, path_text
+from mongoengine_history.lists import check, list_hash, path_text
 from mongoengine_history.patching import paths_of
 from mongoengine_history.place import Place, indexed
 from mongoengine_history.records import BY_REVISION, BY_STAMP, NUMBERED
@@ -77,6 +81,10 @@ class Head:
         if known is None and self.state is not None:
             return list_hash(find(self.state, path))
         return known
+
+
+class NoBeginningError(HistoryError):
+    """No state is known from which a revision can be reached forwards."""
 
 
 class Archive(Place):
@@ -219,14 +227,27 @@ class Archive(Place):
             IncompleteRevisionError: records are missing on the way.
             PatchError: a revision does not fit the state before it.
         """
+        try:
+            return self.replayed(number)
+        except NoBeginningError:
+            return self._unwound(number)
+
+    def replayed(self, number: int) -> State | None:
+        """
+        Rebuild a state as `state` does, but only forwards.
+
+        Raises:
+            NoBeginningError: there is neither a version nor a creation before it.
+        """
         nearest = self._version_near({"$lte": number}, DESCENDING)
         if nearest is not None:
-            return self._from_version(nearest, number)
+            found = list(self._records({"revision": {"$gte": nearest, "$lte": number}}))
+            return self.folded(found, nearest, number)
         if number and self.revision(number).leaves_nothing:
             return None
-        if self.begins_with_creation():
-            return replay(self.revisions(1, number), {}) if number else None
-        return self._unwound(number)
+        if not self.begins_with_creation():
+            raise NoBeginningError
+        return replay(self.revisions(1, number), {}) if number else None
 
     def begins_with_creation(self) -> bool:
         """Say whether the first revision made the document."""
@@ -237,10 +258,6 @@ class Archive(Place):
         """Return the number of a version. Its last document says that it is complete."""
         query = {"revision": {"$gte": 0, **bounds}, "position": -1}
         return _number(self._records(query, order, **ONE_NUMBER))
-
-    def _from_version(self, nearest: int, number: int) -> State | None:
-        found = list(self._records({"revision": {"$gte": nearest, "$lte": number}}))
-        return self.folded(found, nearest, number)
 
     def folded(self, found: Sequence[Mapping[str, Any]], nearest: int, number: int) -> State | None:
         """
@@ -260,7 +277,10 @@ class Archive(Place):
         if revisions and revisions[-1].leaves_nothing:
             return None
         later = (revision for revision in revisions if revision.number > nearest)
-        return replay(later, state_of(version) if version else {})
+        state = replay(later, state_of(version) if version else {})
+        if revisions:
+            check(state, revisions[-1].lists)
+        return state
 
     def _unwound(self, number: int) -> State | None:
         later = self._version_near({"$gt": number}, ASCENDING)

@@ -7,13 +7,14 @@ is kept only where the list it was made for is the one that the history has; els
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from mongoengine_history.errors import PatchError
 from mongoengine_history.patching import CHANGE, Patch, outermost_list, touched
 from mongoengine_history.values import ABSENT, Path, State, encode, find, unordered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 LARGEST: Final = 90
 """Bytes of hashes that a revision carries: of the lists changed last, and of one at least."""
@@ -27,6 +28,27 @@ def path_text(path: Path) -> str:
 def list_hash(value: object) -> bytes:
     """Hash a list by type and value of its items; the order of keys in them does not count."""
     return b"" if value is ABSENT else sha256(encode(unordered(value))).digest()[:8]
+
+
+def check(state: State, lists: Mapping[str, bytes]) -> None:
+    """
+    Compare the lists of a rebuilt state with the hashes that its last revision carries.
+
+    Raises:
+        PatchError: a list is another one.
+    """
+    for path, value in _lists_in(state, ()) if lists else ():
+        known = lists.get(path_text(path))
+        if known is not None and known != list_hash(value):
+            raise PatchError(path, f"a list with the hash {known.hex()}", value)
+
+
+def _lists_in(state: State, root: Path) -> Iterator[tuple[Path, list[Any]]]:
+    for key, value in state.items():
+        if isinstance(value, list):
+            yield (*root, key), value
+        elif isinstance(value, dict):
+            yield from _lists_in(value, (*root, key))
 
 
 def is_relative(patch: Patch) -> bool:

@@ -81,8 +81,7 @@ class Store(Archive):
             try:
                 if attempt or head.is_contended:
                     head = self._looked_again(head, attempt)
-                revision = numbered(change, head)
-                state = self._state_after(revision, head)
+                revision, state = self._with_state(numbered(change, head), head)
                 documents = self._laid_out(revision, state, None if head.number else base)
                 if self._insert(documents):
                     return _head_after(revision, state, head)
@@ -113,16 +112,19 @@ class Store(Archive):
         every = self.options.version_every
         return every > 0 and revision.number % every == 0
 
-    def _state_after(self, revision: StoredRevision, head: Head) -> State | None:
-        """Return the state after a new revision, if it is known or a version needs it."""
+    def _with_state(
+        self, revision: StoredRevision, head: Head
+    ) -> tuple[StoredRevision, State | None]:
+        """Return a new revision and the state after it, if that is known or a version needs it."""
         is_due = self._is_due(revision)
         if head.state is None and not is_due:
-            return None
+            return revision, None
         try:
-            before = self.state(head.number) if head.state is None else head.state
-            return revision.after(before or {})
+            before = self.replayed(head.number) if head.state is None else head.state
+            return revision, revision.after(before or {})
         except HistoryError:  # records were lost: what is stored is a new beginning
-            return (self.stored() or {}) if is_due else None
+            state = (self.stored() or {}) if is_due else None
+            return replace(revision, lists={}), state
 
     def _laid_out(
         self, revision: StoredRevision, state: State | None, base: State | None

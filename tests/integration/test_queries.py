@@ -142,7 +142,7 @@ def test_all_ways_to_read_are_among_them() -> None:
     } == {
         "stored", "head", "opening", "revision", "revisions", "wholes", "number_at", "state",
         "begins_with_creation", "last_touching", "touched", "legacy", "reading", "changes",
-        "folded",
+        "folded", "replayed",
     }  # fmt: skip
 
 
