@@ -13,6 +13,7 @@ from mongoengine_history.errors import (
     RevisionConflictError,
     RevisionNotFoundError,
     StateMismatchError,
+    StateNotKeptError,
     UndoConflictError,
 )
 from mongoengine_history.past import as_of
@@ -21,8 +22,10 @@ from mongoengine_history.restoring import restore, revert, undo
 from mongoengine_history.revision import Revision
 from mongoengine_history.timeline import Timeline, history_of, load_history
 from mongoengine_history.tracking import DocumentTrack, track_changes
+from mongoengine_history.values import ABSENT
 
 __all__ = [
+    "ABSENT",
     "Conflict",
     "DocumentDidNotExistError",
     "DocumentExistsError",
@@ -38,6 +41,7 @@ __all__ = [
     "RevisionConflictError",
     "RevisionNotFoundError",
     "StateMismatchError",
+    "StateNotKeptError",
     "Timeline",
     "UndoConflictError",
     "Version",

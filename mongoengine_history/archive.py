@@ -13,9 +13,9 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import OperationFailure
 
 from mongoengine_history.errors import (
-    HistoryError,
     IncompleteRevisionError,
     RevisionNotFoundError,
+    StateNotKeptError,
 )
 from mongoengine_history.layout import revision_of, state_of
 from mongoengine_history.lists import check, list_hash, path_text
@@ -81,10 +81,6 @@ class Head:
         if known is None and self.state is not None:
             return list_hash(find(self.state, path))
         return known
-
-
-class NoBeginningError(HistoryError):
-    """No state is known from which a revision can be reached forwards."""
 
 
 class Archive(Place):
@@ -226,10 +222,11 @@ class Archive(Place):
             RevisionNotFoundError: there is no such revision.
             IncompleteRevisionError: records are missing on the way.
             PatchError: a revision does not fit the state before it.
+            StateNotKeptError: nothing is known to start from.
         """
         try:
             return self.replayed(number)
-        except NoBeginningError:
+        except StateNotKeptError:
             return self._unwound(number)
 
     def replayed(self, number: int) -> State | None:
@@ -237,17 +234,26 @@ class Archive(Place):
         Rebuild a state as `state` does, but only forwards.
 
         Raises:
-            NoBeginningError: there is neither a version nor a creation before it.
+            StateNotKeptError: there is neither a version nor a creation before it.
         """
         nearest = self._version_near({"$lte": number}, DESCENDING)
         if nearest is not None:
             found = list(self._records({"revision": {"$gte": nearest, "$lte": number}}))
             return self.folded(found, nearest, number)
-        if number and self.revision(number).leaves_nothing:
-            return None
-        if not self.begins_with_creation():
-            raise NoBeginningError
-        return replay(self.revisions(1, number), {}) if number else None
+        return self._from_creation(number)
+
+    def _from_creation(self, number: int) -> State | None:
+        state: State = {}
+        last = None
+        for revision in self.revisions(1, max(number, 1)):
+            if last is None and revision.operation not in ANEW:
+                raise StateNotKeptError(self.document_id, number)
+            last, state = revision, revision.after(state)
+        if last is None:
+            raise StateNotKeptError(self.document_id, number)
+        if number and last.number != number:
+            raise RevisionNotFoundError(self.document_id, number, last.number)
+        return None if not number or last.leaves_nothing else state
 
     def begins_with_creation(self) -> bool:
         """Say whether the first revision made the document."""
@@ -283,13 +289,19 @@ class Archive(Place):
         return state
 
     def _unwound(self, number: int) -> State | None:
+        if number and self.revision(number).leaves_nothing:
+            return None
         later = self._version_near({"$gt": number}, ASCENDING)
         if later is None:
             state = self.stored()
         else:
             state = state_of(list(self._records({"revision": later, "position": VERSION})))
         for revision in self.revisions(number + 1, later, newest_first=True):
+            if state is None and not revision.leaves_nothing:
+                break
             state = revision.before(state or {})
+        if state is None and (number or self.head().number):
+            raise StateNotKeptError(self.document_id, number)
         return state
 
     def last_touching(self, path: str | Sequence[str | int]) -> int:

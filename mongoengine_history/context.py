@@ -40,13 +40,14 @@ def checked(
     if not isinstance(reason, str | None):
         raise OptionsError("reason", reason, "it must be a text or None")
     return Context(
-        _plain("identity", _pk_of(identity), codec),
+        _plain("identity", identity_of(identity), codec),
         _plain("reason", reason, codec),
         _plain("metadata", dict(metadata), codec) if metadata else {},
     )
 
 
-def _pk_of(identity: object) -> object:
+def identity_of(identity: object) -> object:
+    """Return what is kept of an identity: the primary key of a document, else the value."""
     if not getattr(identity, "_is_document", False):
         return identity
     pk = getattr(identity, "pk", None)

@@ -132,9 +132,8 @@ class PatchError(HistoryError):
     """A patch does not fit the state: the list it was made for looked different."""
 
     def __init__(self, path: Sequence[str | int], expected: object, found: object) -> None:
-        where = ".".join(map(str, path))
         super().__init__(
-            f"At {where!r} the history expects {_short(expected)} but found {_short(found)}: "
+            f"At {_where(path)} the history expects {_short(expected)} but found {_short(found)}: "
             "something was written past the history. Choose a revision after that write."
         )
         #: Where, as a path of keys and indexes.
@@ -169,7 +168,7 @@ class UndoConflictError(HistoryError):
         others = f" (and {len(conflicts) - 1} more)" if len(conflicts) > 1 else ""
         super().__init__(
             f"Revision {number} of document {_short(document_id)} cannot be undone: at "
-            f"{'.'.join(map(str, first.path))!r} it left {_short(first.expected)}, but found is "
+            f"{_where(first.path)} it left {_short(first.expected)}, but found is "
             f"{_short(first.found)}{others}. Revert to an earlier revision, or edit the document."
         )
         #: Primary key of the document.
@@ -180,6 +179,21 @@ class UndoConflictError(HistoryError):
         self.conflicts = list(conflicts)
         #: Those of the first conflict.
         self.path, self.expected, self.found = first.path, first.expected, first.found
+
+
+class StateNotKeptError(HistoryError):
+    """A state cannot be rebuilt: no version was kept, and the document is gone."""
+
+    def __init__(self, document_id: object, number: int) -> None:
+        super().__init__(
+            f"The state of document {_short(document_id)} after revision {number} is not known: "
+            "its history began later than the document, keeps no version, and the document is "
+            "gone. Keep versions (version_every), so that this cannot happen again."
+        )
+        #: Primary key of the document.
+        self.document_id = document_id
+        #: The revision.
+        self.number = number
 
 
 class StateMismatchError(HistoryError):
@@ -195,6 +209,10 @@ class StateMismatchError(HistoryError):
         self.document_id = document_id
         #: The stored names that do not fit.
         self.keys = list(keys)
+
+
+def _where(path: Sequence[str | int]) -> str:
+    return repr(".".join(map(str, path))) if path else "the document itself"
 
 
 def _short(value: object) -> str:

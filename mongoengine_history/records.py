@@ -8,6 +8,7 @@ from mongoengine import Document, fields
 from mongoengine.queryset import QuerySet, queryset_manager
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
+from mongoengine_history.context import identity_of
 from mongoengine_history.keys import stored_key
 from mongoengine_history.revision import last_stamp, stamp_of, wall_clock
 from mongoengine_history.touching import conditions
@@ -15,6 +16,8 @@ from mongoengine_history.touching import conditions
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+    from typing_extensions import Self
 
 RECORDS: Final = {"action": {"$exists": True}}
 """What tells records from the versions and the parts of large values in the same collection."""
@@ -52,16 +55,12 @@ VERSIONS: Final = {"position": {"$lt": 0}, "part_of": {"$exists": False}}
 """What tells versions from records and from the parts of large states."""
 
 
-class HistoryQuerySet(QuerySet):  # type: ignore[misc]  # MongoEngine has no types
-    """
-    A queryset of records: a normal one, with questions that a history is asked.
+class OwnedQuerySet(QuerySet):  # type: ignore[misc]  # MongoEngine has no types
+    """A normal queryset, with questions that all that was recorded is asked."""
 
-    Its ``delete()`` leaves nothing behind.
-    """
-
-    def of(self, document: Document | type[Document], pk: object = None) -> HistoryQuerySet:
+    def of(self, document: Document | type[Document], pk: object = None) -> Self:
         """
-        Keep records of one document, in the database in which that lies.
+        Keep what belongs to one document, in the database in which that lies.
 
         Args:
             document: A document, or its class if *pk* is given.
@@ -77,27 +76,18 @@ class HistoryQuerySet(QuerySet):  # type: ignore[misc]  # MongoEngine has no typ
             document_type=collection.name, document_id=stored_key(document, pk)
         )
 
-    def by(self, identity: object) -> HistoryQuerySet:
-        """Keep records that *identity* answers for: a saved document, or any BSON value."""
-        return self.filter(identity=identity)  # type: ignore[no-any-return]  # untyped
-
-    def touching(self, path: str | Sequence[str | int]) -> HistoryQuerySet:
+    def by(self, identity: object) -> Self:
         """
-        Keep records that say something about a path.
+        Keep what *identity* answers for: a saved document, or any BSON value.
 
-        These are records at the path, below it and above it, and creations and deletions of
-        documents that had it.
-
-        Args:
-            path: Stored names joined by dots; a list or tuple of keys and indexes is exact.
+        Raises:
+            OptionsError: it is a document that was not saved.
         """
-        return self._any_of(conditions(path))
+        return self.filter(identity=identity_of(identity))  # type: ignore[no-any-return]  # untyped
 
-    def between(
-        self, since: datetime | None = None, until: datetime | None = None
-    ) -> HistoryQuerySet:
+    def between(self, since: datetime | None = None, until: datetime | None = None) -> Self:
         """
-        Keep records of a time, both ends included.
+        Keep what was recorded in a time, both ends included.
 
         Args:
             since: The first moment; naive is local time of the process. None is the beginning.
@@ -114,8 +104,28 @@ class HistoryQuerySet(QuerySet):  # type: ignore[misc]  # MongoEngine has no typ
         either: list[dict[str, Any]] = [{"stamp": stamps}, {"stamp": None, "created_at": clocks}]
         return self._any_of(either) if stamps else self
 
-    def _any_of(self, either: list[dict[str, Any]]) -> HistoryQuerySet:
+    def _any_of(self, either: list[dict[str, Any]]) -> Self:
         return self.filter(__raw__={"$or": either})  # type: ignore[no-any-return]  # untyped
+
+
+class HistoryQuerySet(OwnedQuerySet):
+    """The same for records. Its ``delete()`` leaves nothing behind."""
+
+    def touching(self, path: str | Sequence[str | int]) -> Self:
+        """
+        Keep records that say something about a path.
+
+        These are records at the path, below it and above it, and creations and deletions of
+        documents that had it.
+
+        Args:
+            path: Stored names joined by dots; a dot inside of a name is escaped by a backslash. A
+                list or tuple of keys and indexes is exact.
+
+        Raises:
+            OptionsError: *path* is no path.
+        """
+        return self._any_of(conditions(path))
 
     def delete(self, *args: Any, **kwargs: Any) -> Any:
         """Delete records; of whole documents their versions and parts, too."""
@@ -254,6 +264,7 @@ class Version(Document):  # type: ignore[misc]  # MongoEngine has no types
 
     meta = {  # noqa: RUF012  # MongoEngine's way to configure a class
         "collection": "history",
+        "queryset_class": OwnedQuerySet,
         "strict": False,
         "auto_create_index": False,
     }

@@ -69,6 +69,9 @@ class Revision:
     #: dictdiffer's ``(action, path, data)``, in the order in which they apply.
     patches: tuple[DictdifferPatch, ...]
 
+    def __hash__(self) -> int:
+        return hash((self.number, self.at, self.operation))
+
     def __str__(self) -> str:
         who = "" if self.identity is None else f" by {self.identity}"
         why = "" if self.reason is None else f" ({self.reason})"

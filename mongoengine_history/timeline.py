@@ -11,7 +11,7 @@ from mongoengine import Document
 from mongoengine_history.archive import Archive, NativeArchive
 from mongoengine_history.blame import blame
 from mongoengine_history.diffing import diff
-from mongoengine_history.errors import DocumentDidNotExistError
+from mongoengine_history.errors import DocumentDidNotExistError, OptionsError
 from mongoengine_history.keys import stored_key
 from mongoengine_history.layout import joined
 from mongoengine_history.legacy import unwind
@@ -73,6 +73,9 @@ class Timeline(Generic[D]):
         self._archive = Archive(document, key)
         self._shown = NativeArchive(document, key)
 
+    def __repr__(self) -> str:
+        return f"<Timeline of {self._model.__name__} {self._key!r}>"
+
     def __len__(self) -> int:
         """Return the number of the newest revision."""
         return self._archive.head().number
@@ -94,13 +97,19 @@ class Timeline(Generic[D]):
         Read a revision by its number, or some of them.
 
         Raises:
+            OptionsError: *index* is no number.
             RevisionNotFoundError: there is no such revision; it is an IndexError.
             IncompleteRevisionError: records of it are missing.
         """
         if isinstance(index, slice):
             return self._slice(index)
-        number = len(self) + 1 + index if index < 0 else index
-        return self._shown.revision(number).shown()
+        return self._shown.revision(self._number(index)).shown()
+
+    def _number(self, index: int) -> int:
+        """Return the number that an index means: negative ones count from the end."""
+        if not isinstance(index, int) or isinstance(index, bool):
+            raise OptionsError("number", index, "it is a number: 1, 2, …, or -1 for the newest")
+        return len(self) + 1 + index if index < 0 else index
 
     def _slice(self, index: slice) -> list[Revision]:
         wanted = [number for number in range(len(self) + 1)[index] if number]
@@ -120,7 +129,7 @@ class Timeline(Generic[D]):
         Rebuild the state right after a revision, as plain data.
 
         Args:
-            number: The revision; 0 is the state before the first one.
+            number: The revision; 0 is the state before the first one, -1 the newest.
 
         Returns:
             Stored names and values without ``_id``, also those that today's class does not know.
@@ -130,11 +139,13 @@ class Timeline(Generic[D]):
             DocumentDidNotExistError: there was no document at that point.
             IncompleteRevisionError: records are missing on the way.
             PatchError: a revision does not fit the one before it: somebody edited the records.
+            StateNotKeptError: no version was kept, and the document is gone.
         """
         state: State = native(self._existing(number), self._archive.codec)
         return state
 
-    def _existing(self, number: int) -> State:
+    def _existing(self, index: int) -> State:
+        number = self._number(index)
         state = self._archive.state(number)
         if state is None:
             raise DocumentDidNotExistError(self._key, number)
@@ -148,7 +159,7 @@ class Timeline(Generic[D]):
         place of what is there; use `revert` or `restore` to go back exactly.
 
         Args:
-            number: The revision; 0 is the state before the first one.
+            number: The revision; 0 is the state before the first one, -1 the newest.
 
         Raises:
             StateMismatchError: today's class cannot load the state; `state` shows it.
@@ -189,7 +200,8 @@ class Timeline(Generic[D]):
         Return the dictdiffer patches that lead from one point to another, in the order to apply.
 
         Args:
-            first: The number of a revision; 0 is before the first one; None is what is stored now.
+            first: The number of a revision; 0 is before the first one, -1 the newest, None what is
+                stored now.
             second: The same.
 
         Raises:
@@ -199,7 +211,8 @@ class Timeline(Generic[D]):
 
     def _point(self, number: int | None) -> State:
         archive = self._archive
-        return (archive.stored() if number is None else archive.state(number)) or {}
+        state = archive.stored() if number is None else archive.state(self._number(number))
+        return state or {}
 
     @overload
     def blame(self, path: str | Sequence[str | int]) -> Revision | None: ...

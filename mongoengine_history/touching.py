@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine_history.errors import OptionsError
 
@@ -11,18 +11,23 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+DOT: Final = r"(?<!\\)\."
+"""A dot that no backslash stands before."""
+
+
 def conditions(path: str | Sequence[str | int]) -> list[dict[str, Any]]:
     """
     Return conditions, one of which holds for each record at *path*, below it or above it.
 
     Args:
-        path: Stored names joined by dots, or a sequence of keys and indexes, which is exact.
+        path: Stored names joined by dots, those inside of names escaped by a backslash; or a
+            sequence of keys and indexes, which is exact.
 
     Raises:
         OptionsError: *path* is neither, or empty.
     """
     if isinstance(path, str) and path:
-        return _of_text(path.split("."))
+        return _of_text([re.sub(r"\\(.)", r"\1", name) for name in re.split(DOT, path)])
     if isinstance(path, list | tuple) and path and all(isinstance(key, str | int) for key in path):
         return _of_keys(list(path))
     raise OptionsError("path", path, "it must be names joined by dots, or a list of keys")

@@ -160,7 +160,8 @@ class Tracker:
             store, is_known = Store(self._document), False
             if self._store is not None and self._store.address == store.address:
                 store, is_known = self._store, True  # which has the turn of this process, too
-            is_sure = is_known and self._head.number and not store.in_transaction
+            # What a revert sends whole may have been written by others since it was prepared.
+            is_sure = is_known and self._head.number and not (store.in_transaction or self._exact)
             if is_sure and not seems_idle(self._state_before(), self._wired(update)):
                 self._stored = None
             else:
@@ -197,7 +198,10 @@ class Tracker:
             self.reloaded(whole=True)
             return
         if write.update is not None and not write.upserted:
-            before, after = self._updated(self._wired(write.update))
+            update = self._wired(write.update)
+            if operation != UPDATE:
+                self._before = _replaced(self._state_before(), self._seen_at(update))
+            before, after = self._updated(update)
         else:
             before, after = self._stored or {}, self._state_made(write)
             self._seen = after
@@ -232,10 +236,10 @@ class Tracker:
         return self._before
 
     def _updated(self, update: dict[str, Any]) -> tuple[State, State]:
-        written = {root(path) for paths in update.values() for path in paths}
+        stored = self._seen_at(update)
         state, seen = self._state_before(), self._seen
         differing = {
-            key for key in written if not same(state.get(key, ABSENT), seen.get(key, ABSENT))
+            key for key, value in stored.items() if not same(state.get(key, ABSENT), value)
         }
         before = self._as_stored(state, differing, update) if differing else state
         try:
@@ -246,10 +250,15 @@ class Tracker:
                 before = with_overwritten(before, update, seen)
         except (LookupError, UnknownOperatorError):  # only the server can tell
             after = source = Store(self._document).stored() or {}
-            before = _replaced(before, {key: seen.get(key, ABSENT) for key in written})
-        self._seen = _replaced(seen, {key: source.get(key, ABSENT) for key in written})
+            before = _replaced(before, stored)
+        self._seen = _replaced(seen, {key: source.get(key, ABSENT) for key in stored})
         self._is_fresh = False
         return before, after
+
+    def _seen_at(self, update: dict[str, Any]) -> dict[str, Any]:
+        """Return the values stored before, as far as known, of the keys that an update writes."""
+        written = dict.fromkeys(root(path) for paths in update.values() for path in paths)
+        return {key: self._seen.get(key, ABSENT) for key in written}
 
     def _as_stored(self, state: State, keys: set[str], update: dict[str, Any]) -> State:
         """

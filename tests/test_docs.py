@@ -22,7 +22,15 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 import mongoengine_history
-from mongoengine_history import DocumentTrack, load_history, revert, track_changes
+from mongoengine_history import (
+    DocumentTrack,
+    history_of,
+    load_history,
+    restore,
+    revert,
+    track_changes,
+    undo,
+)
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -232,6 +240,18 @@ def change_in_a_transaction(ticket: Ticket) -> None:
         tracked(ticket, change)
 
 
+def ready(ticket: Ticket) -> Ticket:
+    """Count from here on: what was sent to make *ticket* as it is belongs to no row."""
+    for listener in Ticket._get_db().client.options.event_listeners:
+        listener.clear()
+    return ticket
+
+
+def older() -> Ticket:
+    """Make a document that was there before its first revision, so that it has a version."""
+    return ready(tracked(Ticket(title="gate").save(), change))
+
+
 #: What the rows of the table of costs mean, for an object that has been saved and a fresh one.
 OPERATIONS: dict[str, Callable[[Ticket, Ticket], object]] = {
     "save without a `DocumentTrack`": lambda known, fresh: change(fresh),
@@ -241,8 +261,17 @@ OPERATIONS: dict[str, Callable[[Ticket, Ticket], object]] = {
     "every later change by the same object": lambda known, fresh: tracked(known, change),
     "change inside a transaction": lambda known, fresh: change_in_a_transaction(known),
     "deletion": lambda known, fresh: tracked(fresh, Ticket.delete),
-    "`load_history`": lambda known, fresh: load_history(fresh),
-    "`revert`": lambda known, fresh: revert(fresh),
+    "`load_history(document)`": lambda known, fresh: load_history(fresh),
+    "`for revision in history_of(document)`": lambda known, fresh: [*iter(history_of(fresh))],
+    "`history_of(document)[n]`": lambda known, fresh: history_of(fresh)[1],
+    "`history_of(document).state(n)`": lambda known, fresh: history_of(older()).state(1),
+    "`history_of(document).blame(path)`": lambda known, fresh: history_of(fresh).blame("title"),
+    "`revert(document, revision=n)`": lambda known, fresh: revert(older(), revision=0),
+    "`revert(document)`": lambda known, fresh: revert(older()),
+    "`undo(document, n)`": lambda known, fresh: undo(older(), 1),
+    "`restore(Model, pk)`": lambda known, fresh: restore(
+        Ticket, ready(tracked(fresh, Ticket.delete)).pk
+    ),
 }
 
 

@@ -17,9 +17,14 @@ from mongoengine_history import (
     History,
     HistoryNotRecordedError,
     OptionsError,
+    StateNotKeptError,
+    Version,
+    history_of,
     load_history,
+    restore,
     revert,
     track_changes,
+    undo,
 )
 from mongoengine_history.place import indexed
 from mongoengine_history.store import Store
@@ -350,3 +355,70 @@ def test_only_part_of_a_sharded_document_may_be_loaded() -> None:
     part = Part(region="eu", text="a").save()
     edited(part, text="b")
     assert revert(Part.objects.only("text").get()).region == "eu"
+
+
+def test_what_a_revert_overwrites_of_others_is_recorded() -> None:
+    """It sends whole fields; another write between the revert and its save is taken back, too."""
+    memo = Memo(facts={"a": 1, "b": 1}, text="a").save()
+    edited(memo, facts={"a": 2, "b": 1})
+    undone = undo(Memo.objects.get(), 1)
+    other = Memo.objects.get()
+    with DocumentTrack(other):
+        other.facts["b"] = 2
+        other.text = "b"
+        other.save()
+    undone.save()
+    timeline = history_of(memo)
+    assert (Memo.objects.get().facts, Memo.objects.get().text) == ({"a": 1, "b": 1}, "b")
+    assert (timeline.state(3)["facts"], timeline.state(3)["text"]) == ({"a": 1, "b": 1}, "b")
+    assert timeline.compare(3) == []
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_state_that_nothing_leads_to_is_not_made_up(number: int) -> None:
+    """No version was kept, and the document was deleted behind the history's back."""
+
+    class Loose(me.Document):
+        meta = {
+            "collection": "loose",
+            "auto_create_index": False,
+            "history": {"version_every": 0},
+        }
+        text = me.StringField()
+        number = me.IntField()
+
+    signals.post_save.connect(track_changes, sender=Loose)
+    loose = Loose(text="a", number=1).save()
+    edited(loose, number=2)
+    edited(loose, number=3)
+    assert history_of(loose).state(number)["text"] == "a"
+    Loose.objects.delete()
+    with pytest.raises(StateNotKeptError, match="keeps no version") as caught:
+        history_of(loose).state(number)
+    assert (caught.value.document_id, caught.value.number) == (loose.pk, number)
+    with pytest.raises(StateNotKeptError):
+        restore(Loose, loose.pk)
+
+
+def test_versions_begin_with_what_is_stored_where_nothing_is_known() -> None:
+    """Without versions before, replaying would start from a document that has the change."""
+    meta = {"collection": "later", "auto_create_index": False}
+    fields = {"tags": me.ListField(me.StringField()), "number": me.IntField()}
+    before = type(
+        "Later", (me.Document,), {"meta": {**meta, "history": {"version_every": 0}}, **fields}
+    )
+    after = type(
+        "Later2", (me.Document,), {"meta": {**meta, "history": {"version_every": 3}}, **fields}
+    )
+    for cls in (before, after):
+        signals.post_save.connect(track_changes, sender=cls)
+    document = before(tags=["a"], number=0).save()
+    edited(document, tags=["a", "b"])
+    edited(document, number=1)
+    document = after.objects.get()
+    edited(document, tags=["a", "b", "c"])
+    edited(document, tags=["b", "c"])
+    [version] = Version.objects.of(document)
+    assert (version.revision, version.state) == (3, {"tags": ["a", "b", "c"], "number": 1})
+    tags = [history_of(document).state(number)["tags"] for number in range(5)]
+    assert tags == [["a"], ["a", "b"], ["a", "b"], ["a", "b", "c"], ["b", "c"]]

@@ -12,6 +12,7 @@ from mongoengine import Document, StringField, signals
 from typing_extensions import assert_type
 
 from mongoengine_history import (
+    ABSENT,
     Conflict,
     DocumentDidNotExistError,
     DocumentExistsError,
@@ -27,6 +28,7 @@ from mongoengine_history import (
     RevisionConflictError,
     RevisionNotFoundError,
     StateMismatchError,
+    StateNotKeptError,
     Timeline,
     UndoConflictError,
     Version,
@@ -114,8 +116,9 @@ def go_back(invoice: Invoice) -> None:
     revert(invoice, None, 3)  # type: ignore[call-arg]
 
 
-def decide(error: DocumentExistsError | UndoConflictError) -> None:
+def decide(error: DocumentExistsError | StateNotKeptError | UndoConflictError) -> None:
     assert_type(error.document_id, object)
+    assert ABSENT is not None
     if isinstance(error, UndoConflictError):
         assert_type(error.conflicts, list[Conflict])
         assert_type(error.path, tuple[str | int, ...])
