@@ -44,7 +44,10 @@ VERSION: Final = {"$lt": 0}
 """… and those of versions."""
 
 BATCH: Final = 20_000
-"""Documents to read at once where all of them are wanted."""
+"""Documents to read at once where all of them are wanted …"""
+
+STREAM: Final = 1_000
+"""… and where they are taken one by one."""
 
 ONE_NUMBER: Final[Any] = {"projection": {"_id": 0, "revision": 1}, "limit": 1}
 
@@ -134,7 +137,8 @@ class Archive(Place):
         """
         upper = {} if last is None else {"$lte": last}
         order = DESCENDING if newest_first else ASCENDING
-        found = self._records({"revision": {"$gte": first, **upper}, "position": RECORD}, order)
+        query = {"revision": {"$gte": first, **upper}, "position": RECORD}
+        found = self._records(query, order, batch_size=STREAM)
         bounds = (None, first) if newest_first else (first, None)
         return (self._revision_of(records) for records in self.wholes(found, order, *bounds))
 
@@ -238,8 +242,8 @@ class Archive(Place):
         """
         nearest = self._version_near({"$lte": number}, DESCENDING)
         if nearest is not None:
-            found = list(self._records({"revision": {"$gte": nearest, "$lte": number}}))
-            return self.folded(found, nearest, number)
+            query = {"revision": {"$gte": nearest, "$lte": number}}
+            return self.folded(list(self._records(query, batch_size=BATCH)), nearest, number)
         return self._from_creation(number)
 
     def _from_creation(self, number: int) -> State | None:

@@ -132,12 +132,13 @@ class _Past:
 
     def _state(self, key: Any, number: int, found: list[Mapping[str, Any]]) -> State | None:
         archive = Archive(self._model, key)
-        versions = [it["revision"] for it in found if it["position"] == -1]
+        until = [it for it in found if it["revision"] <= number]
+        versions = [it["revision"] for it in until if it["position"] == -1]
         if versions:
-            until = [it for it in found if it["revision"] <= number]
             return archive.folded(until, versions[-1], number)
-        if found and found[0]["revision"] == 1 and found[0]["operation"] in ANEW:
-            return archive.folded(found, 0, number) if number else None
+        first = [it for it in found if (it["revision"], it["position"]) == (1, 0)]
+        if first and first[0]["operation"] in ANEW:
+            return archive.folded(until, 0, number) if number else None
         return state_as_of(archive, self._when)
 
     def _stored(self) -> Iterator[Any]:

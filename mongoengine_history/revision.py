@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mongoengine_history.draft import Draft
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.patching import DictdifferPatch, Patch, apply, apply_to, invert
-from mongoengine_history.wording import changes
+from mongoengine_history.wording import changes, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -73,8 +73,8 @@ class Revision:
         return hash((self.number, self.at, self.operation))
 
     def __str__(self) -> str:
-        who = "" if self.identity is None else f" by {self.identity}"
-        why = "" if self.reason is None else f" ({self.reason})"
+        who = "" if self.identity is None else f" by {shortened(str(self.identity), 60)}"
+        why = "" if self.reason is None else f" ({shortened(self.reason, 60)})"
         moment = self.at.replace(tzinfo=None).isoformat(" ", "milliseconds")
         what = "; ".join(changes(self.patches, room=60, most=3))
         return f"{self.number}. {moment} UTC, {self.operation}{who}{why}: {what}"

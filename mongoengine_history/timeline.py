@@ -11,7 +11,11 @@ from mongoengine import Document
 from mongoengine_history.archive import Archive, NativeArchive
 from mongoengine_history.blame import blame
 from mongoengine_history.diffing import diff
-from mongoengine_history.errors import DocumentDidNotExistError, OptionsError
+from mongoengine_history.errors import (
+    DocumentDidNotExistError,
+    IncompleteRevisionError,
+    OptionsError,
+)
 from mongoengine_history.keys import stored_key
 from mongoengine_history.layout import joined
 from mongoengine_history.legacy import unwind
@@ -116,8 +120,11 @@ class Timeline(Generic[D]):
         if not wanted:
             return []
         found = self._shown.revisions(min(wanted), max(wanted))
-        chosen = {it.number: it.shown() for it in found if it.number in set(wanted)}
-        return [chosen[number] for number in wanted]
+        chosen = set(wanted)
+        revisions = {it.number: it.shown() for it in found if it.number in chosen}
+        for number in chosen - revisions.keys():
+            raise IncompleteRevisionError(self._archive.document_id, number, 0, 1)
+        return [revisions[number] for number in wanted]
 
     @property
     def legacy(self) -> list[History]:

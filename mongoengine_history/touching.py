@@ -26,6 +26,8 @@ def conditions(path: str | Sequence[str | int]) -> list[dict[str, Any]]:
     Raises:
         OptionsError: *path* is neither, or empty.
     """
+    if "\x00" in str(path):
+        raise OptionsError("path", path, "no name holds a null")
     if isinstance(path, str) and path:
         return _of_text([re.sub(r"\\(.)", r"\1", name) for name in re.split(DOT, path)])
     if isinstance(path, list | tuple) and path and all(isinstance(key, str | int) for key in path):
@@ -49,16 +51,33 @@ def _of_keys(keys: list[str | int]) -> list[dict[str, Any]]:
     below = {f"keys.{place}": key for place, key in enumerate(keys)}
     above = [{"action": "change", "keys": keys[:end]} for end in range(1, len(keys))]
     items = [
-        {"keys": keys[:place], **_item(key, keys[place + 1 :])} for place, key in enumerate(keys)
+        {"keys": keys[:place], **_item(key, keys[place + 1 :], is_exact=True)}
+        for place, key in enumerate(keys)
     ]
     return [below, *above, *items]
 
 
-def _item(key: str | int, rest: Sequence[str | int]) -> dict[str, Any]:
+def _item(key: str | int, rest: Sequence[str | int], *, is_exact: bool = False) -> dict[str, Any]:
     """Say that an item was added or removed as *key*, and that it holds what lies *rest* below."""
-    number = int(key) if isinstance(key, str) and key.isdecimal() else key
-    item: dict[str, Any] = {"key": {"$in": [key, number]} if number != key else key}
-    if rest and not any("." in str(name) or str(name).startswith("$") for name in rest):
-        item[".".join(["value", *map(str, rest)])] = {"$exists": True}
+    item: dict[str, Any] = {"key": key if is_exact else {"$in": _meanings(key)}}
+    if not any("." in str(name) or str(name).startswith("$") for name in rest):
+        item |= _held(rest, is_exact=is_exact)
     held = {"data.items": {"$elemMatch": item}}
     return {"$or": [held, {"parts": {"$exists": True}}]}  # nobody can look into parts
+
+
+def _held(rest: Sequence[str | int], *, is_exact: bool) -> dict[str, Any]:
+    """Say that a value holds what lies *rest* below: a name leads into no list."""
+    places = [".".join(["value", *map(str, rest[:end])]) for end in range(len(rest) + 1)]
+    held: dict[str, Any] = {}
+    for place, name in zip(places, rest, strict=False):
+        if isinstance(name, int):
+            held[place] = {"$type": "array"}
+        elif is_exact or len(_meanings(name)) == 1:
+            held[place] = {"$not": {"$type": "array"}}
+    return {**held, places[-1]: {"$exists": True}} if rest else {}
+
+
+def _meanings(name: str | int) -> list[str | int]:
+    """Return the keys that a name of a text may mean: digits may be an index."""
+    return [name, int(name)] if isinstance(name, str) and name.isdecimal() else [name]

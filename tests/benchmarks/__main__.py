@@ -2,6 +2,10 @@
 Measure this package against the published 1.1 and against plain MongoEngine, and print tables.
 
     PYTHONPATH=tests python -m benchmarks [factor]
+    PYTHONPATH=tests python -m benchmarks reading [factor]
+    PYTHONPATH=tests python -m benchmarks writers [factor]
+
+The first measures saves; `benchmarks.reading` and `benchmarks.writers` tell what the others do.
 
 The server is that of ``MONGODB_URI``, else an embedded one. 1.1 is fetched by pip and runs in a
 process and a database of its own. Operations take turns (plain, tracked, plain, tracked by 1.1),
@@ -14,14 +18,17 @@ from __future__ import annotations
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import repeat
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from benchmarks import reading, writers
 from benchmarks.lists import LENGTH, head_insertion
+from benchmarks.tables import show
+from benchmarks.turns import ratio
 from pymongo import MongoClient
 from wheel_1_1 import Elsewhere, fetch
 
@@ -100,11 +107,6 @@ class Version:
         return [time, f"{ratio(self.saved, self.plain):.2f}", trips, f"{records:,}", f"{size:,}"]
 
 
-def ratio(above: Sequence[float], below: Sequence[float]) -> float:
-    """Return the median of the ratios, as far as both go."""
-    return median(a / b for a, b in zip(above, below, strict=False))
-
-
 def measured(row: Row, ours: Elsewhere, old: Elsewhere, factor: float) -> list[str]:
     """Take all turns of a row and return its cells."""
     turns = max(2, round(row.turns * factor))
@@ -130,10 +132,6 @@ HEADER = [
     ["1.1: ms", "x plain", "trips", "records", "bytes", "x slower"],
     ["goal"],
 ]
-
-
-def show(cells: Sequence[str]) -> None:
-    print("|", " | ".join(cells), "|", flush=True)
 
 
 def show_saves(ours: Elsewhere, old: Elsewhere, factor: float) -> None:
@@ -179,5 +177,15 @@ def main(factor: float = 1.0) -> None:
     show_lists(factor)
 
 
+PARTS = {"reading": reading.main, "writers": writers.main}
+
+
+def run(arguments: list[str]) -> None:
+    """Run the part that is named first, else the measurements of saves."""
+    named = arguments[:1] if arguments[:1] and arguments[0] in PARTS else []
+    part = PARTS[named[0]] if named else main
+    part(*map(float, arguments[len(named) :]))
+
+
 if __name__ == "__main__":
-    main(*map(float, sys.argv[1:2]))
+    run(sys.argv[1:])
