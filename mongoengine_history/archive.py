@@ -21,7 +21,7 @@ from mongoengine_history.layout import revision_of, state_of
 from mongoengine_history.lists import check, list_hash, path_text
 from mongoengine_history.patching import paths_of
 from mongoengine_history.place import Place, indexed
-from mongoengine_history.records import BY_REVISION, BY_STAMP, NUMBERED
+from mongoengine_history.records import BY_REVISION, BY_STAMP, NUMBERED, OWNER
 from mongoengine_history.revision import ANEW, StoredRevision, replay, wall_clock
 from mongoengine_history.touching import conditions
 from mongoengine_history.values import State, find
@@ -57,6 +57,11 @@ NEEDED: Final = {
     **dict.fromkeys(["parts", "part_of", "bytes"], 1),
 }
 """The fields that patches are made of."""
+
+FOLDABLE: Final = dict.fromkeys(
+    [*OWNER, "_id", "created_at", "path", "identity", "reason", "metadata"], 0
+)
+"""The fields that a state is not made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +162,8 @@ class Archive(Place):
         keys = [(name, order) for name in index[2:]]
         find = partial(self.history.find, {**self.mine, **query}, sort=keys, **options)
         try:
-            yield from find(hint=[(name, ASCENDING) for name in index], session=self.session)
+            hint = [(name, ASCENDING) for name in index]
+            yield from _all_of(find(hint=hint, session=self.session), options.get("batch_size"))
         except OperationFailure as error:
             if error.code != BAD_HINT or self.in_transaction:
                 raise
@@ -243,7 +249,8 @@ class Archive(Place):
         nearest = self._version_near({"$lte": number}, DESCENDING)
         if nearest is not None:
             query = {"revision": {"$gte": nearest, "$lte": number}}
-            return self.folded(list(self._records(query, batch_size=BATCH)), nearest, number)
+            found = self._records(query, projection=FOLDABLE, batch_size=BATCH)
+            return self.folded(list(found), nearest, number)
         return self._from_creation(number)
 
     def _from_creation(self, number: int) -> State | None:
@@ -367,6 +374,15 @@ class NativeArchive(Archive):
         query = {"position": {"$not": VERSION}, **({"stamp": stamps} if stamps else {})}
         options = {"projection": NEEDED, "batch_size": BATCH}
         return self._sorted(BY_STAMP, query, DESCENDING, **options)
+
+
+def _all_of(cursor: Any, size: int | None) -> Iterator[Mapping[str, Any]]:
+    """Take documents out of a cursor, *size* at once where PyMongo can: 4.9 or later."""
+    if size is None or not hasattr(cursor, "to_list"):
+        yield from cursor
+        return
+    while documents := cursor.to_list(size):
+        yield from documents
 
 
 def _number(found: Iterator[Mapping[str, Any]]) -> int | None:

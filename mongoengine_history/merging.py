@@ -26,6 +26,30 @@ def conflicts(stored: State, expected: State, paths: Iterable[Path]) -> list[Con
     ]
 
 
+def concerns(path: Path, others: Iterable[Path]) -> bool:
+    """Say whether one of *others* is at *path*, above it or below it."""
+    return any(path[: len(other)] == other[: len(path)] for other in others)
+
+
+def without(state: State, after: State, before: State, paths: Iterable[Path]) -> State | None:
+    """
+    Return *state* without a change from *before* to *after*, None if it has nothing of it.
+
+    Args:
+        state: What may hold the change.
+        after: The state after it.
+        before: The state before it.
+        paths: What the change set.
+    """
+    found = [
+        path
+        for path in paths
+        if same(find(state, path), find(after, path))
+        and not same(find(state, path), find(before, path))
+    ]
+    return overlay(state, {}, before, found) if found else None
+
+
 def overlay(stored: State, head: State, target: State, paths: Iterable[Path]) -> State:
     """
     Return *stored* with the values of *target* at *paths*.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from mongoengine import Document
 from pymongo import ASCENDING, DESCENDING
 
-from mongoengine_history.archive import Archive
+from mongoengine_history.archive import FOLDABLE, Archive
 from mongoengine_history.keys import check_model
 from mongoengine_history.records import BY_REVISION, BY_STAMP
 from mongoengine_history.revision import ANEW, stamp_of
@@ -125,8 +125,9 @@ class _Past:
             owner = {"document_type": self._any.document_type, "document_id": key}
             ranges.append({**owner, "revision": bounds})
         order = [(name, ASCENDING) for name in BY_REVISION]
+        wanted = {name: 0 for name in FOLDABLE if name != "document_id"}
         found = self._any.history.find(
-            {"$or": ranges}, sort=order, hint=order, session=self._any.session
+            {"$or": ranges}, wanted, sort=order, hint=order, session=self._any.session
         )
         return {key: list(own) for key, own in groupby(found, lambda it: encode(it["document_id"]))}
 

@@ -9,12 +9,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from pymongo import ASCENDING
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from mongoengine_history.archive import Archive, Head
 from mongoengine_history.errors import HistoryError, HistoryNotRecordedError, RevisionConflictError
-from mongoengine_history.layout import documents_of_version, records_of_revision
-from mongoengine_history.lists import remember, settle
+from mongoengine_history.layout import documents_of_version, records_of_revision, revision_of
+from mongoengine_history.lists import is_relative, remember, settle
+from mongoengine_history.merging import concerns, without
+from mongoengine_history.patching import paths_of
 from mongoengine_history.revision import Context, StoredRevision
 from mongoengine_history.turns import Turn, turn_at
 
@@ -67,8 +70,11 @@ class Store(Archive):
         if self.in_transaction:  # of which others must know nothing before it is committed
             return self._append(change, head, base)
         with self.turn.taken():
-            self.turn.head = self._append(change, self.turn.latest(head), base)
-            return self.turn.head
+            appended = self.turn.head = self._append(change, self.turn.latest(head), base)
+        if base is not None and not head.number and appended.number > 1:
+            with suppress(HistoryError, PyMongoError):  # all is recorded, so this is no failure
+                self._take_out_of_versions(change, base, appended.number)
+        return appended
 
     @cached_property
     def turn(self) -> Turn:
@@ -154,6 +160,39 @@ class Store(Archive):
             self.history.delete_many(leftovers, session=self.session)
             self.history.insert_many(documents[place:], session=self.session)
         return True
+
+    def _take_out_of_versions(self, change: Change, base: State, number: int) -> None:
+        """
+        Take a change out of versions before its revision, which was meant to be the first.
+
+        Others have read the document between this write and its record, and took what they found
+        for what was there before. Where patches of lists build on it, it stays.
+        """
+        for _ in range(ATTEMPTS):
+            found = list(self._records({"revision": {"$gte": 0, "$lt": number}}))
+            records = [document for document in found if document["position"] >= 0]
+            revisions = [revision_of(whole) for whole in self.wholes(records, ASCENDING)]
+            versions = [document for document in found if "state" in document]
+            if all(self._is_without(version, change, base, revisions) for version in versions):
+                return
+
+    def _is_without(
+        self, version: Any, change: Change, base: State, revisions: list[StoredRevision]
+    ) -> bool:
+        """Take a change out of one version; False if others have changed that meanwhile."""
+        relative = [
+            patch
+            for revision in revisions
+            for patch in revision.patches
+            if is_relative(patch) or revision.number <= version["revision"]
+        ]
+        own = [path for path in paths_of(change.patches) if not concerns(path, paths_of(relative))]
+        mended = without(version["state"], change.after, base, own)
+        if mended is None:
+            return True
+        is_same = {"_id": version["_id"], "state": version["state"]}
+        done = self.history.update_one(is_same, {"$set": {"state": mended}}, session=self.session)
+        return done.modified_count > 0
 
     def _take_out(self, documents: list[dict[str, Any]]) -> None:
         """Remove what was inserted of a revision before it failed, so that all can be later."""

@@ -300,12 +300,13 @@ def load_history(
         **({} if until is None else {"$lte": last_stamp(until)}),
     }
     archive = NativeArchive(document)
+    codec = archive.reading
     older: list[object] = []
     oldest, patches = 1, []
     numbered = _numbered(archive.changes(bounds), older)
     for whole in archive.wholes(numbered, -1, last=None if bounds else 1):
         oldest = whole[0]["revision"]
-        patches += [dictdiffer_patch(it) for it in reversed(joined(whole, archive.reading))]
+        patches += [dictdiffer_patch(it) for it in reversed(joined(whole, codec))]
     # 1.1 wrote before revision 1. If time has bounds, its records are not among those read.
     is_older_left = oldest == 1 if bounds else older
     return patches + _legacy_patches(document, since, until) if is_older_left else patches
