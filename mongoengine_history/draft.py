@@ -16,30 +16,30 @@ class Draft:
         #: Containers copied already, by identity; the draft keeps them alive, so ids are unique.
         self._own = {id(self.state)}
 
-    def at(self, path: Path) -> dict[str, Any] | list[Any]:
+    def at(self, path: Path, kind: Any = (dict, list)) -> Any:
         """
         Return the dict or list at *path*, ready to be edited.
 
-        As ``$set`` does, dicts that are missing on the way are made.
+        As ``$set`` does, dicts that are missing on the way are made. They are made in the place of
+        lists, too: keys are absolute, and another writer may have stored another kind of value.
 
         Raises:
             LookupError: the path leads through a list that is not there or too short.
         """
         node: Any = self.state
-        for key in path:
+        kinds = [list if isinstance(key, int) else dict for key in path[1:]]
+        for key, expected in zip(path, [*kinds, kind], strict=False):
             if isinstance(node, list) != isinstance(key, int):
                 raise LookupError(path)
             child: Any = node.get(key) if isinstance(node, dict) else node[key]
-            if isinstance(node, dict) and not isinstance(child, dict | list):
+            if isinstance(node, dict) and expected is not list and not isinstance(child, expected):
                 child = {}
             node = self._owned(node, key, child)
-        return node  # type: ignore[no-any-return]  # BSON has these two containers only
+        return node
 
     def dict_at(self, path: Path) -> dict[str, Any]:
-        """Return the dict at *path*, as `at` does; LookupError if there is a list."""
-        node = self.at(path)
-        if not isinstance(node, dict):
-            raise LookupError(path)
+        """Return the dict at *path*, as `at` does."""
+        node: dict[str, Any] = self.at(path, dict)
         return node
 
     def list_at(self, path: Path) -> list[Any]:

@@ -93,11 +93,16 @@ def remember(
         if not hashes and not isinstance(value, list):
             continue
         text = path_text(path)
-        for known in [known for known in hashes if f"{known}.".startswith(f"{text}.")]:
+        for known in [known for known in hashes if _is_along(known, text)]:
             del hashes[known]
         if isinstance(value, list):
             hashes[text] = list_hash(value)
     return _newest(hashes)
+
+
+def _is_along(first: str, second: str) -> bool:
+    """Say whether one of two paths leads through the other: what is set there makes it unknown."""
+    return f"{first}.".startswith(f"{second}.") or f"{second}.".startswith(f"{first}.")
 
 
 def _newest(hashes: dict[str, bytes]) -> dict[str, bytes]:

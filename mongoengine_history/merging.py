@@ -18,12 +18,23 @@ def differs(first: State, second: State) -> bool:
 
 
 def conflicts(stored: State, expected: State, paths: Iterable[Path]) -> list[Conflict]:
-    """Name the *paths* at which *stored* is not as *expected*, the shortest first."""
-    return [
-        Conflict(path, find(expected, path), find(stored, path))
-        for path in sorted(paths, key=lambda path: (len(path), path))
-        if not same(find(expected, path), find(stored, path))
-    ]
+    """
+    Name what keeps values from being put back at *paths*, the shortest path first.
+
+    That is a value that is not as *expected*, or a dict on the way to it that is gone.
+    """
+    places = {_conflict(path, stored, expected) for path in paths}
+    ordered = sorted(filter(None, places), key=lambda path: (len(path), path))
+    return [Conflict(path, find(expected, path), find(stored, path)) for path in ordered]
+
+
+def _conflict(path: Path, stored: State, expected: State) -> Path | None:
+    """Return where the way to a value differs, or the path itself if the value does."""
+    for length in range(1, len(path)):
+        was, is_now = find(expected, path[:length]), find(stored, path[:length])
+        if isinstance(was, dict) and not isinstance(is_now, dict):
+            return path[:length]
+    return None if same(find(expected, path), find(stored, path)) else path
 
 
 def concerns(path: Path, others: Iterable[Path]) -> bool:

@@ -54,7 +54,7 @@ def revert(document: D, since: datetime | None = None, *, revision: int | None =
     Args:
         document: A stored document, or one that was deleted and whose object is still there.
         since: A naive time is local time of the process; changes at exactly *since* are taken back.
-        revision: Number of a revision; 0 is the state before the first, -1 the newest.
+        revision: Number of a revision; 0 is the state before the first.
 
     Returns:
         The same document.
@@ -89,7 +89,7 @@ def _check(since: object, revision: object) -> None:
 
 def _check_number(name: str, number: object) -> None:
     if not isinstance(number, int) or isinstance(number, bool):
-        raise OptionsError(name, number, "it is a number: 0, 1, 2, …, or -1 for the newest")
+        raise OptionsError(name, number, "it is a number: 0, 1, 2, …")
 
 
 def undo(document: D, number: int) -> D:
@@ -103,7 +103,7 @@ def undo(document: D, number: int) -> D:
 
     Args:
         document: A stored document, or one that was deleted, whose deletion is to be undone.
-        number: Number of the revision; -1 is the newest.
+        number: Number of the revision.
 
     Returns:
         The same document.
@@ -118,7 +118,7 @@ def undo(document: D, number: int) -> D:
     _check_number("number", number)
     stored_key(document)
     past = _Past.of(document)
-    revision = past.store.revision(past.number(number))
+    revision = past.store.revision(number)
     leaves_nothing = revision.leaves_nothing
     before = revision.before({}) if leaves_nothing else past.at(revision.number - 1)
     past.put_back(_undone(past, revision, before), UNDO)
@@ -199,13 +199,8 @@ class _Past:
         """Say whether the history does not know that there is no document any more."""
         return self.stored is None and self.head.operation != DELETE
 
-    def number(self, index: int) -> int:
-        """Return the number that an index means: negative ones count from the end."""
-        return self.head.number + 1 + index if index < 0 else index
-
-    def at(self, index: int) -> State:
+    def at(self, number: int) -> State:
         """Return the state right after a revision."""
-        number = self.number(index)
         state = self.store.state(number) if self.head.number else self._base()
         if state is None:
             raise DocumentDidNotExistError(self.store.document_id, number)
