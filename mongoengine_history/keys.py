@@ -9,6 +9,11 @@ from mongoengine import Document
 from mongoengine_history.errors import OptionsError
 
 
+def has_key(document: Document) -> bool:
+    """Say whether *document* has a primary key; one that is a reference is not followed."""
+    return document._data.get(document._meta["id_field"]) is not None
+
+
 def key_in(document: Document) -> Any:
     """Return the primary key that *document* has in memory; None if it has none."""
     return document.to_mongo(fields=[document._meta["id_field"]]).get("_id")
@@ -28,7 +33,7 @@ def stored_key(document: Document | type[Document], pk: object = None) -> Any:
     if isinstance(document, Document):
         if pk is not None:
             raise OptionsError("pk", pk, "give a document, or its class and the key, not both")
-        if document.pk is None:
+        if not has_key(document):
             raise OptionsError("document", document, "it has no primary key; save it first")
         return key_in(document)
     check_model(document)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mongoengine import Document
 
@@ -15,7 +15,7 @@ from mongoengine_history.errors import (
     RevisionNotFoundError,
     UndoConflictError,
 )
-from mongoengine_history.keys import stored_key
+from mongoengine_history.keys import has_key, stored_key
 from mongoengine_history.legacy import unwind
 from mongoengine_history.merging import conflicts, differs, overlay
 from mongoengine_history.patching import paths_of
@@ -25,12 +25,12 @@ from mongoengine_history.store import Store
 from mongoengine_history.timeline import unrecorded
 from mongoengine_history.tracker import Tracker
 from mongoengine_history.tracking import listen
-from mongoengine_history.values import ABSENT
+from mongoengine_history.values import ABSENT, native
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from mongoengine_history.archive import Head
+    from mongoengine_history.ledger import Head
     from mongoengine_history.patching import Patch
     from mongoengine_history.revision import StoredRevision
     from mongoengine_history.values import State
@@ -68,7 +68,7 @@ def revert(document: D, since: datetime | None = None, *, revision: int | None =
         StateMismatchError: today's class cannot load the state.
     """
     _check(since, revision)
-    if document.pk is None:
+    if not has_key(document):
         return document
     past = _Past.of(document)
     if past.is_empty:
@@ -76,7 +76,7 @@ def revert(document: D, since: datetime | None = None, *, revision: int | None =
             raise RevisionNotFoundError(past.store.document_id, revision, 0)
         return document
     wanted = past.before(since) if revision is None else past.at(revision)
-    past.put_back(wanted, RESTORE if past.is_gone_unrecorded else REVERT)
+    past.put_back(wanted, REVERT)
     return document
 
 
@@ -103,7 +103,7 @@ def undo(document: D, number: int) -> D:
 
     Args:
         document: A stored document, or one that was deleted, whose deletion is to be undone.
-        number: Number of the revision.
+        number: Number of the revision; -1 is the newest one.
 
     Returns:
         The same document.
@@ -118,7 +118,7 @@ def undo(document: D, number: int) -> D:
     _check_number("number", number)
     stored_key(document)
     past = _Past.of(document)
-    revision = past.store.revision(number)
+    revision = past.store.revision(past.head.number + 1 + number if number < 0 else number)
     leaves_nothing = revision.leaves_nothing
     before = revision.before({}) if leaves_nothing else past.at(revision.number - 1)
     past.put_back(_undone(past, revision, before), UNDO)
@@ -136,8 +136,16 @@ def _undone(past: _Past, revision: StoredRevision, before: State) -> State:
     else:
         found = conflicts(stored, after, paths)
     if found:
-        raise UndoConflictError(past.store.document_id, revision.number, found)
+        shown = [_shown(conflict, past.store.codec) for conflict in found]
+        raise UndoConflictError(past.store.document_id, revision.number, shown)
     return before if stored is None else overlay(stored, after, before, paths)
+
+
+def _shown(conflict: Conflict, codec: Any) -> Conflict:
+    """Give a conflict the values that the application would read."""
+    values = (conflict.expected, conflict.found)
+    known = native({str(place): it for place, it in enumerate(values) if it is not ABSENT}, codec)
+    return Conflict(conflict.path, *(known.get(str(place), ABSENT) for place in range(2)))
 
 
 def restore(model: type[D], pk: object) -> D:
@@ -239,6 +247,8 @@ class _Past:
 
     def put_back(self, wanted: State, operation: str) -> None:
         """Put a state onto the document, to be recorded as *operation* when it is saved."""
+        if self.is_gone_unrecorded:  # the history has a state, which must not shine through
+            operation = RESTORE
         self.store.ensure_indexes()
         listen(type(self.document))
         tracker = Tracker.of(self.document)

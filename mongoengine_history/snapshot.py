@@ -8,7 +8,7 @@ import bson
 from mongoengine import Document
 
 from mongoengine_history.errors import OptionsError, StateMismatchError
-from mongoengine_history.keys import key_in
+from mongoengine_history.keys import has_key, key_in
 from mongoengine_history.values import WIRE, State, native
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def snapshot(document: Document) -> bytes:
     Raises:
         OptionsError: memory holds a value that BSON cannot hold.
     """
-    if document._created or document.pk is None or not hasattr(document, "_changed_fields"):
+    if document._created or not has_key(document) or not hasattr(document, "_changed_fields"):
         return bson.encode({})
     return memory(document)
 
@@ -80,7 +80,7 @@ def put(document: Document, state: State) -> None:
     twin = loaded(type(document), key_in(document), state)
     if type(twin) is not type(document):
         why = f"it is a {type(twin).__name__}, not a {type(document).__name__}"
-        raise StateMismatchError(document.pk, ["_cls"], why)
+        raise StateMismatchError(key_in(document), ["_cls"], why)
     for name in [name for name in document._dynamic_fields if name not in twin._dynamic_fields]:
         _forget(document, name)
     for name in twin._fields_ordered:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 from pymongo import ASCENDING
 from pymongo.errors import BulkWriteError, PyMongoError
 
-from mongoengine_history.archive import Archive, Head
+from mongoengine_history.archive import Archive
 from mongoengine_history.errors import HistoryError, HistoryNotRecordedError, RevisionConflictError
 from mongoengine_history.layout import documents_of_version, records_of_revision, revision_of
+from mongoengine_history.ledger import Head
 from mongoengine_history.lists import is_relative, remember, settle
 from mongoengine_history.merging import concerns, without
 from mongoengine_history.patching import paths_of

@@ -16,7 +16,7 @@ from mongoengine_history.errors import (
     IncompleteRevisionError,
     OptionsError,
 )
-from mongoengine_history.keys import stored_key
+from mongoengine_history.keys import has_key, stored_key
 from mongoengine_history.layout import joined
 from mongoengine_history.legacy import unwind
 from mongoengine_history.lists import path_text
@@ -293,7 +293,7 @@ def load_history(
     Raises:
         IncompleteRevisionError: records of a revision are missing.
     """
-    if document.pk is None:
+    if not has_key(document):
         return []
     bounds = {
         **({} if since is None else {"$gte": stamp_of(since)}),

@@ -26,7 +26,7 @@ def conditions(path: str | Sequence[str | int]) -> list[dict[str, Any]]:
     Raises:
         OptionsError: *path* is neither, or empty.
     """
-    if "\x00" in str(path):
+    if "\x00" in "".join(map(str, path if isinstance(path, str | list | tuple) else ())):
         raise OptionsError("path", path, "no name holds a null")
     if isinstance(path, str) and path:
         return _of_text([re.sub(r"\\(.)", r"\1", name) for name in re.split(DOT, path)])

@@ -6,9 +6,9 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mongoengine_history.archive import Head
 from mongoengine_history.context import checked, innermost
 from mongoengine_history.diffing import diff
+from mongoengine_history.ledger import Head
 from mongoengine_history.revision import CREATE, DELETE, UPDATE, Context
 from mongoengine_history.snapshot import codec_of, decoded, put, shown, snapshot
 from mongoengine_history.store import Change, Store

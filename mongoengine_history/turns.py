@@ -7,7 +7,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
-from mongoengine_history.archive import Head
+from mongoengine_history.ledger import Head
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator

@@ -147,8 +147,7 @@ def test_it_is_as_the_timeline_of_each_document_tells(every: int) -> None:
     for name, room in rooms.items():
         if name != "untouched":
             moments.append(edited(room, seats=5))
-    for name in "adf":
-        moments.append(deleted(rooms[name]))
+    moments += [deleted(rooms[name]) for name in "adf"]
     for name in "ad":
         rooms[name] = restore(Room, name)
         moments.append(edited(rooms[name], tags=["restored", name]))
@@ -283,14 +282,12 @@ def test_a_base_class_gives_its_subclasses_and_a_subclass_only_its_own(is_record
             vehicle.save()
     moment = now()
     Vehicle._get_collection().update_many({}, {"$set": {"name": "later"}})
-    if not is_recorded:
-        Vehicle._get_collection().update_many({}, [{"$set": {"name": {"$substr": ["$_cls", 0, 9]}}}])
     kinds = [(Vehicle, [Car, Van, Vehicle]), (Car, [Car, Van]), (Van, [Van])]
     for asked, given in kinds:
         found = sorted(as_of(asked, moment), key=lambda vehicle: type(vehicle).__name__)
         assert [type(vehicle) for vehicle in found] == given
     [van] = as_of(Van, moment)
-    assert van.load == 5
+    assert (van.load, van.name) == (5, "n" if is_recorded else "later")
 
 
 def test_the_class_that_a_document_had_then_counts() -> None:
@@ -350,7 +347,7 @@ def test_keys_may_be_any_bson(keys: list[Any], version_every: int) -> None:
 
     signals.post_save.connect(track_changes, sender=Keyed)
     Keyed._get_collection().insert_many({"_id": key, "text": "0"} for key in keys)
-    documents = [it for it in Keyed.objects.as_pymongo()]
+    documents = list(Keyed.objects.as_pymongo())
     before = now()
     for number in (1, 2):
         for document in documents:

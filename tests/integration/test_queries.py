@@ -24,6 +24,7 @@ from mongoengine_history import (
     undo,
 )
 from mongoengine_history.archive import Archive, NativeArchive
+from mongoengine_history.ledger import Ledger
 
 SERVING = {"history_revision", "history_stamp", "history_identity", "_id_"}
 
@@ -138,7 +139,7 @@ def test_all_ways_to_read_are_among_them() -> None:
     methods = [name for name in vars(Timeline) if not name.startswith("_")]
     assert [name for name in methods if f".{name}" not in code] == []
     assert {
-        name for each in (Archive, NativeArchive) for name in vars(each) if not name.startswith("_")
+        name for each in (Ledger, Archive, NativeArchive) for name in vars(each) if not name.startswith("_")
     } == {
         "stored", "head", "opening", "revision", "revisions", "wholes", "number_at", "state",
         "begins_with_creation", "last_touching", "touched", "legacy", "reading", "changes",

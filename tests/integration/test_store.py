@@ -30,7 +30,7 @@ from mongoengine_history import (
     revert,
     track_changes,
 )
-from mongoengine_history.archive import Head
+from mongoengine_history.ledger import Head
 from mongoengine_history.store import Store
 
 

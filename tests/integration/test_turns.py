@@ -11,7 +11,7 @@ from mongoengine import signals
 from pymongo import MongoClient
 
 from mongoengine_history import DocumentTrack, History, history_of, track_changes
-from mongoengine_history.archive import Head
+from mongoengine_history.ledger import Head
 from mongoengine_history.store import Store
 from mongoengine_history.turns import LONGEST, Turn
 
