@@ -55,7 +55,7 @@ def is_relative(patch: Patch) -> bool:
     """Say whether a patch names an index, so that it fits one list only."""
     if any(isinstance(key, int) for key in patch.path):
         return True
-    return patch.action != CHANGE and isinstance(patch.data[0][0], int)
+    return patch.is_of_list
 
 
 def settle(

@@ -35,6 +35,11 @@ class Patch:
     #: For keys of a nested dict that do not stand at its end: their places, ascending.
     places: tuple[int, ...] | None = None
 
+    @property
+    def is_of_list(self) -> bool:
+        """Say whether items of a list are added or removed."""
+        return self.action != CHANGE and any(isinstance(key, int) for key, _ in self.data[:1])
+
     def as_dictdiffer(self) -> DictdifferPatch:
         """Return what `dictdiffer.patch` and `dictdiffer.revert` take."""
         return self.action, list(self.path), self.data
@@ -86,7 +91,7 @@ def _before(patch: Patch) -> object:
 def _apply(patch: Patch, draft: Draft) -> None:
     if patch.action == CHANGE:
         _change(patch, draft)
-    elif isinstance(patch.data[0][0], int):
+    elif patch.is_of_list:
         _edit_list(patch, draft.list_at(patch.path))
     elif patch.action == REMOVE:
         parent = draft.dict_at(patch.path)

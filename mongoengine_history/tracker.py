@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mongoengine_history.context import checked, innermost
 from mongoengine_history.diffing import diff
 from mongoengine_history.ledger import Head
+from mongoengine_history.patching import ADD, REMOVE, Patch
 from mongoengine_history.revision import CREATE, DELETE, UPDATE, Context
 from mongoengine_history.snapshot import codec_of, decoded, put, shown, snapshot
 from mongoengine_history.store import Change, Store
@@ -297,7 +298,7 @@ class Tracker:
         try:
             while self._pending:
                 change = self._pending.pop(0)
-                change = replace(change, patches=diff(change.before, change.after))
+                change = replace(change, patches=_patches(change))
                 if change.patches:
                     self._append(self._store or Store(self._document), change)
         finally:
@@ -335,6 +336,14 @@ class Tracker:
         self._document._changed_fields = list(changed)
         self._document._created = stored is None
         self._sleep()
+
+
+def _patches(change: Change) -> list[Patch]:
+    """Return what a change did; to make or delete a document of nothing but its key is one, too."""
+    patches = diff(change.before, change.after)
+    if patches or change.operation == UPDATE or change.before:
+        return patches
+    return [Patch(REMOVE if change.operation == DELETE else ADD, (), [])]
 
 
 def _replaced(state: State, values: Mapping[str, Any]) -> State:

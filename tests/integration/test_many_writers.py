@@ -860,3 +860,79 @@ def test_a_dict_of_which_another_writer_made_a_list_does_not_break_the_replay() 
     timeline = history_of(first)
     states = [timeline.state(number)["facts"]["x"] for number in range(5)]
     assert states == [{"0": 1}, [5], {"0": 2}, {"0": 2}, [5, 6]]
+
+
+def saved(folder: Any, edit: Callable[[Any], Any]) -> dict[str, Any]:
+    """Save an edit of facts, and return those that are stored then."""
+    with DocumentTrack(folder):
+        edit(folder.facts)
+        folder.save()
+    facts: dict[str, Any] = raw(folder).get("facts", {})
+    return facts
+
+
+def prove_facts(folder: Any, *facts: dict[str, Any]) -> None:
+    """Check that the newest states have the facts that were stored, in the order of their keys."""
+    timeline = history_of(folder)
+    numbers = range(len(timeline) + 1 - len(facts), len(timeline) + 1)
+    found = [timeline.state(number).get("facts", {}) for number in numbers]
+    assert [(it, list(it)) for it in found] == [(it, list(it)) for it in facts]
+
+
+@pytest.mark.xfail(reason="a draft takes a new dict for one that is gone", raises=AssertionError)
+def test_a_key_of_a_dict_that_another_writer_removed_makes_it_anew() -> None:
+    Folder(title="t", facts={"a": 1, "b": 1}).save()
+    first, second = Folder.objects.get(), Folder.objects.get()
+    prove_facts(
+        first,
+        saved(first, lambda facts: facts.__setitem__("a", 2)),
+        saved(second, lambda facts: facts.clear()),
+        saved(first, lambda facts: facts.__setitem__("a", 3)),
+    )
+
+
+@pytest.mark.xfail(reason="it is recorded by its keys that changed", raises=AssertionError)
+@pytest.mark.parametrize("how", ["assigned", "updated", "set inside"])
+def test_a_dict_that_a_stale_copy_wrote_as_a_whole_is_recorded_as_one(how: str) -> None:
+    """It takes back what another writer has done to its other keys."""
+    Folder(title="t", facts={"in": {"a": 1}}).save()
+    first, second, third = (Folder.objects.get() for _ in range(3))
+    edited(third, title="u")  # the first revision, whose writer knows all that was stored
+
+    def write(facts: Any) -> None:
+        if how == "assigned":
+            second.facts = {"in": {"a": 1}, "c": 3}
+        elif how == "updated":
+            facts.update(c=3)
+        else:
+            facts["in"] = {"a": 1, "c": 3}
+
+    prove_facts(
+        first,
+        saved(first, lambda facts: facts["in"].__setitem__("b", 2)),
+        saved(second, write),
+    )
+
+
+@pytest.mark.xfail(reason="the dict around it is recorded, too", raises=AssertionError)
+def test_a_key_of_a_dict_that_another_writer_made_meanwhile_is_recorded_alone() -> None:
+    Folder(title="t", facts={"a": 1}).save()
+    first, second = Folder.objects.get(), Folder.objects.get()
+    prove_facts(
+        first,
+        saved(first, lambda facts: facts.clear()),
+        saved(second, lambda facts: facts.__setitem__("b", 2)),
+        saved(first, lambda facts: facts.__setitem__("c", 3)),
+    )
+
+
+@pytest.mark.xfail(reason="it moves to the end", raises=AssertionError)
+def test_a_key_that_two_writers_added_keeps_its_place() -> None:
+    Folder(title="t", facts={"a": 1}).save()
+    first, second = Folder.objects.get(), Folder.objects.get()
+    prove_facts(
+        first,
+        saved(first, lambda facts: facts.__setitem__("b", 1)),
+        saved(first, lambda facts: facts.__setitem__("c", 1)),
+        saved(second, lambda facts: facts.__setitem__("b", 2)),
+    )

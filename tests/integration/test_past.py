@@ -221,6 +221,49 @@ def test_a_created_document_is_left_out_before_to_the_microsecond() -> None:
     assert names(Guest, created - timedelta(microseconds=1)) == []
 
 
+@pytest.mark.parametrize("version_every", EVERY)
+def test_a_document_of_nothing_but_its_key_comes_and_goes(version_every: int) -> None:
+    class Label(me.Document):
+        meta = {
+            "collection": "labels",
+            "auto_create_index": False,
+            "history": {"version_every": version_every},
+        }
+        name = me.StringField(primary_key=True)
+
+    signals.post_save.connect(track_changes, sender=Label)
+    signals.post_delete.connect(track_changes, sender=Label)
+    label = Label(name="a")
+    moments = [now(), edited(label), deleted(label), edited(restore(Label, "a"))]
+    assert [names(Label, moment) for moment in moments] == [[], ["a"], [], ["a"]]
+
+
+def test_without_the_indexes_of_the_history_it_is_slower_but_right(database: Any) -> None:
+    """As after an upgrade, before anything is recorded, or when somebody dropped them."""
+    room = Room(name="a")
+    moments = [now(), edited(room), edited(room, seats=2), deleted(room)]
+    for moment, expected in zip(moments, [{}, {"a": 1}, {"a": 2}, {}], strict=True):
+        database.history.drop_indexes()
+        assert seats(moment) == expected
+
+
+def test_inside_a_transaction_it_sees_what_that_has_written(client: MongoClient) -> None:
+    if not hasattr(MongoClient, "_get_bound_session"):
+        pytest.skip("PyMongo binds sessions from 4.17 on")
+    room = Room(name="a")
+    before = edited(room)
+    Room(name="b").save()
+    with client.start_session() as session, session.bind(end_session=False):
+        session.start_transaction()
+        within = edited(room, seats=2)
+        edited(Room(name="c"))
+        assert seats(before) == {"a": 1, "b": 1}
+        assert seats(within) == {"a": 2, "b": 1}
+        assert seats(now()) == {"a": 2, "b": 1, "c": 1}
+        session.abort_transaction()
+    assert seats(now()) == {"a": 1, "b": 1}
+
+
 def test_drift_is_not_in_the_past_of_a_recorded_document() -> None:
     room = Room(name="a").save()
     after = edited(room, seats=2)

@@ -138,9 +138,8 @@ def test_all_ways_to_read_are_among_them() -> None:
     code = inspect.getsource(uses)
     methods = [name for name in vars(Timeline) if not name.startswith("_")]
     assert [name for name in methods if f".{name}" not in code] == []
-    assert {
-        name for each in (Ledger, Archive, NativeArchive) for name in vars(each) if not name.startswith("_")
-    } == {
+    reading = {name for each in (Ledger, Archive, NativeArchive) for name in vars(each)}
+    assert {name for name in reading if not name.startswith("_")} == {
         "stored", "head", "opening", "revision", "revisions", "wholes", "number_at", "state",
         "begins_with_creation", "last_touching", "touched", "legacy", "reading", "changes",
         "folded", "replayed",

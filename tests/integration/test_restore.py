@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from typing import Any
 
 import bson
@@ -290,6 +291,38 @@ class TestWhatComesBack:
         deleted(keyed)
         restore(Keyed, pk).save()
         assert Keyed._get_collection().find_one() == {"_id": pk, "text": "b"}
+
+    def test_a_document_of_nothing_but_its_key(self) -> None:
+        """Its state is empty, so nothing in it changes, but it comes and goes."""
+
+        class Label(me.Document):
+            meta = {"collection": "labels", "auto_create_index": False}
+            name = me.StringField(primary_key=True)
+
+        watch(Label)
+        label = Label(name="blue")
+        edited(label, "ann")
+        deleted(label, "ben")
+        restored = restore(Label, "blue")
+        with DocumentTrack(restored, "cleo"):
+            restored.save()
+        assert raw(restored) == {"_id": "blue"}
+        deleted(restored)
+        undo(restored, -1).save()
+        assert told(restored) == [
+            *(("create", "ann"), ("delete", "ben"), ("restore", "cleo")),
+            *(("delete", None), ("undo", None)),
+        ]
+        timeline = history_of(restored)
+        for number in (1, 3, 5):
+            assert timeline.state(number) == {}
+            assert timeline.as_of(timeline[number].at).name == "blue"
+        for number in (0, 2, 4):
+            with pytest.raises(DocumentDidNotExistError):
+                timeline.state(number)
+        assert timeline.as_of(timeline[2].at) is None
+        assert timeline.as_of(timeline[1].at - timedelta(seconds=1)) is None
+        assert str(timeline[2]).startswith("2. ")
 
     def test_a_primary_key_that_refers_to_what_is_gone(self) -> None:
         """MongoEngine can save such a document as long as nobody asks for its ``pk``."""

@@ -6,7 +6,8 @@ import gc
 import time
 import tracemalloc
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -35,6 +36,7 @@ from mongoengine_history import (
     StateMismatchError,
     Version,
     history_of,
+    load_history,
     restore,
     revert,
     track_changes,
@@ -1245,6 +1247,76 @@ class TestIncompleteHistories:
         database.history.delete_one({"revision": 1, "position": -1})
         assert history_of(full).state(1)["text"] == "a" * 13_000_000
         assert history_of(full).state(2)["text"] == "b"
+
+
+class TestSurroundings:
+    def questions(self, kept: Any) -> list[Callable[[], Any]]:
+        """Each one that can be asked."""
+        timeline = history_of(kept)
+        middle = timeline[3].at
+        return [
+            lambda: [timeline.state(number) for number in range(6)],
+            lambda: len(timeline),
+            lambda: list(timeline),
+            lambda: list(reversed(timeline)),
+            lambda: timeline[2:5],
+            lambda: timeline[-1],
+            lambda: timeline.at(2).text,
+            lambda: timeline.as_of(middle).text,
+            lambda: timeline.as_of(middle + timedelta(hours=1)).text,
+            lambda: timeline.compare(1, 4),
+            lambda: timeline.compare(2),
+            lambda: timeline.legacy,
+            timeline.blame,
+            lambda: timeline.blame("text"),
+            lambda: timeline.blame(["tags"]),
+            lambda: revert(Kept.objects.get(), revision=2).text,
+            lambda: revert(Kept.objects.get(), since=middle).text,
+            lambda: load_history(kept),
+        ]
+
+    def read(self, kept: Any) -> list[Any]:
+        return [ask() for ask in self.questions(kept)]
+
+    @pytest.fixture
+    def kept(self) -> Kept:
+        kept = Kept(text="0", tags=["0"]).save()
+        for number in range(1, 6):
+            edited(kept, text=str(number), tags=[str(number), *kept.tags])
+        return kept
+
+    def test_without_indexes_all_is_read_all_the_same(self, kept: Kept, database: Any) -> None:
+        """As before the first record after an upgrade, or when somebody dropped them."""
+        for ask in self.questions(kept):
+            expected = ask()
+            database.history.drop_indexes()
+            assert ask() == expected
+        History.ensure_indexes()
+
+    def test_inside_a_transaction_what_that_has_written_is_seen(
+        self, kept: Kept, client: MongoClient
+    ) -> None:
+        if not hasattr(MongoClient, "_get_bound_session"):
+            pytest.skip("PyMongo binds sessions from 4.17 on")
+        expected = self.read(kept)
+        with client.start_session() as session, session.bind(end_session=False):
+            session.start_transaction()
+            assert self.read(kept) == expected
+            edited(kept, text="6")
+            edited(Kept.objects.get(), text="7")
+            timeline = history_of(kept)
+            assert len(timeline) == 7
+            assert [timeline.state(number)["text"] for number in (6, 7)] == ["6", "7"]
+            assert timeline.as_of(datetime.now()).text == "7"
+            assert timeline.blame("text").number == 7
+            session.abort_transaction()
+        assert self.read(Kept.objects.get()) == expected
+
+    def test_many_threads_may_read_one_timeline(self, kept: Kept) -> None:
+        timeline, expected = history_of(kept), self.read(kept)[0]
+        with ThreadPoolExecutor(8) as pool:
+            states = list(pool.map(timeline.state, list(range(6)) * 20))
+        assert states == expected * 20
 
 
 class TestRecordsOf11:

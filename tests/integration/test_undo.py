@@ -12,6 +12,7 @@ from bson import ObjectId
 from documents import Address, Line, raw, stored
 from mongoengine import signals
 from mongoengine.errors import NotUniqueError, ValidationError
+from pymongo import MongoClient
 
 from mongoengine_history import (
     ABSENT,
@@ -400,17 +401,18 @@ class TestCreationsAndDeletions:
         assert {"_id": letter.pk, **history_of(letter).state(-1)} == raw(letter)
 
     def test_lists_are_known_anew_after_a_deletion_that_nobody_recorded(self) -> None:
-        """A stale copy has the list of a life before; its item is not one of the new list."""
-        letter = Letter(tags=["a"], lines=[Line(sku="1"), Line(sku="2")]).save()
-        stale = Letter.objects.get()
-        edited(letter, lines=[Line(sku="1"), Line(sku="2"), Line(sku="3")])
+        """A stale copy has the list of a life before, which the new one has not."""
+        letter = Letter(title="a", tags=["x"]).save()
+        edited(letter, tags=["x", "y"])
+        stale, other = Letter.objects.get(), Letter.objects.get()
         Letter.objects.delete()
-        edited(Letter(pk=letter.pk, title="anew"), tags=["b"])
-        edited(stale, lines=[Line(sku="1"), Line(sku="2"), Line(sku="3"), Line(sku="4")])
-        timeline = history_of(letter)
-        for number in range(1, len(timeline) + 1):
-            timeline.state(number)
-        assert timeline.state(-1)["lines"] == raw(letter)["lines"]
+        edited(other, title="all that is stored")
+        assert raw(letter) == {"_id": letter.pk, "title": "all that is stored"}
+        edited(stale, tags=["x", "y", "z"])
+        assert history_of(letter).state(2) == {"title": "all that is stored"}
+        assert history_of(letter).state(3)["tags"] == raw(letter)["tags"] == ["x", "y", "z"]
+        edited(Letter.objects.get(), tags=["z"])
+        assert agrees(letter)
 
 
 class TestBeforeItIsSaved:
@@ -576,3 +578,30 @@ def test_a_switched_document_is_undone_where_it_lies() -> None:
     undo(letter, 1).save()
     assert raw(letter)["title"] == "a"
     assert Letter.objects.get().title == "here"
+
+
+def test_in_a_transaction_that_is_aborted_nothing_is_left_of_it(client: MongoClient) -> None:
+    if not hasattr(MongoClient, "_get_bound_session"):
+        pytest.skip("PyMongo binds sessions from 4.17 on")
+    letter, gone = Letter(title="a").save(), Letter(title="x")
+    edited(letter, title="b")
+    edited(gone)
+    deleted(gone)
+    before = stored(letter)
+    with client.start_session() as session, session.bind(end_session=False):
+        session.start_transaction()
+        undo(letter, 1).save()
+        undo(gone, 2).save()
+        again = Letter.objects.get(pk=gone.pk)
+        edited(again, title="y")
+        undo(again, -1).save()
+        assert raw(letter)["title"] == "a"
+        assert [operation for operation, _ in told(gone)][2:] == ["undo", "update", "undo"]
+        session.abort_transaction()
+    assert (stored(letter), raw(gone)) == (before, None)
+    assert [len(history_of(it)) for it in (letter, gone)] == [1, 2]
+    undo(Letter.objects.get(), 1).save()
+    restore(Letter, gone.pk).save()
+    assert (raw(letter)["title"], raw(gone)["title"]) == ("a", "x")
+    assert agrees(letter)
+    assert agrees(gone)
