@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 from pymongo import ASCENDING, DESCENDING
 
 from mongoengine_history.errors import RevisionNotFoundError, StateNotKeptError
-from mongoengine_history.layout import state_of
+from mongoengine_history.layout import state_of, step_of
 from mongoengine_history.ledger import BATCH, ONE_NUMBER, VERSION, Ledger, number_in
 from mongoengine_history.lists import check
 from mongoengine_history.records import BY_STAMP, OWNER
-from mongoengine_history.revision import ANEW, replay
+from mongoengine_history.revision import ANEW, DELETE, replay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -70,20 +70,32 @@ class Archive(Ledger):
             query = {"revision": {"$gte": nearest, "$lte": number}}
             found = self._records(query, projection=FOLDABLE, batch_size=BATCH)
             return self.folded(list(found), nearest, number)
-        return self._from_creation(number)
+        return self._from_creation(number, 1)
 
-    def _from_creation(self, number: int) -> State | None:
+    def _from_creation(self, number: int, first: int) -> State | None:
         state: State = {}
         last = None
-        for revision in self.revisions(1, max(number, 1)):
+        for revision in self.revisions(first, max(number, 1)):
             if last is None and revision.operation not in ANEW:
-                raise StateNotKeptError(self.document_id, number)
+                return self._from_creation(number, self._creation_before(number))
             last, state = revision, revision.after(state)
         if last is None:
             raise StateNotKeptError(self.document_id, number)
         if number and last.number != number:
-            raise RevisionNotFoundError(self.document_id, number, last.number)
-        return None if not number or last.leaves_nothing else state
+            raise RevisionNotFoundError(self.document_id, number, self.head().number)
+        if not number or last.leaves_nothing:
+            return None
+        check(state, last.lists)
+        return state
+
+    def _creation_before(self, number: int) -> int:
+        """Return the number of the last revision until *number* that started from nothing."""
+        bounds = {"$gte": 1, "$lte": number}
+        query = {"revision": bounds, "position": 0, "operation": {"$in": sorted(ANEW)}}
+        nearest = number_in(self._records(query, DESCENDING, **ONE_NUMBER))
+        if nearest is None:
+            raise StateNotKeptError(self.document_id, number)
+        return nearest
 
     def begins_with_creation(self) -> bool:
         """Say whether the first revision made the document."""
@@ -107,15 +119,16 @@ class Archive(Ledger):
         version = [it for it in found if it["position"] < 0 and it["revision"] == nearest]
         first = max(1, min(nearest + 1, number))  # of the version's own revision only if asked for
         records = [it for it in found if it["position"] >= 0 and it["revision"] >= first]
-        revisions = [self._revision_of(whole) for whole in self.wholes(records, 1, first)]
-        if number and (not revisions or revisions[-1].number != number):
+        wholes = list(self.wholes(records, ASCENDING, first))
+        newest: Mapping[str, Any] = wholes[-1][0] if wholes else {"revision": 0}
+        if number and newest["revision"] != number:
             raise RevisionNotFoundError(self.document_id, number, self.head().number)
-        if revisions and revisions[-1].leaves_nothing:
+        if newest.get("operation") == DELETE:
             return None
-        later = (revision for revision in revisions if revision.number > nearest)
-        state = replay(later, state_of(version) if version else {})
-        if revisions:
-            check(state, revisions[-1].lists)
+        later = (whole for whole in wholes if whole[0]["revision"] > nearest)
+        steps = (step_of(whole, self.reading) for whole in later)
+        state = replay(steps, state_of(version) if version else {})
+        check(state, newest.get("lists", {}))
         return state
 
     def _unwound(self, number: int) -> State | None:
@@ -127,9 +140,10 @@ class Archive(Ledger):
         else:
             state = state_of(list(self._records({"revision": later, "position": VERSION})))
         for revision in self.revisions(number + 1, later, newest_first=True):
-            if state is None and not revision.leaves_nothing:
-                break
-            state = revision.before(state or {})
+            if revision.operation in ANEW:
+                state = None
+            elif state is not None or revision.leaves_nothing:
+                state = revision.before(state or {})
         if state is None and (number or self.head().number):
             raise StateNotKeptError(self.document_id, number)
         return state

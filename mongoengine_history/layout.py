@@ -7,12 +7,12 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from mongoengine_history.parts import fits, join, split
-from mongoengine_history.patching import patch_of, record_of
+from mongoengine_history.patching import Patch, patch_of, record_of
 from mongoengine_history.revision import Context, StoredRevision, wall_clock
 from mongoengine_history.values import WIRE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from bson.codec_options import CodecOptions
 
@@ -83,6 +83,13 @@ def revision_of(
         first.get("lists", {}),
         first.get("changeset"),
     )
+
+
+def step_of(
+    records: Sequence[Mapping[str, Any]], codec: CodecOptions[Any]
+) -> tuple[str, Iterable[Patch]]:
+    """Return of a revision only what `replay` needs; the arguments are those of `revision_of`."""
+    return records[0]["operation"], map(patch_of, joined(records, codec))
 
 
 def state_of(documents: Sequence[Mapping[str, Any]]) -> State:

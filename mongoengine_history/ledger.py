@@ -23,7 +23,7 @@ from mongoengine_history.touching import conditions
 from mongoengine_history.values import State, find
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from mongoengine_history.values import Path
@@ -142,12 +142,18 @@ class Ledger(Place):
     def _sorted(
         self, index: tuple[str, ...], query: Mapping[str, Any], order: int, **options: Any
     ) -> Iterator[Mapping[str, Any]]:
-        """Read documents by an index, in its order; where that is missing, as the server can."""
+        """Read documents of this history by an index, in its order."""
         keys = [(name, order) for name in index[2:]]
         find = partial(self.history.find, {**self.mine, **query}, sort=keys, **options)
+        return self.by_index(index, find, options.get("batch_size"))
+
+    def by_index(
+        self, index: tuple[str, ...], find: Callable[..., Any], size: int | None
+    ) -> Iterator[Mapping[str, Any]]:
+        """Call PyMongo's *find* with a hint; where that index is missing, the server may choose."""
+        hint = [(name, ASCENDING) for name in index]
         try:
-            hint = [(name, ASCENDING) for name in index]
-            yield from _all_of(find(hint=hint, session=self.session), options.get("batch_size"))
+            yield from _all_of(find(hint=hint, session=self.session), size)
         except OperationFailure as error:
             if error.code != BAD_HINT or self.in_transaction:
                 raise

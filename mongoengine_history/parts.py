@@ -39,7 +39,11 @@ def split(record: dict[str, Any], field: str) -> list[bytes]:
     raw = bson.encode({field: record[field]}, codec_options=WIRE)
     if len(raw) <= LARGEST and depth(record[field]) <= DEEPEST:
         return []
-    del record[field]
+    items = record[field].get("items") if field == "data" else None
+    if items is None:
+        del record[field]
+    else:  # queries for a path need the keys
+        record[field] = {"items": [{"key": item["key"]} for item in items]}
     pieces = [raw[start : start + LARGEST] for start in range(0, len(raw), LARGEST)]
     record["parts"] = len(pieces)
     return pieces

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -44,13 +45,14 @@ def as_of(model: type[D], when: datetime) -> Iterator[D]:
 
     Raises:
         OptionsError: an argument cannot be used.
-        HistoryError: one of the documents cannot be rebuilt; the error names it.
+        HistoryError: one of the documents cannot be rebuilt; the error names it, and the iteration
+            is over.
     """
     check_model(model)
     stamp_of(when)
     return (
         loaded(model, key, state, created=True)
-        for key, state in _Past(model, when).states()
+        for key, state in _Moment(model, when).states()
         if _belongs(model, state)
     )
 
@@ -59,7 +61,7 @@ def _belongs(model: type[Document], state: State) -> bool:
     return not model._meta.get("allow_inheritance") or state.get("_cls") in model._subclasses
 
 
-class _Past:
+class _Moment:
     """All documents of a collection at a moment, a batch at a time."""
 
     def __init__(self, model: type[Document], when: datetime) -> None:
@@ -96,12 +98,20 @@ class _Past:
         early = [key for key in keys if encode(key) not in numbers]
         legacy = {"stamp": None, "revision": None, "document_id": {"$in": early}}
         alone = {encode(key) for key in (self._recorded(legacy) if early else ())}
-        near = self._near({encode(key): key for key in keys}, numbers) if keys else {}
-        for key in keys:
-            found = [] if encode(key) in alone else near.get(encode(key), [])
-            state = self._state(key, numbers.get(encode(key), 0), found)
-            if state is not None:
-                yield key, state
+        left = {encode(key): key for key in keys}
+        near = self._near(left, numbers) if keys else iter(())
+        for encoded, found in near:
+            usable = [] if encoded in alone else found
+            yield from self._one(left.pop(encoded), numbers.get(encoded, 0), usable)
+        for encoded, key in left.items():
+            yield from self._one(key, numbers.get(encoded, 0), [])
+
+    def _one(
+        self, key: Any, number: int, found: list[Mapping[str, Any]]
+    ) -> Iterator[tuple[Any, State]]:
+        state = self._state(key, number, found)
+        if state is not None:
+            yield key, state
 
     def _may_be_old(self, key: object) -> bool:
         return may_have_existed(key, self._when)
@@ -115,8 +125,8 @@ class _Past:
 
     def _near(
         self, keys: Mapping[bytes, Any], numbers: Mapping[bytes, int]
-    ) -> dict[bytes, list[Mapping[str, Any]]]:
-        """Read the revisions from the version that should be near, for all documents at once."""
+    ) -> Iterator[tuple[bytes, list[Mapping[str, Any]]]]:
+        """Read the revisions from the version that should be near, one document after another."""
         every = self._any.options.version_every
         ranges = []
         for encoded, key in keys.items():
@@ -126,10 +136,10 @@ class _Past:
             ranges.append({**owner, "revision": bounds})
         order = [(name, ASCENDING) for name in BY_REVISION]
         wanted = {name: 0 for name in FOLDABLE if name != "document_id"}
-        found = self._any.history.find(
-            {"$or": ranges}, wanted, sort=order, hint=order, session=self._any.session
-        )
-        return {key: list(own) for key, own in groupby(found, lambda it: encode(it["document_id"]))}
+        find = partial(self._any.history.find, {"$or": ranges}, wanted, sort=order)
+        found = self._any.by_index(BY_REVISION, find, BATCH)
+        groups = groupby(found, lambda it: encode(it["document_id"]))
+        return ((key, list(own)) for key, own in groups)
 
     def _state(self, key: Any, number: int, found: list[Mapping[str, Any]]) -> State | None:
         archive = Archive(self._model, key)

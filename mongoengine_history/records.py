@@ -129,9 +129,10 @@ class HistoryQuerySet(OwnedQuerySet):
 
     def delete(self, *args: Any, **kwargs: Any) -> Any:
         """Delete records; of whole documents their versions and parts, too."""
-        query = dict(self._query)
+        query, is_part = dict(self._query), self._limit is not None or bool(self._skip)
         deleted = super().delete(*args, **kwargs)
-        if query.pop("action", None) == RECORDS["action"] and query.keys() <= OWNER:
+        is_of_records = query.pop("action", None) == RECORDS["action"]
+        if is_of_records and query.keys() <= OWNER and not is_part:
             self._collection.delete_many(query)
         return deleted
 

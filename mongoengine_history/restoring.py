@@ -13,13 +13,14 @@ from mongoengine_history.errors import (
     DocumentExistsError,
     OptionsError,
     RevisionNotFoundError,
+    StateNotKeptError,
     UndoConflictError,
 )
 from mongoengine_history.keys import has_key, stored_key
 from mongoengine_history.legacy import unwind
 from mongoengine_history.merging import conflicts, differs, overlay
 from mongoengine_history.patching import paths_of
-from mongoengine_history.revision import DELETE, RESTORE, REVERT, UNDO, stamp_of
+from mongoengine_history.revision import ANEW, DELETE, RESTORE, REVERT, UNDO, stamp_of
 from mongoengine_history.snapshot import loaded
 from mongoengine_history.store import Store
 from mongoengine_history.timeline import unrecorded
@@ -96,10 +97,10 @@ def undo(document: D, number: int) -> D:
     """
     Take one revision back and keep the later ones, in memory. Reads; saving writes.
 
-    Each path that the revision set gets the value from before it. Where a later write changed the
-    same path, nothing is taken back; a list is one value here. It starts from what is stored, so
-    unsaved edits are lost. The next ``save()`` is recorded as operation ``undo`` if `track_changes`
-    is connected for the class, so that undoing that revision does it again.
+    Each path that the revision set gets the value from before it. Where the value is not what the
+    revision left there, nothing is taken back; a list is one value here. It starts from what is
+    stored, so unsaved edits are lost. The next ``save()`` is recorded as operation ``undo`` if
+    `track_changes` is connected for the class, so that undoing that revision does it again.
 
     Args:
         document: A stored document, or one that was deleted, whose deletion is to be undone.
@@ -111,7 +112,7 @@ def undo(document: D, number: int) -> D:
     Raises:
         OptionsError: *number* is no number, or the document has no primary key.
         RevisionNotFoundError: there is no such revision.
-        UndoConflictError: a later write changed the same path. The document is as it was.
+        UndoConflictError: a later write changed the same value. The document is as it was.
         DocumentDidNotExistError: the revision created the document: delete it instead.
         HistoryError: as `revert` raises them.
     """
@@ -119,6 +120,8 @@ def undo(document: D, number: int) -> D:
     stored_key(document)
     past = _Past.of(document)
     revision = past.store.revision(past.head.number + 1 + number if number < 0 else number)
+    if revision.operation in ANEW:
+        raise DocumentDidNotExistError(past.store.document_id, revision.number - 1)
     leaves_nothing = revision.leaves_nothing
     before = revision.before({}) if leaves_nothing else past.at(revision.number - 1)
     past.put_back(_undone(past, revision, before), UNDO)
@@ -236,14 +239,16 @@ class _Past:
         """Return the number of the newest revision that is not taken back."""
         if since is not None:
             return self.store.number_at(stamp_of(since) - 1)
-        return int(self.store.begins_with_creation() and not self.store.legacy())
+        return int(self.store.begins_with_creation())
 
     def _before_all(self, since: datetime | None) -> tuple[State, list[Patch]]:
         """Take records of 1.1 back from the state before revision 1; return their patches, too."""
         base, legacy = self._base(), self.store.legacy(since)
-        if base is None and not legacy:
+        if base is None and legacy:  # they end in a document that was deleted unrecorded
+            raise StateNotKeptError(self.store.document_id, 0)
+        if base is None:
             raise DocumentDidNotExistError(self.store.document_id, 0)
-        return unwind(reversed(legacy), base or {})
+        return unwind(reversed(legacy), base)
 
     def put_back(self, wanted: State, operation: str) -> None:
         """Put a state onto the document, to be recorded as *operation* when it is saved."""

@@ -124,7 +124,7 @@ class StoredRevision:
 
     def after(self, state: State) -> State:
         """Return the state after this revision, given the one before it; see `replay`."""
-        return replay([self], state)
+        return replay([(self.operation, self.patches)], state)
 
     def before(self, state: State) -> State:
         """
@@ -138,21 +138,25 @@ class StoredRevision:
         return apply(invert(self.patches), {} if self.leaves_nothing else state)
 
 
-def replay(revisions: Iterable[StoredRevision], state: State) -> State:
+def replay(steps: Iterable[tuple[str, Iterable[Patch]]], state: State) -> State:
     """
-    Return the state after *revisions*, given the one before the first of them.
+    Return the state after revisions, given the one before the first of them.
 
     A creation starts from nothing and a deletion leaves nothing, whatever stood there.
+
+    Args:
+        steps: Of each revision its operation and its patches.
+        state: The state to start from.
 
     Raises:
         PatchError: a revision was made for another state.
     """
     draft = Draft(state)
-    for revision in revisions:
-        if revision.operation in ANEW or revision.leaves_nothing:
+    for operation, patches in steps:
+        if operation in ANEW or operation == DELETE:
             draft = Draft({})
-        if not revision.leaves_nothing:
-            apply_to(draft, revision.patches)
+        if operation != DELETE:
+            apply_to(draft, patches)
     return draft.state
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from bson.errors import BSONError
 from pymongo import ASCENDING
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import BulkWriteError, PyMongoError, ServerSelectionTimeoutError
 
 from mongoengine_history.archive import Archive
 from mongoengine_history.errors import HistoryError, HistoryNotRecordedError, RevisionConflictError
@@ -19,7 +20,7 @@ from mongoengine_history.ledger import Head
 from mongoengine_history.lists import is_relative, remember, settle
 from mongoengine_history.merging import concerns, without
 from mongoengine_history.patching import paths_of
-from mongoengine_history.revision import Context, StoredRevision
+from mongoengine_history.revision import ANEW, DELETE, Context, StoredRevision
 from mongoengine_history.turns import Turn, turn_at
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ class Store(Archive):
         with self.turn.taken():
             appended = self.turn.head = self._append(change, self.turn.latest(head), base)
         if base is not None and not head.number and appended.number > 1:
-            with suppress(HistoryError, PyMongoError):  # all is recorded, so this is no failure
+            with suppress(
+                HistoryError, PyMongoError, BSONError
+            ):  # all is recorded, so this is no failure
                 self._take_out_of_versions(change, base, appended.number)
         return appended
 
@@ -95,8 +98,11 @@ class Store(Archive):
             except PyMongoError as error:
                 if self.in_transaction:
                     raise
+                if documents and not isinstance(error, ServerSelectionTimeoutError):  # it was sent
+                    if self._is_inserted(documents):  # only the answer was lost
+                        return _head_after(revision, state, head)
+                    self._take_out(documents)
                 documents = documents or self._laid_out(numbered(change, head), None, None)
-                self._take_out(documents)
                 raise HistoryNotRecordedError(self.document_id, documents, error) from error
         conflict = RevisionConflictError(self.document_id, ATTEMPTS)
         raise HistoryNotRecordedError(self.document_id, documents, conflict) from conflict
@@ -195,6 +201,13 @@ class Store(Archive):
         done = self.history.update_one(is_same, {"$set": {"state": mended}}, session=self.session)
         return done.modified_count > 0
 
+    def _is_inserted(self, documents: list[dict[str, Any]]) -> bool:
+        """Say whether all documents of a revision are there, although the insert failed."""
+        ids = [document["_id"] for document in documents if "_id" in document]
+        with suppress(PyMongoError):
+            return self.history.count_documents({"_id": {"$in": ids}}) == len(documents)
+        return False
+
     def _take_out(self, documents: list[dict[str, Any]]) -> None:
         """Remove what was inserted of a revision before it failed, so that all can be later."""
         with suppress(PyMongoError):
@@ -205,7 +218,8 @@ class Store(Archive):
 def numbered(change: Change, head: Head) -> StoredRevision:
     """Make a change the revision after *head*; index patches are kept where they fit for sure."""
     patches = settle(change.patches, change.before, change.after, head.list_hash)
-    lists = remember(head.lists, patches, change.after)
+    is_anew = change.operation in ANEW or change.operation == DELETE
+    lists = remember({} if is_anew else head.lists, patches, change.after)
     stamp = max(change.stamp, head.stamp)
     number = head.number + 1
     return StoredRevision(number, stamp, change.operation, change.context, tuple(patches), lists)

@@ -15,6 +15,7 @@ from mongoengine_history.errors import (
     DocumentDidNotExistError,
     IncompleteRevisionError,
     OptionsError,
+    RevisionNotFoundError,
 )
 from mongoengine_history.keys import has_key, stored_key
 from mongoengine_history.layout import joined
@@ -113,7 +114,12 @@ class Timeline(Generic[D]):
         """Return the number that an index means: negative ones count from the end."""
         if not isinstance(index, int) or isinstance(index, bool):
             raise OptionsError("number", index, "it is a number: 1, 2, …, or -1 for the newest")
-        return len(self) + 1 + index if index < 0 else index
+        if index >= 0:
+            return index
+        newest = len(self)
+        if newest + index < 0:
+            raise RevisionNotFoundError(self._key, index, newest)
+        return newest + 1 + index
 
     def _slice(self, index: slice) -> list[Revision]:
         wanted = [number for number in range(len(self) + 1)[index] if number]

@@ -63,7 +63,9 @@ def _item(key: str | int, rest: Sequence[str | int], *, is_exact: bool = False) 
     if not any("." in str(name) or str(name).startswith("$") for name in rest):
         item |= _held(rest, is_exact=is_exact)
     held = {"data.items": {"$elemMatch": item}}
-    return {"$or": [held, {"parts": {"$exists": True}}]}  # nobody can look into parts
+    # Nobody can look into values that are kept in parts.
+    hidden = {"parts": {"$exists": True}, "data.items.key": item["key"]}
+    return {"$or": [held, hidden]} if rest else held
 
 
 def _held(rest: Sequence[str | int], *, is_exact: bool) -> dict[str, Any]:

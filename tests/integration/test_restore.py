@@ -149,6 +149,20 @@ class TestWhatComesBack:
             with pytest.raises(StateNotKeptError):
                 history_of(plate).state(number)
 
+    def test_without_any_version_an_earlier_restore_is_enough(self, monkeypatch: Any) -> None:
+        """It has recorded the whole document, as a creation does."""
+        monkeypatch.setitem(Plate._meta, "history", {"version_every": 0})
+        plate = Plate(title="a", tags=["x"]).save()
+        edited(plate, title="b")
+        deleted(plate)
+        restored = restore(Plate, plate.pk).save()
+        edited(restored, tags=["y", "x"])
+        before = exactly(plate)
+        Plate.objects.delete()
+        assert [history_of(plate).state(number)["title"] for number in (0, 1, 3, 4)] == [*"abbb"]
+        restore(Plate, plate.pk).save()
+        assert exactly(plate) == before
+
     def test_without_any_version_a_creation_is_enough(self, monkeypatch: Any) -> None:
         monkeypatch.setitem(Plate._meta, "history", {"version_every": 0})
         plate = Plate(title="a", tags=["x"])

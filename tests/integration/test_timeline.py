@@ -1027,8 +1027,13 @@ class TestVersions:
         monkeypatch.setitem(Kept._meta, "history", {"version_every": 2})
         edited(Kept.objects.get(), tags=["a", "b", "c"])
         edited(Kept.objects.get(), tags=["c", "a", "b", "c"])
-        states = [history_of(kept).state(number)["tags"] for number in range(4)]
-        assert states == [["a"], ["a", "b"], ["a", "b", "c"], ["c", "a", "b", "c"]]
+        expected = [["a"], ["a", "b"], ["a", "b", "c"], ["c", "a", "b", "c"]]
+        timeline = history_of(Kept, kept.pk)
+        assert [timeline.state(number)["tags"] for number in range(4)] == expected
+        Kept.objects.update(set__tags=["drift"])
+        assert [timeline.state(number)["tags"] for number in range(4)] == expected
+        Kept.objects.delete()
+        assert [timeline.state(number)["tags"] for number in range(4)] == expected
 
     def test_subclasses_inherit_the_option_and_may_have_their_own(self) -> None:
         class Base(me.Document):
