@@ -14,7 +14,7 @@ class Draft:
     def __init__(self, state: State) -> None:
         self.state: State = dict(state)
         #: Containers copied already, by identity; the draft keeps them alive, so ids are unique.
-        self._own = {id(self.state)}
+        self._own: dict[int, Any] = {id(self.state): self.state}
 
     def at(self, path: Path, kind: Any = (dict, list)) -> Any:
         """
@@ -54,6 +54,6 @@ class Draft:
             if not isinstance(child, dict | list):
                 raise LookupError(key)
             child = child.copy()
-            self._own.add(id(child))
+            self._own[id(child)] = child
             parent[key] = child
         return child

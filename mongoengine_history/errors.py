@@ -45,12 +45,9 @@ class HistoryNotRecordedError(HistoryError):
     """
 
     def __init__(self, document_id: object, records: Sequence[dict[str, Any]], why: object) -> None:
-        remedy = "insert this error's `records` into the history collection later"
-        if isinstance(why, RevisionConflictError):
-            remedy = "this error's `records` say what was written; give them a free number first"
         super().__init__(
             f"Document {_short(document_id)} was written, but not its history ({_short(why)}). "
-            f"Nothing is lost: {remedy}."
+            "Nothing is lost: insert this error's `records` into the history collection later."
         )
         #: Primary key of the document.
         self.document_id = document_id

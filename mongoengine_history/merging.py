@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mongoengine_history.draft import Draft
 from mongoengine_history.errors import Conflict
+from mongoengine_history.patching import CHANGE, Patch
 from mongoengine_history.values import ABSENT, Path, State, find, same
 
 if TYPE_CHECKING:
@@ -59,6 +60,26 @@ def without(state: State, after: State, before: State, paths: Iterable[Path]) ->
         and not same(find(state, path), find(before, path))
     ]
     return overlay(state, {}, before, found) if found else None
+
+
+def collapse(
+    patches: Iterable[Patch], wholes: Iterable[Path], before: State, after: State
+) -> list[Patch]:
+    """Replace the patches inside of dicts that were written as a whole by one change of each."""
+    left = {
+        path: Patch(CHANGE, path, (find(before, path), find(after, path)))
+        for path in wholes
+        if isinstance(find(before, path), dict) and isinstance(find(after, path), dict)
+    }
+    result: list[Patch] = []
+    done: set[Path] = set()
+    for patch in patches:
+        path = next((path for path in left if patch.path[: len(path)] == path), None)
+        if path not in done:
+            result.append(patch if path is None else left[path])
+        if path is not None:
+            done.add(path)
+    return result
 
 
 def overlay(stored: State, head: State, target: State, paths: Iterable[Path]) -> State:

@@ -131,8 +131,9 @@ def _expect(items: list[Any], index: int, value: object, path: Path) -> None:
 
 def _add_keys(patch: Patch, parent: dict[str, Any]) -> None:
     for key, value in patch.data:
-        parent.pop(key, None)
-        parent[key] = value
+        if patch.places is not None:
+            parent.pop(key, None)
+        parent[key] = value  # what another writer has put there keeps its place, as on the server
     if patch.places is not None:
         _put_in_place(parent, [key for key, _ in patch.data], patch.places)
 

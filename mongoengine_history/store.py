@@ -18,14 +18,14 @@ from mongoengine_history.errors import HistoryError, HistoryNotRecordedError, Re
 from mongoengine_history.layout import documents_of_version, records_of_revision, revision_of
 from mongoengine_history.ledger import Head
 from mongoengine_history.lists import is_relative, remember, settle
-from mongoengine_history.merging import concerns, without
+from mongoengine_history.merging import collapse, concerns, without
 from mongoengine_history.patching import paths_of
 from mongoengine_history.revision import ANEW, DELETE, Context, StoredRevision
 from mongoengine_history.turns import Turn, turn_at
 
 if TYPE_CHECKING:
     from mongoengine_history.patching import Patch
-    from mongoengine_history.values import State
+    from mongoengine_history.values import Path, State
 
 ATTEMPTS: Final = 30
 
@@ -46,6 +46,10 @@ class Change:
     patches: list[Patch]
     #: Microseconds since 1970 UTC.
     stamp: int
+    #: Dicts that were sent as a whole, so that nothing of others was left in them.
+    wholes: frozenset[Path] = frozenset()
+    #: Fields that memory had otherwise than the server, before the write.
+    stale: frozenset[str] = frozenset()
 
 
 class Store(Archive):
@@ -72,7 +76,9 @@ class Store(Archive):
         if self.in_transaction:  # of which others must know nothing before it is committed
             return self._append(change, head, base)
         with self.turn.taken():
-            appended = self.turn.head = self._append(change, self.turn.latest(head), base)
+            appended = self.turn.head = self._append(
+                change, self.turn.latest(head), base, head.number
+            )
         if base is not None and not head.number and appended.number > 1:
             with suppress(
                 HistoryError, PyMongoError, BSONError
@@ -85,13 +91,16 @@ class Store(Archive):
         """The turn at this document; to be kept between its saves."""
         return turn_at(self.address)
 
-    def _append(self, change: Change, head: Head, base: State | None) -> Head:
+    def _append(
+        self, change: Change, head: Head, base: State | None, known: int | None = None
+    ) -> Head:
         documents: list[dict[str, Any]] = []
+        known = head.number if known is None else known
         for attempt in range(ATTEMPTS):
             try:
                 if attempt or head.is_contended:
                     head = self._looked_again(head, attempt)
-                revision, state = self._with_state(numbered(change, head), head)
+                revision, state = self._with_state(numbered(change, head, known), head)
                 documents = self._laid_out(revision, state, None if head.number else base)
                 if self._insert(documents):
                     return _head_after(revision, state, head)
@@ -102,8 +111,10 @@ class Store(Archive):
                     if self._is_inserted(documents):  # only the answer was lost
                         return _head_after(revision, state, head)
                     self._take_out(documents)
-                documents = documents or self._laid_out(numbered(change, head), None, None)
+                documents = documents or self._laid_out(numbered(change, head, known), None, None)
                 raise HistoryNotRecordedError(self.document_id, documents, error) from error
+        with suppress(PyMongoError):  # a number that may still be free when they are inserted later
+            documents = self._laid_out(numbered(change, self.head(), known), None, None)
         conflict = RevisionConflictError(self.document_id, ATTEMPTS)
         raise HistoryNotRecordedError(self.document_id, documents, conflict) from conflict
 
@@ -215,9 +226,19 @@ class Store(Archive):
             self.history.delete_many({"_id": {"$in": ids}}, session=self.session)
 
 
-def numbered(change: Change, head: Head) -> StoredRevision:
-    """Make a change the revision after *head*; index patches are kept where they fit for sure."""
-    patches = settle(change.patches, change.before, change.after, head.list_hash)
+def numbered(change: Change, head: Head, known: int | None = None) -> StoredRevision:
+    """
+    Make a change the revision after *head*; patches are kept where they fit for sure.
+
+    Args:
+        change: What was written.
+        head: The newest revision.
+        known: The number of the newest one when the change was made; None if that is *head*.
+    """
+    is_alone = known is None or known == head.number
+    wholes = {path for path in change.wholes if not is_alone or path[0] in change.stale}
+    patches = collapse(change.patches, wholes, change.before, change.after)
+    patches = settle(patches, change.before, change.after, head.list_hash)
     is_anew = change.operation in ANEW or change.operation == DELETE
     lists = remember({} if is_anew else head.lists, patches, change.after)
     stamp = max(change.stamp, head.stamp)

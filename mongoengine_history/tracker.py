@@ -19,6 +19,7 @@ from mongoengine_history.writes import (
     UnknownOperatorError,
     Watch,
     Write,
+    dicts_in,
     root,
     seems_idle,
     updated,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mongoengine import Document
+
+    from mongoengine_history.values import Path
 
 ATTRIBUTE = "_history_tracker"
 
@@ -61,6 +64,8 @@ class Tracker:
         self._context = Context()
         self._pending: list[Change] = []
         self._exact: ExactWrite | None = None
+        #: Fields that memory had otherwise than the server, before the write under way.
+        self._stale: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, document: Document) -> Tracker:
@@ -198,8 +203,11 @@ class Tracker:
         if not self._recording:
             self.reloaded(whole=True)
             return
+        wholes: frozenset[Path] = frozenset()
+        self._stale = frozenset()
         if write.update is not None and not write.upserted:
             update = self._wired(write.update)
+            wholes = dicts_in(update, self._state_before())
             if operation != UPDATE:
                 self._before = _replaced(self._state_before(), self._seen_at(update))
             before, after = self._updated(update)
@@ -207,7 +215,7 @@ class Tracker:
             before, after = self._stored or {}, self._state_made(write)
             self._seen = after
             operation = CREATE if operation == UPDATE and self._stored is None else operation
-        self._take(operation, before, after)
+        self._take(operation, before, after, wholes)
 
     def after_delete(self, *, looked: bool) -> None:
         """
@@ -222,11 +230,15 @@ class Tracker:
             self._seen = {}
             self._take(DELETE, self._stored, {})
 
-    def _take(self, operation: str, before: State, after: State) -> None:
+    def _take(
+        self, operation: str, before: State, after: State, wholes: frozenset[Path] = frozenset()
+    ) -> None:
         self._before = after
         stamp = time.time_ns() // 1000
         self._was_asked = self._is_asked
-        self._pending.append(Change(operation, self._context, before, after, [], stamp))
+        self._pending.append(
+            Change(operation, self._context, before, after, [], stamp, wholes, self._stale)
+        )
 
     def _wired(self, update: dict[str, Any]) -> dict[str, Any]:
         return wire(update, codec_of(self._document))
@@ -242,6 +254,7 @@ class Tracker:
         differing = {
             key for key, value in stored.items() if not same(state.get(key, ABSENT), value)
         }
+        self._stale = frozenset(differing)
         before = self._as_stored(state, differing, update) if differing else state
         try:
             after = updated(before, update)

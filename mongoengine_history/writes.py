@@ -205,6 +205,16 @@ def updated(state: State, update: dict[str, Any]) -> State:
     return draft.state
 
 
+def dicts_in(update: dict[str, Any], state: State) -> frozenset[Path]:
+    """Name the dicts, those inside of lists apart, that an update sets as a whole."""
+    paths = {
+        _path(state, dotted.split("."))
+        for dotted, value in update.get("$set", {}).items()
+        if isinstance(value, dict)
+    }
+    return frozenset(path for path in paths if all(isinstance(key, str) for key in path))
+
+
 def seems_idle(state: State, update: dict[str, Any]) -> bool:
     """Say whether an update writes something that *state* has already, so that it may hide more."""
     return any(

@@ -19,8 +19,8 @@ MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py"))}
 LAYERS = [
     ["values", "errors", "embedded"],
     ["draft", "alignment", "parts", "touching"],
-    ["patching", "merging"],
-    ["diffing", "lists", "legacy", "wording"],
+    ["patching"],
+    ["merging", "diffing", "lists", "legacy", "wording"],
     ["revision"],
     ["layout", "blame"],
     ["context", "keys", "options", "sessions"],

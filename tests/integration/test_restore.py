@@ -116,6 +116,16 @@ class TestWhatComesBack:
         assert restored.address.street == "s"
         assert (raw(plate), len(history_of(plate))) == (None, 2)
 
+    def test_what_was_written_untracked_before_a_recorded_deletion_comes_back(self) -> None:
+        plate = Plate(title="a")
+        edited(plate)
+        Plate.objects.update(set__title="drift", set__facts__x=1)
+        before = exactly(plate)
+        deleted(plate)
+        restore(Plate, plate.pk).save()
+        assert exactly(plate) == before
+        assert agrees(plate)
+
     def test_of_a_deletion_that_nobody_recorded_the_state_after_the_newest_revision(self) -> None:
         plate = Plate(title="a", tags=["x"]).save()
         edited(plate, title="b")

@@ -1370,6 +1370,13 @@ class TestRecordsOf11:
         ]
         assert timeline.state(0)["servings"] == 1
 
+    def test_one_of_the_very_moment_counts(self, recipe: Recipe) -> None:
+        """They know milliseconds, by the wall clock."""
+        changed = History.objects.get(path="t").created_at
+        timeline = history_of(recipe)
+        assert timeline.as_of(changed).title == "B"
+        assert timeline.as_of(changed - timedelta(milliseconds=1)).title == "A"
+
     def test_state_zero_is_the_one_in_which_they_end(self, recipe: Recipe) -> None:
         walk(recipe.pk, 3, 3)
         state = history_of(recipe).state(0)

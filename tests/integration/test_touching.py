@@ -117,6 +117,9 @@ def is_plain(path: Path) -> bool:
 @example([{"a": {"0": 1}}, {"a": [1]}], ["a", 0])
 @example([{"a": [[1]]}, {"a": [[1], {"0": 2}]}], ["a", 0, 0])
 @example([{"a": {"": 1}}], ["a", ""])
+@example([{"a": [1]}, {"a": [1, 2]}], ["a", "1"])
+@example([{"a": {"b": [5]}}], ["a", "b", "0"])
+@example([{"a": {"b": {"0": 5}}}], ["a", "b", 0])
 @settings(max_examples=300)
 def test_a_list_of_keys_is_exact(
     database: Any, lives: list[dict[str, Any]], path: list[Any]

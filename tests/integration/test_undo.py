@@ -355,6 +355,16 @@ class TestCreationsAndDeletions:
         edited(letter, title="b")
         assert [history_of(letter).state(number)["title"] for number in (0, 2, 3)] == [*"aab"]
 
+    def test_what_was_deleted_comes_back_not_what_the_history_had(self) -> None:
+        letter = Letter(title="a")
+        edited(letter)
+        Letter.objects.update(set__title="drift", set__facts__x=1)
+        before = bson.encode(raw(letter))
+        deleted(letter)
+        undo(letter, 2).save()
+        assert bson.encode(raw(letter)) == before
+        assert agrees(letter)
+
     def test_not_once_the_document_is_stored_again(self) -> None:
         letter = Letter(title="a")
         edited(letter)
