@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from strategies import states, values
 
@@ -107,7 +107,6 @@ class TestOverlay:
             assert same(find(result, (key,)), find(stored, (key,)))
 
     @given(meeting, st.dictionaries(st.sampled_from("abc"), small), st.data())
-    @settings(suppress_health_check=[HealthCheck.filter_too_much])  # nested dicts must differ
     def test_drift_beside_a_path_stays(self, head: Any, target: Any, data: st.DataObject) -> None:
         paths = [path for path in paths_between(head, target) if len(path) > 1]
         assume(paths)
