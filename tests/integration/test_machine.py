@@ -245,6 +245,7 @@ class Life(RuleBasedStateMachine):
                 self.document.save()
             except (ValidationError, OperationError) as error:
                 note(f"refused: {error}")
+                self.document = self.kind(pk=self.document.pk, name="without the edits")
         self.learn("create")
 
     @rule()
