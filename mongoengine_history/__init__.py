@@ -1,5 +1,11 @@
 """The history of MongoEngine documents: who changed what, when and why, and the way back."""
 
+from mongoengine_history.changesets import (
+    Changeset,
+    changeset,
+    set_identity_provider,
+    untracked,
+)
 from mongoengine_history.errors import (
     Conflict,
     DocumentDidNotExistError,
@@ -26,6 +32,7 @@ from mongoengine_history.values import ABSENT
 
 __all__ = [
     "ABSENT",
+    "Changeset",
     "Conflict",
     "DocumentDidNotExistError",
     "DocumentExistsError",
@@ -46,11 +53,14 @@ __all__ = [
     "UndoConflictError",
     "Version",
     "as_of",
+    "changeset",
     "history_of",
     "load_history",
     "restore",
     "revert",
+    "set_identity_provider",
     "track_changes",
     "undo",
+    "untracked",
 ]
 __version__ = "2.0.0.dev0"

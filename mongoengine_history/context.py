@@ -11,7 +11,7 @@ from mongoengine_history.revision import Context
 from mongoengine_history.values import WIRE, depth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from bson.codec_options import CodecOptions
 
@@ -29,7 +29,8 @@ def checked(
     Make a context of what an application gave.
 
     Args:
-        identity: A document, of which the primary key is kept, or any BSON value.
+        identity: A document, of which the primary key is kept, or any BSON value. Something to
+            call is kept as it is, to be asked when something is written.
         reason: A text or None.
         metadata: Names and BSON values.
         codec: The options of the collection that the document lies in.
@@ -39,8 +40,9 @@ def checked(
     """
     if not isinstance(reason, str | None):
         raise OptionsError("reason", reason, "it must be a text or None")
+    who = identity_of(identity)
     return Context(
-        _plain("identity", identity_of(identity), codec),
+        who if callable(who) else _plain("identity", who, codec),
         _plain("reason", reason, codec),
         _plain("metadata", dict(metadata), codec) if metadata else {},
     )
@@ -70,13 +72,17 @@ def _plain(name: str, value: object, codec: CodecOptions[Any]) -> Any:
     return plain
 
 
-def innermost(contexts: Iterable[Context]) -> Context:
-    """Merge nested contexts, the outermost first: inner values win, outer ones remain."""
-    merged = Context()
-    for context in contexts:
-        merged = Context(
-            merged.identity if context.identity is None else context.identity,
-            merged.reason if context.reason is None else context.reason,
-            {**merged.metadata, **context.metadata},
-        )
-    return merged
+def innermost(contexts: Sequence[Context], providers: Iterable[object] = ()) -> Context:
+    """
+    Merge nested contexts, the outermost first: inner values win, outer ones remain.
+
+    Who answers is asked at last, from the innermost outwards and then of *providers*, until
+    somebody is named.
+    """
+    asked = [*(context.identity for context in reversed(contexts)), *providers]
+    named = (who() if callable(who) else who for who in asked)
+    return Context(
+        next((who for who in named if who is not None), None),
+        next((it.reason for it in reversed(contexts) if it.reason is not None), None),
+        {name: value for context in contexts for name, value in context.metadata.items()},
+    )

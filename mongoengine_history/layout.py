@@ -34,7 +34,11 @@ def records_of_revision(revision: StoredRevision, owner: Mapping[str, Any]) -> l
 def _said(revision: StoredRevision) -> dict[str, Any]:
     """Return who and why; what was not said is left out, as 1.1 stored no null."""
     context = revision.context
-    said = {"identity": context.identity, "reason": context.reason}
+    said = {
+        "identity": context.identity,
+        "reason": context.reason,
+        "changeset": context.changeset,
+    }
     said = {name: value for name, value in said.items() if value is not None}
     return {**said, "metadata": dict(context.metadata)} if context.metadata else said
 
@@ -73,7 +77,8 @@ def revision_of(
         codec: How they were read; parts are read alike.
     """
     first = records[0]
-    context = Context(first.get("identity"), first.get("reason"), first.get("metadata", {}))
+    said = {name: first.get(name) for name in ("identity", "reason", "changeset")}
+    context = Context(metadata=first.get("metadata", {}), **said)
     return StoredRevision(
         first["revision"],
         first["stamp"],
@@ -81,7 +86,6 @@ def revision_of(
         context,
         tuple(patch_of(record) for record in joined(records, codec)),
         first.get("lists", {}),
-        first.get("changeset"),
     )
 
 

@@ -42,6 +42,8 @@ class Context:
     reason: str | None = None
     #: Anything else that was said about the write.
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    #: Shared by all revisions of one unit of work.
+    changeset: ObjectId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +98,6 @@ class StoredRevision:
     patches: tuple[Patch, ...]
     #: Hashes of outermost lists after the revision, by their paths as `path_text` writes them.
     lists: Mapping[str, bytes] = field(default_factory=dict)
-    #: Shared by all revisions of one unit of work.
-    changeset: ObjectId | None = None
 
     @property
     def at(self) -> datetime:
@@ -113,7 +113,7 @@ class StoredRevision:
             self.operation,
             self.context.reason,
             self.context.metadata,
-            self.changeset,
+            self.context.changeset,
             tuple(patch.as_dictdiffer() for patch in self.patches),
         )
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mongoengine_history.context import checked, innermost
+from mongoengine_history.changesets import context_of
 from mongoengine_history.diffing import diff
 from mongoengine_history.ledger import Head
 from mongoengine_history.patching import ADD, REMOVE, Patch
@@ -46,7 +46,7 @@ class Tracker:
 
     def __init__(self, document: Document) -> None:
         self._document = document
-        self._blocks: list[tuple[object, Context]] = []
+        self._blocks: list[tuple[object, int, Context]] = []
         self._watch: Watch | None = None
         #: The document as its writer knows it: bytes as taken, later the state after a write.
         self._before: bytes | State = b""
@@ -81,15 +81,20 @@ class Tracker:
         tracker: Tracker | None = document.__dict__.get(ATTRIBUTE)
         return tracker
 
-    def enter(self, block: object, context: Context) -> None:
+    def enter(self, block: object, order: int, context: Context) -> None:
         """Open a block. The first one takes the snapshot, inner ones inherit it."""
         if not self._watch:
             self._wake(snapshot(self._document))
-        self._blocks.append((block, context))
+        self._blocks.append((block, order, context))
+
+    @property
+    def blocks(self) -> list[tuple[int, Context]]:
+        """The open blocks: what each of them says, and when it was opened."""
+        return [(order, context) for _, order, context in self._blocks]
 
     def has(self, block: object) -> bool:
         """Say whether *block* is open."""
-        return any(other is block for other, _ in self._blocks)
+        return any(other is block for other, *_ in self._blocks)
 
     @property
     def is_awake(self) -> bool:
@@ -107,7 +112,7 @@ class Tracker:
 
     def leave(self, block: object) -> None:
         """Close a block. After the last one nothing is recorded any more."""
-        self._blocks = [(other, context) for other, context in self._blocks if other is not block]
+        self._blocks = [other for other in self._blocks if other[0] is not block]
         self.record_if_asked()  # a write whose save failed later, in a cascade
         self._pending.clear()
         self._sleep()
@@ -136,14 +141,8 @@ class Tracker:
         """
         self._pending = self._pending if self._was_asked else []  # of a save nobody asked for
         self._recording, self._is_asked = recording, asked or self._is_asked
-        context = innermost(context for _, context in self._blocks)
-        codec = codec_of(self._document)
-        if "identity" in said:
-            given = checked(said["identity"], None, {}, codec)
-            context = replace(context, identity=given.identity)
-        if "reason" in said:
-            context = replace(context, reason=checked(None, said["reason"], {}, codec).reason)
-        self._context = context
+        if recording:
+            self._context = context_of(self._document, self.blocks, said)
 
     def before_insert(self, inserted: Any, *, force: bool) -> tuple[Any, bool]:
         """Learn what the insert replaces; a primary key that is still to be made is new."""

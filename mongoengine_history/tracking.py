@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from mongoengine import Document, signals
 
+from mongoengine_history.changesets import is_untracked, next_order
 from mongoengine_history.context import checked
 from mongoengine_history.errors import OptionsError
+from mongoengine_history.options import is_tracked
 from mongoengine_history.snapshot import codec_of
 from mongoengine_history.store import Store
 from mongoengine_history.tracker import Tracker
@@ -30,7 +32,7 @@ class DocumentTrack:
     Args:
         document: The document, stored or new.
         identity: Who answers for the changes: a saved document, of which the primary key is kept,
-            or any BSON value.
+            any BSON value, or something to call at each write that returns one of these.
         reason: Why, in words.
         **metadata: Anything else to keep with each revision; BSON values.
 
@@ -50,6 +52,7 @@ class DocumentTrack:
             raise OptionsError("document", document, "only a top-level Document has a history")
         self._document = document
         self._context = checked(identity, reason, metadata, codec_of(document))
+        self._order = next_order()
         listen(type(document))
         if _is_connected(type(document)):
             # They are the same for any key, and asking a new document for its own may make one.
@@ -57,10 +60,11 @@ class DocumentTrack:
         self._enter()
 
     def _enter(self) -> None:
-        Tracker.of(self._document).enter(self, self._context)
+        Tracker.of(self._document).enter(self, self._order, self._context)
 
     def __enter__(self) -> Self:
         if not Tracker.of(self._document).has(self):  # used a second time
+            self._order = next_order()
             self._enter()
         return self
 
@@ -92,6 +96,8 @@ def track_changes(sender: type[Document], document: Document, **kwargs: Any) -> 
     Raises:
         HistoryNotRecordedError: the document was written, but its records could not be.
     """
+    if is_tracked(sender):
+        return
     heard_deletions = _is_receiver(signals.post_delete, sender, _after_delete)
     listen(sender)
     tracker = Tracker.known(document)
@@ -126,6 +132,11 @@ def _is_receiver(signal: Any, sender: type[Document], receiver: object) -> bool:
     return bool(signal.receivers) and receiver in signal.receivers_for(sender)
 
 
+def _is_on(sender: type[Document]) -> bool:
+    """Say whether writes are recorded here: not where nothing is, nor where everything is."""
+    return not (is_untracked() or is_tracked(sender))
+
+
 def _is_connected(sender: type[Document]) -> bool:
     """Say whether `track_changes` is to record saves."""
     saving = (signals.post_save, signals.pre_save)
@@ -141,7 +152,8 @@ def _may_be_recorded(sender: type[Document]) -> bool:
 def _before_save(sender: type[Document], document: Document, **kwargs: Any) -> None:
     tracker = Tracker.known(document)
     if tracker and tracker.is_awake:
-        recording, asked = _may_be_recorded(sender), _is_connected(sender)
+        recording = _is_on(sender) and _may_be_recorded(sender)
+        asked = recording and _is_connected(sender)
         tracker.begin(recording=recording, asked=asked, said=kwargs)
 
 
@@ -154,7 +166,7 @@ def _after_save(_: type[Document], document: Document, **__: Any) -> None:
 def _before_delete(sender: type[Document], document: Document, **kwargs: Any) -> None:
     tracker = Tracker.known(document)
     if tracker and tracker.is_awake:
-        recording = _is_receiver(signals.post_delete, sender, track_changes)
+        recording = _is_on(sender) and _is_receiver(signals.post_delete, sender, track_changes)
         tracker.begin(recording=recording, asked=recording, said=kwargs)
         if recording:
             tracker.before_delete()

@@ -26,6 +26,7 @@ LAYERS = [
     ["context", "keys", "options", "sessions"],
     ["records", "snapshot"],
     ["place"],
+    ["changesets"],
     ["ledger"],
     ["archive", "turns"],
     ["store", "writes"],

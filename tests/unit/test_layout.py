@@ -34,11 +34,13 @@ def revisions(draw: st.DrawFn) -> StoredRevision:
     patches = diff(draw(normal), draw(normal))
     assume(patches)
     metadata = draw(st.dictionaries(st.sampled_from("abc"), values, max_size=2))
+    why = draw(st.none() | st.sampled_from(["", "why"]))
+    shared = draw(st.none() | st.binary(min_size=12, max_size=12).map(ObjectId))
     return StoredRevision(
         draw(st.integers(1, 2**31 - 1)),
         draw(moments),
         draw(st.sampled_from([CREATE, UPDATE, "a later word"])),
-        Context(draw(identities), draw(st.none() | st.sampled_from(["", "why"])), metadata),
+        Context(draw(identities), why, metadata, shared),
         tuple(patches),
         draw(st.dictionaries(st.sampled_from(["a", "b\\.c"]), st.just(b"12345678"), max_size=2)),
     )
@@ -64,7 +66,7 @@ def exactly(revision: StoredRevision) -> bytes:
         [
             *(revision.number, bson.Int64(revision.stamp), revision.operation, patches),
             *(context.identity, context.reason, dict(context.metadata), dict(revision.lists)),
-            revision.changeset,
+            context.changeset,
         ]
     )
 
@@ -167,9 +169,8 @@ def test_a_large_value_leaves_its_record_and_small_ones_stay(monkeypatch: Any) -
     assert joined(documents)[1]["data"] == {"old": 1, "new": "x" * 2500}
 
 
-def test_a_changeset_is_read() -> None:
-    revision = StoredRevision(1, 0, UPDATE, Context(), tuple(diff({}, {"a": 1})))
+def test_a_reader_sees_the_changeset() -> None:
     shared = ObjectId()
-    documents = [{**it, "changeset": shared} for it in records_of_revision(revision, owner())]
-    assert revision_of(documents).changeset == shared
-    assert revision_of(documents).shown().changeset == shared
+    context = Context(changeset=shared)
+    revision = StoredRevision(1, 0, UPDATE, context, tuple(diff({}, {"a": 1})))
+    assert revision_of(records_of_revision(revision, owner())).shown().changeset == shared

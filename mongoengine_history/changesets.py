@@ -1,0 +1,196 @@
+"""Units of work: who writes inside a block, and why; or that nothing shall be recorded there."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
+
+from bson import ObjectId
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
+from mongoengine import get_connection, get_db
+from mongoengine.connection import ConnectionFailure
+
+from mongoengine_history.context import checked, identity_of, innermost
+from mongoengine_history.errors import OptionsError
+from mongoengine_history.options import options_of
+from mongoengine_history.place import Place
+from mongoengine_history.records import History
+from mongoengine_history.revision import Context
+from mongoengine_history.sessions import in_transaction, transaction
+from mongoengine_history.snapshot import codec_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from mongoengine import Document
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Block:
+    """A block that is open; without a context it is one in which nothing is recorded."""
+
+    order: int
+    context: Context | None = None
+
+
+_blocks: ContextVar[tuple[_Block, ...]] = ContextVar("mongoengine_history_blocks", default=())
+_orders: Final = count()
+_providers: Final[list[Callable[[], object]]] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Changeset:
+    """One unit of work: what all revisions written inside its block share."""
+
+    #: Stored as `changeset` with each of them. Blocks inside of another one have its id.
+    id: ObjectId
+    _contexts: tuple[Context, ...]
+
+    @property
+    def identity(self) -> Any:
+        """Who answers for it; an identity to be called is asked anew each time."""
+        return innermost(self._contexts).identity
+
+    @property
+    def reason(self) -> str | None:
+        """Why, in words."""
+        return innermost(self._contexts).reason
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """Anything else that was said, also by the blocks around."""
+        return innermost(self._contexts).metadata
+
+
+@contextmanager
+def changeset(
+    identity: object = None, *, reason: str | None = None, atomic: bool = False, **metadata: Any
+) -> Iterator[Changeset]:
+    """
+    Make what is written inside one unit of work. A context manager, and a decorator of functions.
+
+    All revisions recorded inside share an id, and have what is said here. Blocks nest, also with
+    `DocumentTrack`: inner values win, outer ones remain, and the id is that of the outermost
+    block. A block holds for its thread or asyncio task, and for the tasks started inside.
+
+    Args:
+        identity: Who answers for it: a saved document, of which the primary key is kept, any BSON
+            value, or something to call without arguments that returns one of these. It is called
+            at each write.
+        reason: Why, in words.
+        atomic: Whether all writes of MongoEngine inside, and their records, happen or none of
+            them. That is a transaction on the default connection: it needs PyMongo 4.17 or later
+            and a replica set.
+        **metadata: Anything else to keep with each revision; BSON values.
+
+    Yields:
+        The changeset.
+
+    Raises:
+        OptionsError: an argument cannot be used. Nothing was read or written.
+    """
+    checked(identity, reason, metadata, _default_codec())  # early; each write has its own codec
+    outer = [block.context for block in _blocks.get() if block.context]
+    shared = (outer[0].changeset if outer else None) or ObjectId()
+    context = Context(identity_of(identity), reason, metadata, shared)
+    with _transaction() if atomic else nullcontext(), _inside(_Block(next(_orders), context)):
+        yield Changeset(shared, (*outer, context))
+
+
+@contextmanager
+def untracked() -> Iterator[None]:
+    """
+    Record nothing of what is written inside. A context manager, and a decorator of functions.
+
+    It holds for its thread or asyncio task, and for the tasks started inside. What was written
+    there is drift: the history does not know it.
+    """
+    with _inside(_Block(next(_orders))):
+        yield
+
+
+def is_untracked() -> bool:
+    """Say whether nothing is to be recorded now."""
+    return any(block.context is None for block in _blocks.get())
+
+
+def set_identity_provider(provider: Callable[[], object] | None) -> None:
+    """
+    Say who answers for a write where nobody else says so, in all threads of the process.
+
+    Args:
+        provider: Is called at each write without arguments, and returns what `changeset` takes as
+            an identity or None. What it raises, the write raises, before anything is written. None
+            takes the last one away.
+
+    Raises:
+        OptionsError: it cannot be called.
+    """
+    if provider is not None and not callable(provider):
+        raise OptionsError("provider", provider, "it is called at each write, so give a function")
+    _providers[:] = [] if provider is None else [provider]
+
+
+def next_order() -> int:
+    """Return a number that tells a block opened now from those opened before and later."""
+    return next(_orders)
+
+
+def context_of(
+    model: Document | type[Document],
+    blocks: Iterable[tuple[int, Context]] = (),
+    said: Mapping[str, Any] | None = None,
+) -> Context:
+    """
+    Return who answers for a write now, and why.
+
+    Args:
+        model: The document to be written, or its class.
+        blocks: The open blocks of that document, with their orders.
+        said: The ``signal_kwargs`` of a save; ``identity`` and ``reason`` win over all.
+
+    Raises:
+        OptionsError: something that was said cannot be stored.
+    """
+    said, codec = said or {}, codec_of(model)
+    opened = [(block.order, block.context) for block in _blocks.get() if block.context]
+    ordered = sorted([*blocks, *opened], key=lambda pair: pair[0])
+    contexts = [context for _, context in ordered]
+    own = options_of(model).identity
+    providers = [*([own] if own else []), *_providers]
+    merged = innermost(contexts, [] if "identity" in said else providers)
+    identity = said.get("identity", merged.identity)
+    context = checked(identity, said.get("reason", merged.reason), merged.metadata, codec)
+    return replace(context, changeset=opened[0][1].changeset if opened else None)
+
+
+@contextmanager
+def _inside(block: _Block) -> Iterator[None]:
+    _blocks.set((*_blocks.get(), block))
+    try:
+        yield
+    finally:  # by itself, not by what was there before: blocks of generators may close in any order
+        _blocks.set(tuple(other for other in _blocks.get() if other is not block))
+
+
+@contextmanager
+def _transaction() -> Iterator[None]:
+    client = get_connection()
+    if in_transaction(client):
+        yield
+        return
+    Place(History, pk=0).ensure_indexes()
+    with transaction(client):
+        yield
+
+
+def _default_codec() -> CodecOptions[Any]:
+    """Return the options by which most documents are stored, to check what was said early."""
+    try:
+        return get_db().codec_options  # type: ignore[no-any-return]  # untyped
+    except ConnectionFailure:  # not connected yet, or never by that name
+        return CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
