@@ -24,6 +24,7 @@ from mongoengine_history.errors import (
 )
 from mongoengine_history.past import as_of
 from mongoengine_history.records import History, Version
+from mongoengine_history.registration import track_history, untrack_history
 from mongoengine_history.restoring import restore, revert, undo
 from mongoengine_history.revision import Revision
 from mongoengine_history.timeline import Timeline, history_of, load_history
@@ -60,7 +61,9 @@ __all__ = [
     "revert",
     "set_identity_provider",
     "track_changes",
+    "track_history",
     "undo",
+    "untrack_history",
     "untracked",
 ]
 __version__ = "2.0.0.dev0"

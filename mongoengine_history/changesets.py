@@ -16,17 +16,15 @@ from mongoengine.connection import ConnectionFailure
 
 from mongoengine_history.context import checked, identity_of, innermost
 from mongoengine_history.errors import OptionsError
-from mongoengine_history.options import options_of
 from mongoengine_history.place import Place
 from mongoengine_history.records import History
 from mongoengine_history.revision import Context
 from mongoengine_history.sessions import in_transaction, transaction
-from mongoengine_history.snapshot import codec_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from mongoengine import Document
+    from mongoengine_history.options import HistoryOptions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,7 +139,8 @@ def next_order() -> int:
 
 
 def context_of(
-    model: Document | type[Document],
+    options: HistoryOptions,
+    codec: CodecOptions[Any],
     blocks: Iterable[tuple[int, Context]] = (),
     said: Mapping[str, Any] | None = None,
 ) -> Context:
@@ -149,19 +148,19 @@ def context_of(
     Return who answers for a write now, and why.
 
     Args:
-        model: The document to be written, or its class.
+        options: Those of the class that is written to.
+        codec: The options of the collection that it lies in.
         blocks: The open blocks of that document, with their orders.
         said: The ``signal_kwargs`` of a save; ``identity`` and ``reason`` win over all.
 
     Raises:
         OptionsError: something that was said cannot be stored.
     """
-    said, codec = said or {}, codec_of(model)
+    said = said or {}
     opened = [(block.order, block.context) for block in _blocks.get() if block.context]
     ordered = sorted([*blocks, *opened], key=lambda pair: pair[0])
     contexts = [context for _, context in ordered]
-    own = options_of(model).identity
-    providers = [*([own] if own else []), *_providers]
+    providers = [options.identity, *_providers]
     merged = innermost(contexts, [] if "identity" in said else providers)
     identity = said.get("identity", merged.identity)
     context = checked(identity, said.get("reason", merged.reason), merged.metadata, codec)

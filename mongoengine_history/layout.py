@@ -31,6 +31,29 @@ def records_of_revision(revision: StoredRevision, owner: Mapping[str, Any]) -> l
     return documents
 
 
+def documents_of_revision(
+    revision: StoredRevision,
+    owner: Mapping[str, Any],
+    state: State | None = None,
+    base: State | None = None,
+) -> list[dict[str, Any]]:
+    """
+    Return all that is inserted with a revision: its records first.
+
+    Args:
+        revision: The revision.
+        owner: The fields that say whose it is.
+        state: The state after it, where that is to be kept as a version.
+        base: The state before the very first revision, where that is to be kept as version 0.
+    """
+    documents = records_of_revision(revision, owner)
+    if state is not None:
+        documents += documents_of_version(state, revision, owner)
+    if base is not None:
+        documents += documents_of_version(base, revision, owner, 0)
+    return documents
+
+
 def _said(revision: StoredRevision) -> dict[str, Any]:
     """Return who and why; what was not said is left out, as 1.1 stored no null."""
     context = revision.context

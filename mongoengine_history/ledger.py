@@ -78,14 +78,16 @@ class Head:
 class Ledger(Place):
     """The revisions of one document, as they were recorded."""
 
-    def stored(self) -> State | None:
-        """Read the document as it is stored now; None if it is not."""
-        found = self.documents.find_one({"_id": {"$eq": self.document_id}}, session=self.session)
-        return _without_id(found)
+    def stored(self, names: Iterable[str] = ()) -> State | None:
+        """Read the document as it is stored now, or top-level *names* of it; None if it is not."""
+        # A projection cannot name what begins with a dollar sign.
+        wanted = None if any(name.startswith("$") for name in names) else dict.fromkeys(names, 1)
+        query = {"_id": {"$eq": self.document_id}}
+        return _without_id(self.documents.find_one(query, wanted or None, session=self.session))
 
     def head(self) -> Head:
         """Read what is known of the newest revision."""
-        return _head_of(self._read(self._newest))
+        return self._newest_in(self._read(self._newest))
 
     def opening(self) -> tuple[Head, State | None]:
         """Read the newest revision and the stored document, in one round trip where possible."""
@@ -95,7 +97,11 @@ class Ledger(Place):
         union = {"$unionWith": {"coll": self.document_type, "pipeline": wanted}}
         found = self._read([*self._newest, union])
         stored = next((item for item in found if "_id" in item), None)
-        return _head_of([item for item in found if "_id" not in item]), _without_id(stored)
+        newest = [item for item in found if "_id" not in item]
+        return self._newest_in(newest), _without_id(stored)
+
+    def _newest_in(self, found: list[dict[str, Any]]) -> Head:
+        return head_of(found[0]) if found else Head()
 
     def revision(self, number: int) -> StoredRevision:
         """
@@ -259,12 +265,11 @@ def number_in(found: Iterator[Mapping[str, Any]]) -> int | None:
     return next((document["revision"] for document in found), None)
 
 
-def _head_of(found: list[dict[str, Any]]) -> Head:
-    if not found:
-        return Head()
-    newest = found[0]
-    lists, operation = newest.get("lists", {}), newest["operation"]
-    return Head(newest["revision"], newest["stamp"], lists, operation=operation)
+def head_of(newest: Mapping[str, Any]) -> Head:
+    """Make a head of the first record of the newest revision; a version 0 alone is none."""
+    lists, operation = newest.get("lists") or {}, newest.get("operation") or ""
+    number = newest["revision"]
+    return Head(number, newest["stamp"], lists, operation=operation) if number else Head()
 
 
 def _without_id(document: Any) -> State | None:

@@ -36,9 +36,9 @@ class HistoryOptions:
     """The options of one class, given to `track_history` or as ``meta = {"history": {…}}``."""
 
     #: Dotted paths, by the names of attributes, that are never stored. ``*`` is any item or key.
-    exclude: tuple[str, ...] = ()
+    exclude: Iterable[str] = ()
     #: Dotted paths of which only is stored that they changed.
-    mask: tuple[str, ...] = ()
+    mask: Iterable[str] = ()
     #: The key by which equal masked values are recognised.
     fingerprint_key: bytes | None = None
     #: A full state is kept with every so many revisions: 1 keeps each one, 0 none.
@@ -67,6 +67,10 @@ class HistoryOptions:
             raise OptionsError("on_error", self.on_error, f"it must be one of {REACTIONS}")
         if self.strict and self.on_error != "raise":
             raise OptionsError("on_error", self.on_error, "a strict history has to raise")
+
+    def is_due(self, number: int) -> bool:
+        """Say whether a full state is kept with the revision of a number."""
+        return self.version_every > 0 and number % self.version_every == 0
 
     def _check_paths(self) -> None:
         for masked, excluded in product(self.mask, self.exclude):

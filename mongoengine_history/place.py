@@ -41,10 +41,16 @@ class Place:
     Args:
         document: The document, or its class if *pk* is given.
         pk: The primary key as it is stored; that of *document* by default.
+        collection: Where it lies, if not where documents of its class lie now.
     """
 
-    def __init__(self, document: Document | type[Document], pk: object = None) -> None:
-        collection = document._get_collection()
+    def __init__(
+        self,
+        document: Document | type[Document],
+        pk: object = None,
+        collection: Collection[Any] | None = None,
+    ) -> None:
+        collection = document._get_collection() if collection is None else collection
         if pk is None:
             pk = key_in(document)
         self._collection = collection
@@ -57,15 +63,13 @@ class Place:
     @cached_property
     def documents(self) -> Collection[State]:
         """The collection that the document lies in."""
-        return self._collection.with_options(  # type: ignore[no-any-return]  # untyped
-            codec_options=WIRE, read_preference=PRIMARY
-        )
+        return self._collection.with_options(codec_options=WIRE, read_preference=PRIMARY)
 
     @cached_property
     def history(self) -> Collection[State]:
         """The collection of the history."""
         name = History._get_collection_name()
-        return self._collection.database.get_collection(  # type: ignore[no-any-return]  # untyped
+        return self._collection.database.get_collection(
             name, codec_options=self.reading, read_preference=PRIMARY
         )
 

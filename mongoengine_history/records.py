@@ -217,6 +217,8 @@ class History(Document):  # type: ignore[misc]  # MongoEngine has no types
     #: Hashes of lists after the revision, by path; on its first record.
     lists = _RawField(default=None)
 
+    _history_options = None  # it has no history itself, even where all documents have one
+
     meta = {  # noqa: RUF012  # MongoEngine's way to configure a class
         "collection": "history",
         "queryset_class": HistoryQuerySet,
@@ -262,6 +264,8 @@ class Version(Document):  # type: ignore[misc]  # MongoEngine has no types
     created_at = _WallTimeField()
     #: When, truly; microseconds since 1970 UTC.
     stamp = fields.IntField()
+
+    _history_options = None  # it has no history itself, even where all documents have one
 
     meta = {  # noqa: RUF012  # MongoEngine's way to configure a class
         "collection": "history",

@@ -14,17 +14,18 @@ from pymongo import ASCENDING
 from pymongo.errors import BulkWriteError, PyMongoError, ServerSelectionTimeoutError
 
 from mongoengine_history.archive import Archive
+from mongoengine_history.diffing import diff
 from mongoengine_history.errors import HistoryError, HistoryNotRecordedError, RevisionConflictError
-from mongoengine_history.layout import documents_of_version, records_of_revision, revision_of
+from mongoengine_history.layout import documents_of_revision, revision_of
 from mongoengine_history.ledger import Head
 from mongoengine_history.lists import is_relative, remember, settle
 from mongoengine_history.merging import collapse, concerns, without
-from mongoengine_history.patching import paths_of
-from mongoengine_history.revision import ANEW, DELETE, Context, StoredRevision
+from mongoengine_history.patching import ADD, REMOVE, Patch, paths_of
+from mongoengine_history.revision import ANEW, DELETE, UPDATE, Context, StoredRevision
 from mongoengine_history.turns import Turn, turn_at
 
 if TYPE_CHECKING:
-    from mongoengine_history.patching import Patch
+    from mongoengine_history.options import HistoryOptions
     from mongoengine_history.values import Path, State
 
 ATTEMPTS: Final = 30
@@ -132,15 +133,11 @@ class Store(Archive):
             return replace(head, is_contended=False)  # whose state may be known
         return replace(newest, is_contended=True)
 
-    def _is_due(self, revision: StoredRevision) -> bool:
-        every = self.options.version_every
-        return every > 0 and revision.number % every == 0
-
     def _with_state(
         self, revision: StoredRevision, head: Head
     ) -> tuple[StoredRevision, State | None]:
         """Return a new revision and the state after it, if that is known or a version needs it."""
-        is_due = self._is_due(revision)
+        is_due = self.options.is_due(revision.number)
         if head.state is None and not is_due:
             return revision, None
         try:
@@ -154,19 +151,17 @@ class Store(Archive):
         self, revision: StoredRevision, state: State | None, base: State | None
     ) -> list[dict[str, Any]]:
         """Return all that is inserted with a revision: its records first, version 0 at last."""
-        documents = records_of_revision(revision, self.owner)
-        if state is not None and self._is_due(revision):
-            documents += documents_of_version(state, revision, self.owner)
-        if base is not None and self.options.version_every:
-            documents += documents_of_version(base, revision, self.owner, 0)
-        return documents
+        options = self.options
+        version = state if options.is_due(revision.number) else None
+        base = base if options.version_every else None
+        return documents_of_revision(revision, self.owner, version, base)
 
     def _insert(self, documents: list[dict[str, Any]]) -> bool:
         """Insert the documents of a revision; False if its number is taken."""
         try:
             self.history.insert_many(documents, session=self.session)
         except BulkWriteError as error:
-            place = _duplicate(error)
+            place = duplicate_in(error)
             if self.in_transaction or place is None:
                 raise
             if place == 0:
@@ -226,6 +221,14 @@ class Store(Archive):
             self.history.delete_many({"_id": {"$in": ids}}, session=self.session)
 
 
+def patched(change: Change, options: HistoryOptions) -> Change:  # noqa: ARG001  # wip
+    """Return a change with its patches; to make or delete a mere key is one, too."""
+    patches = diff(change.before, change.after)
+    if not patches and change.operation != UPDATE and not change.before:
+        patches = [Patch(REMOVE if change.operation == DELETE else ADD, (), [])]
+    return replace(change, patches=patches)
+
+
 def numbered(change: Change, head: Head, known: int | None = None) -> StoredRevision:
     """
     Make a change the revision after *head*; patches are kept where they fit for sure.
@@ -251,7 +254,9 @@ def _head_after(revision: StoredRevision, state: State | None, head: Head) -> He
     return Head(number, revision.stamp, lists, state, operation, head.is_contended)
 
 
-def _duplicate(error: BulkWriteError) -> int | None:
+def duplicate_in(error: PyMongoError) -> int | None:
     """Return the place of the document whose key is taken, None if it failed otherwise."""
+    if not isinstance(error, BulkWriteError):
+        return None
     first = error.details["writeErrors"][0] if error.details.get("writeErrors") else {}
     return first["index"] if first.get("code") == DUPLICATE_KEY else None

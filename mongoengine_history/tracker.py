@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mongoengine_history.changesets import context_of
-from mongoengine_history.diffing import diff
 from mongoengine_history.ledger import Head
-from mongoengine_history.patching import ADD, REMOVE, Patch
+from mongoengine_history.options import options_of
 from mongoengine_history.revision import CREATE, DELETE, UPDATE, Context
 from mongoengine_history.snapshot import codec_of, decoded, put, shown, snapshot
-from mongoengine_history.store import Change, Store
+from mongoengine_history.store import Change, Store, patched
 from mongoengine_history.values import ABSENT, State, same, same_unordered, wire
 from mongoengine_history.writes import (
     ExactWrite,
@@ -64,6 +62,8 @@ class Tracker:
         self._context = Context()
         self._pending: list[Change] = []
         self._exact: ExactWrite | None = None
+        #: The ``signal_kwargs`` of the save under way.
+        self.said: Mapping[str, Any] = {}
         #: Fields that memory had otherwise than the server, before the write under way.
         self._stale: frozenset[str] = frozenset()
 
@@ -81,9 +81,13 @@ class Tracker:
         tracker: Tracker | None = document.__dict__.get(ATTRIBUTE)
         return tracker
 
-    def enter(self, block: object, order: int, context: Context) -> None:
-        """Open a block. The first one takes the snapshot, inner ones inherit it."""
-        if not self._watch:
+    def enter(self, block: object, order: int, context: Context, *, watched: bool) -> None:
+        """
+        Open a block. The first one takes the snapshot, inner ones inherit it.
+
+        Where all writes to the class are recorded anyway, it is not *watched*.
+        """
+        if watched and not self._watch:
             self._wake(snapshot(self._document))
         self._blocks.append((block, order, context))
 
@@ -100,6 +104,11 @@ class Tracker:
     def is_awake(self) -> bool:
         """Say whether a block is open or a revert is to be saved."""
         return self._watch is not None
+
+    @property
+    def operation(self) -> str | None:
+        """As what the write under way is recorded, if it is more than a save."""
+        return self._exact.operation if self._exact else None
 
     def ask(self) -> None:
         """Ask for the record of the save under way: `track_changes` was called for it."""
@@ -142,7 +151,9 @@ class Tracker:
         self._pending = self._pending if self._was_asked else []  # of a save nobody asked for
         self._recording, self._is_asked = recording, asked or self._is_asked
         if recording:
-            self._context = context_of(self._document, self.blocks, said)
+            self._context = context_of(
+                options_of(self._document), codec_of(self._document), self.blocks, said
+            )
 
     def before_insert(self, inserted: Any, *, force: bool) -> tuple[Any, bool]:
         """Learn what the insert replaces; a primary key that is still to be made is new."""
@@ -310,7 +321,7 @@ class Tracker:
         try:
             while self._pending:
                 change = self._pending.pop(0)
-                change = replace(change, patches=_patches(change))
+                change = patched(change, options_of(self._document))
                 if change.patches:
                     self._append(self._store or Store(self._document), change)
         finally:
@@ -318,8 +329,18 @@ class Tracker:
             self._sleep()
 
     def _append(self, store: Store, change: Change) -> None:
-        self._head = store.append(change, self._head, self._stored)
-        self._store = None if store.in_transaction else store  # it may be undone
+        self.learned(store, store.append(change, self._head, self._stored))
+
+    def known_head(self, store: Store) -> tuple[Store, Head] | None:
+        """Return the store kept since the last save and the newest revision, if they are known."""
+        is_known = self._store is not None and self._store.address == store.address
+        if self._store is None or not is_known or not self._head.number or store.in_transaction:
+            return None
+        return self._store, self._head
+
+    def learned(self, store: Store, head: Head) -> None:
+        """Keep what is the newest revision now; inside a transaction it may be undone."""
+        self._store, self._head = None if store.in_transaction else store, head
 
     def put_back(
         self, store: Store, head: Head, stored: State | None, wanted: State, operation: str
@@ -348,14 +369,6 @@ class Tracker:
         self._document._changed_fields = list(changed)
         self._document._created = stored is None
         self._sleep()
-
-
-def _patches(change: Change) -> list[Patch]:
-    """Return what a change did; to make or delete a document of nothing but its key is one, too."""
-    patches = diff(change.before, change.after)
-    if patches or change.operation == UPDATE or change.before:
-        return patches
-    return [Patch(REMOVE if change.operation == DELETE else ADD, (), [])]
 
 
 def _replaced(state: State, values: Mapping[str, Any]) -> State:

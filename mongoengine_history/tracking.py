@@ -60,7 +60,8 @@ class DocumentTrack:
         self._enter()
 
     def _enter(self) -> None:
-        Tracker.of(self._document).enter(self, self._order, self._context)
+        tracker, watched = Tracker.of(self._document), not is_tracked(type(self._document))
+        tracker.enter(self, self._order, self._context, watched=watched)
 
     def __enter__(self) -> Self:
         if not Tracker.of(self._document).has(self):  # used a second time

@@ -1,0 +1,203 @@
+"""Classes of which all writes are recorded: `track_history` puts something in front of methods."""
+
+from __future__ import annotations
+
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from mongoengine import Document, signals
+
+from mongoengine_history.changesets import is_untracked
+from mongoengine_history.collection import RecordingCollection
+from mongoengine_history.errors import HistoryNotRecordedError, OptionsError
+from mongoengine_history.options import ATTRIBUTE, HistoryOptions, is_tracked
+from mongoengine_history.origin import originating
+from mongoengine_history.tracker import Tracker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+M = TypeVar("M", bound=type[Document])
+
+_covers: Final[dict[type[Document], list[_Cover]]] = {}
+
+
+class _Cover:
+    """
+    Stands in front of a method of a class, also for subclasses, those made later included.
+
+    Args:
+        model: The class.
+        name: The method.
+        front: Is called with the method beneath, with what that belongs to, and the arguments.
+    """
+
+    def __init__(self, model: type[Document], name: str, front: Callable[..., Any]) -> None:
+        self._model, self._name = model, name
+        #: What the class itself has there; None where it inherits.
+        self._own = model.__dict__.get(name)
+
+        method = getattr(model, name)
+        is_of_class = getattr(method, "__self__", None) is model
+
+        @wraps(method)
+        def covering(target: Any, *args: Any, **kwargs: Any) -> Any:
+            return front(self._beneath(target), target, *args, **kwargs)
+
+        setattr(model, name, classmethod(covering) if is_of_class else covering)
+
+    def _beneath(self, target: Any) -> Any:
+        if self._own is None:
+            return getattr(super(self._model, target), self._name)
+        is_class = isinstance(target, type)
+        return self._own.__get__(None if is_class else target, target if is_class else type(target))
+
+    def take_off(self) -> None:
+        """Leave the class as it was."""
+        if self._own is None:
+            delattr(self._model, self._name)
+        else:
+            setattr(self._model, self._name, self._own)
+
+
+def track_history(  # noqa: PLR0913  # each option has its name, only the class has a place
+    cls: M | None = None,
+    *,
+    exclude: Iterable[str] = (),
+    mask: Iterable[str] = (),
+    fingerprint_key: bytes | None = None,
+    version_every: int = 100,
+    identity: Callable[[], object] | None = None,
+    strict: bool = False,
+    on_error: str = "raise",
+) -> Any:
+    """
+    Record each write to a class of documents and its subclasses, those made later included.
+
+    A decorator, plain or with options; or called with a class. Recorded are saves and deletions,
+    writes by queries, inserts of many, and what delete rules do. Who answers for a write is said by
+    `changeset`, `DocumentTrack` or ``save(signal_kwargs=…)``. Loading a document costs nothing.
+
+    Args:
+        cls: A class of documents. An abstract base tracks all below it, even ``Document`` itself.
+        exclude: Dotted paths, by names of attributes, that are never stored; ``*`` is any item of a
+            list or any key. A change of nothing else is no revision.
+        mask: Dotted paths of which is stored that they changed, but no value.
+        fingerprint_key: 16 bytes or more. With it masked values get a keyed fingerprint, by which
+            equal ones are recognised.
+        version_every: A full state is kept with every so many revisions: 1 keeps each one, 0 none.
+        identity: Is called at each write for which nobody else says who answers.
+        strict: Whether a write that cannot be recorded exactly is refused.
+        on_error: What happens where records could not be written: ``raise`` a
+            HistoryNotRecordedError or ``log`` one.
+
+    Returns:
+        The class, or the decorator.
+
+    Raises:
+        OptionsError: an option cannot be used, or the class, a base or a subclass is tracked.
+    """
+    options = HistoryOptions(
+        exclude, mask, fingerprint_key, version_every, identity, strict, on_error
+    )
+    if cls is None:
+        return partial(_track, options=options)
+    return _track(cls, options=options)
+
+
+def untrack_history(cls: type[Document]) -> None:
+    """
+    Record writes to a class no more. What was recorded stays.
+
+    Args:
+        cls: A class that `track_history` was called for.
+
+    Raises:
+        OptionsError: it was not.
+    """
+    if cls not in _covers:
+        raise OptionsError("cls", cls, "track_history was not called for this class")
+    for cover in _covers.pop(cls):
+        cover.take_off()
+    delattr(cls, ATTRIBUTE)
+    for model in _with_subclasses(cls):
+        if isinstance(model.__dict__.get("_collection"), RecordingCollection):
+            model._collection = None  # MongoEngine gets it anew
+
+
+def _track(cls: M, options: HistoryOptions) -> M:
+    _check(cls)
+    setattr(cls, ATTRIBUTE, options)
+    _covers[cls] = [_Cover(cls, name, front) for name, front in FRONTS.items()]
+    signals.pre_save_post_validation.connect(_hear)
+    return cls
+
+
+def _check(cls: type[Document]) -> None:
+    if not (isinstance(cls, type) and issubclass(cls, Document)):
+        raise OptionsError("cls", cls, "only a class of top-level documents has a history")
+    if ATTRIBUTE in cls.__dict__ and not is_tracked(cls):
+        raise OptionsError("cls", cls, "the history has no history")
+    for model in _covers:
+        if issubclass(cls, model) or issubclass(model, cls):
+            raise OptionsError("cls", cls, f"{model.__name__} is tracked already; untrack it first")
+
+
+def _with_subclasses(cls: type[Document]) -> Iterator[type[Document]]:
+    yield cls
+    for model in cls.__subclasses__():
+        yield from _with_subclasses(model)
+
+
+def _hear(sender: type[Document], document: Document, **said: Any) -> None:
+    """Keep what ``save(signal_kwargs=…)`` says; only signals are told."""
+    if is_tracked(sender):
+        Tracker.of(document).said = said
+
+
+def _get_collection(beneath: Any, model: type[Document]) -> Any:
+    collection = beneath()
+    if is_tracked(model) and not isinstance(collection, RecordingCollection):
+        collection = model._collection = RecordingCollection.of(collection, model)
+    return collection
+
+
+def _save_create(beneath: Any, document: Document, doc: Any, *args: Any, **kwargs: Any) -> Any:
+    tracker = Tracker.of(document)
+    try:
+        with originating(tracker, tracker.said, is_save=True):
+            return beneath(doc, *args, **kwargs)
+    except HistoryNotRecordedError:  # but stored: saved again it must not become a second one
+        id_field = document._meta["id_field"]
+        document[id_field] = document._fields[id_field].to_python(doc["_id"])
+        document._created = False
+        raise
+
+
+def _save_update(beneath: Any, document: Document, *args: Any, **kwargs: Any) -> Any:
+    tracker = Tracker.of(document)
+    with originating(tracker, tracker.said, is_save=True):
+        return beneath(*args, **kwargs)
+
+
+def _delete(beneath: Any, document: Document, *args: Any, **kwargs: Any) -> Any:
+    said = kwargs.get("signal_kwargs") or next(iter(args), None)
+    with originating(Tracker.of(document), said or {}, is_save=False):
+        return beneath(*args, **kwargs)
+
+
+def _drop_collection(beneath: Any, model: type[Document]) -> None:
+    """Record that all documents go, then drop the collection."""
+    if is_tracked(model) and not is_untracked() and not model._meta.get("abstract"):
+        model._get_collection().delete_many({})
+    beneath()
+
+
+FRONTS: Final[dict[str, Callable[..., Any]]] = {
+    "_get_collection": _get_collection,
+    "_save_create": _save_create,
+    "_save_update": _save_update,
+    "delete": _delete,
+    "drop_collection": _drop_collection,
+}
+"""What is put in front of which method."""
