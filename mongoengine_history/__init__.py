@@ -21,6 +21,7 @@ from mongoengine_history.errors import (
     StateMismatchError,
     StateNotKeptError,
     UndoConflictError,
+    WriteRefusedError,
 )
 from mongoengine_history.past import as_of
 from mongoengine_history.records import History, Version
@@ -53,6 +54,7 @@ __all__ = [
     "Timeline",
     "UndoConflictError",
     "Version",
+    "WriteRefusedError",
     "as_of",
     "changeset",
     "history_of",

@@ -136,7 +136,7 @@ class Archive(Ledger):
             return None
         later = self._version_near({"$gt": number}, ASCENDING)
         if later is None:
-            state = self.stored()
+            state = self.recordable()
         else:
             state = state_of(list(self._records({"revision": later, "position": VERSION})))
         for revision in self.revisions(number + 1, later, newest_first=True):

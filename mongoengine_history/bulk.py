@@ -20,7 +20,7 @@ from mongoengine_history.origin import current_origin
 from mongoengine_history.place import PRIMARY, Place
 from mongoengine_history.records import BY_REVISION
 from mongoengine_history.revision import CREATE, DELETE, UPDATE
-from mongoengine_history.store import Change, Store, duplicate_in, numbered, patched
+from mongoengine_history.store import Change, Store, duplicate_in, numbered, patched, report
 from mongoengine_history.values import WIRE, State, encode
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class Bulk:
         made = []
         for key, before, after in changes:
             change = Change(operation, self.context, before or {}, after or {}, [], stamp)
-            change = patched(change, self._place.options)
+            change = patched(change, self._place.hiding)
             if change.patches:
                 made.append((key, change, before))
         heads = self._heads([key for key, *_ in made if not fresh or encode(key) not in fresh])
@@ -198,6 +198,7 @@ class Bulk:
         owner = {"document_type": self._place.document_type, "document_id": key}
         state = change.after if options.is_due(revision.number) else None
         base = before if not head.number and options.version_every else None
+        base = base and self._place.hiding.hidden(base)
         documents = documents_of_revision(revision, owner, state, base)
         return _Entry(key, change, head, base, documents)
 
@@ -229,7 +230,9 @@ class Bulk:
                 except HistoryNotRecordedError as failure:
                     lost, cause = lost + failure.records, failure
         if cause is not None and lost:
-            raise HistoryNotRecordedError(lost[0]["document_id"], lost, cause) from cause
+            unrecorded = HistoryNotRecordedError(lost[0]["document_id"], lost, cause)
+            unrecorded.__cause__ = cause
+            report(unrecorded, self._place.options)
 
     def _append_alone(self, entry: _Entry) -> None:
         ids = [document["_id"] for document in entry.documents if "_id" in document]

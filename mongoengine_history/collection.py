@@ -18,10 +18,14 @@ from pymongo.collection import Collection
 from pymongo.results import InsertManyResult, InsertOneResult, UpdateResult
 
 from mongoengine_history.changesets import is_untracked
+from mongoengine_history.errors import WriteRefusedError
 from mongoengine_history.inserting import insert_recorded, own
+from mongoengine_history.mixing import write_one_by_one
+from mongoengine_history.options import options_of
 from mongoengine_history.origin import current_origin
 from mongoengine_history.querying import QueryWrite
 from mongoengine_history.saving import Saving
+from mongoengine_history.strictness import check_pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -196,6 +200,31 @@ def _made(collection: RecordingCollection, call: Call, result: Any) -> Any:
     return collection._plain.find_one(made, call["projection"], session=call["session"])
 
 
+def _bulk_write(collection: RecordingCollection, call: Call) -> Any:
+    ordered = call["ordered"] is not False
+    acknowledged = collection.with_options(write_concern=collection._plain.write_concern)
+    return write_one_by_one(acknowledged, call["requests"], call["session"], ordered=ordered)
+
+
+def _aggregate(collection: RecordingCollection, call: Call) -> Any:
+    """Aggregate; what a stage writes into this very collection cannot be recorded."""
+    if options_of(collection._model).strict:
+        check_pipeline(call["pipeline"], collection.name)
+    return call.on(collection._plain)
+
+
+def _drop(collection: RecordingCollection, call: Call) -> None:
+    collection.delete_many({}, session=call["session"])
+    call.on(collection._plain)
+
+
+def _rename(collection: RecordingCollection, call: Call) -> Any:
+    """Rename the collection, by which its documents would lose their history."""
+    if options_of(collection._model).strict:
+        raise WriteRefusedError(collection.name, "rename")
+    return call.on(collection._plain)
+
+
 WRITES: Final[dict[str, Callable[[RecordingCollection, Call], Any]]] = {
     "insert_one": _insert_one,
     "insert_many": _insert_many,
@@ -207,6 +236,11 @@ WRITES: Final[dict[str, Callable[[RecordingCollection, Call], Any]]] = {
     "find_one_and_update": _find_one_and_update,
     "find_one_and_replace": _find_one_and_replace,
     "find_one_and_delete": _delete_one,
+    "bulk_write": _bulk_write,
+    "aggregate": _aggregate,
+    "aggregate_raw_batches": _aggregate,
+    "drop": _drop,
+    "rename": _rename,
 }
 """How each method that writes is recorded."""
 

@@ -45,14 +45,30 @@ class HistoryNotRecordedError(HistoryError):
     """
 
     def __init__(self, document_id: object, records: Sequence[dict[str, Any]], why: object) -> None:
+        count = len({repr(record["document_id"]) for record in records})
+        what = f"Document {_short(document_id)} was" if count < 2 else f"{count} documents were"
         super().__init__(
-            f"Document {_short(document_id)} was written, but not its history ({_short(why)}). "
+            f"{what} written, but not its history ({_short(why)}). "
             "Nothing is lost: insert this error's `records` into the history collection later."
         )
-        #: Primary key of the document.
+        #: Primary key of the document, the first one if there are more.
         self.document_id = document_id
         #: The records that are missing, complete and in order; ready for PyMongo's insert_many.
         self.records = list(records)
+
+
+class WriteRefusedError(HistoryError):
+    """A strict class is to be written in a way that cannot be recorded. Nothing was written."""
+
+    def __init__(self, document_type: str, method: str) -> None:
+        super().__init__(
+            f"{method} would write to {document_type!r}, whose history is strict, without a "
+            "record. Use a method that is recorded, or untracked() to say that it shall not be."
+        )
+        #: Name of the collection.
+        self.document_type = document_type
+        #: The method or command that was called.
+        self.method = method
 
 
 class RevisionNotFoundError(HistoryError, IndexError):

@@ -85,6 +85,11 @@ class Ledger(Place):
         query = {"_id": {"$eq": self.document_id}}
         return _without_id(self.documents.find_one(query, wanted or None, session=self.session))
 
+    def recordable(self) -> State | None:
+        """Read the document as the history may have it; None if it is not stored."""
+        stored = self.stored()
+        return stored and self.hiding.hidden(stored)
+
     def head(self) -> Head:
         """Read what is known of the newest revision."""
         return self._newest_in(self._read(self._newest))

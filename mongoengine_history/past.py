@@ -173,7 +173,11 @@ class _Moment:
         for document in self._any.documents.find({"_id": {"$in": keys}}, session=self._any.session):
             key = document.pop("_id")
             is_late = encode(key) in late
-            state = state_as_of(Archive(self._model, key), self._when) if is_late else document
+            state = (
+                state_as_of(Archive(self._model, key), self._when)
+                if is_late
+                else self._any.hiding.hidden(document)
+            )
             if state is not None:
                 yield key, state
 

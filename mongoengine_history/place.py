@@ -11,6 +11,7 @@ from pymongo import ReadPreference
 from pymongo.errors import ExecutionTimeout, OperationFailure
 
 from mongoengine_history.errors import IndexesMissingError
+from mongoengine_history.fieldpaths import hiding_of
 from mongoengine_history.keys import key_in
 from mongoengine_history.options import HistoryOptions, options_of
 from mongoengine_history.records import INDEXES, History
@@ -57,6 +58,7 @@ class Place:
         self.client: MongoClient[Any] = collection.database.client
         self.database: str = collection.database.name
         self.options: HistoryOptions = options_of(document)
+        self.hiding = hiding_of(document)
         self.document_type: str = collection.name
         self.document_id = wire({"_id": pk}, collection.codec_options)["_id"]
 

@@ -10,12 +10,14 @@ from mongoengine import Document, signals
 from mongoengine_history.changesets import is_untracked
 from mongoengine_history.collection import RecordingCollection
 from mongoengine_history.errors import HistoryNotRecordedError, OptionsError
-from mongoengine_history.options import ATTRIBUTE, HistoryOptions, is_tracked
+from mongoengine_history.fieldpaths import hiding_by, with_subclasses
+from mongoengine_history.options import ATTRIBUTE, HistoryOptions, is_tracked, options_of
 from mongoengine_history.origin import originating
+from mongoengine_history.strictness import StrictDatabase
 from mongoengine_history.tracker import Tracker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
 M = TypeVar("M", bound=type[Document])
 
@@ -120,13 +122,15 @@ def untrack_history(cls: type[Document]) -> None:
     for cover in _covers.pop(cls):
         cover.take_off()
     delattr(cls, ATTRIBUTE)
-    for model in _with_subclasses(cls):
+    for model in with_subclasses(cls):
         if isinstance(model.__dict__.get("_collection"), RecordingCollection):
             model._collection = None  # MongoEngine gets it anew
 
 
 def _track(cls: M, options: HistoryOptions) -> M:
     _check(cls)
+    model: Any = cls
+    hiding_by(model, options)  # which checks the paths
     setattr(cls, ATTRIBUTE, options)
     _covers[cls] = [_Cover(cls, name, front) for name, front in FRONTS.items()]
     signals.pre_save_post_validation.connect(_hear)
@@ -141,12 +145,6 @@ def _check(cls: type[Document]) -> None:
     for model in _covers:
         if issubclass(cls, model) or issubclass(model, cls):
             raise OptionsError("cls", cls, f"{model.__name__} is tracked already; untrack it first")
-
-
-def _with_subclasses(cls: type[Document]) -> Iterator[type[Document]]:
-    yield cls
-    for model in cls.__subclasses__():
-        yield from _with_subclasses(model)
 
 
 def _hear(sender: type[Document], document: Document, **said: Any) -> None:
@@ -186,9 +184,16 @@ def _delete(beneath: Any, document: Document, *args: Any, **kwargs: Any) -> Any:
         return beneath(*args, **kwargs)
 
 
+def _get_db(beneath: Any, model: type[Document]) -> Any:
+    database = beneath()
+    if not is_tracked(model) or not options_of(model).strict or is_untracked():
+        return database
+    return StrictDatabase.of(database, model._get_collection_name())
+
+
 def _drop_collection(beneath: Any, model: type[Document]) -> None:
     """Record that all documents go, then drop the collection."""
-    if is_tracked(model) and not is_untracked() and not model._meta.get("abstract"):
+    if is_tracked(model) and not is_untracked() and model._get_collection_name():
         model._get_collection().delete_many({})
     beneath()
 
@@ -199,5 +204,6 @@ FRONTS: Final[dict[str, Callable[..., Any]]] = {
     "_save_update": _save_update,
     "delete": _delete,
     "drop_collection": _drop_collection,
+    "_get_db": _get_db,
 }
 """What is put in front of which method."""

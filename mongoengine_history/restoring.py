@@ -182,7 +182,7 @@ def restore(model: type[D], pk: object) -> D:
     newest = store.revision(max(head.number, 1))
     wanted = newest.before({}) if newest.leaves_nothing else store.state(newest.number)
     document = loaded(model, key, wanted or {})
-    _Past(document, store, head, None).put_back(wanted or {}, RESTORE)
+    _Past(document, store, head, None, None).put_back(wanted or {}, RESTORE)
     return document
 
 
@@ -193,12 +193,16 @@ class _Past:
     document: Document
     store: Store
     head: Head
+    #: As the history may have it; None if there is no document.
     stored: State | None
+    #: As it is, with what is hidden from the history.
+    live: State | None
 
     @classmethod
     def of(cls, document: Document) -> _Past:
         store = Store(document)
-        return cls(document, store, *store.opening())
+        head, live = store.opening()
+        return cls(document, store, head, live and store.hiding.hidden(live), live)
 
     @property
     def is_empty(self) -> bool:
@@ -257,4 +261,5 @@ class _Past:
         self.store.ensure_indexes()
         listen(type(self.document))
         tracker = Tracker.of(self.document)
-        tracker.put_back(self.store, self.head, self.stored, wanted, operation)
+        wanted = self.store.hiding.revealed(wanted, self.live)
+        tracker.put_back(self.store, self.head, self.live, wanted, operation)

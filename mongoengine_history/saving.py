@@ -115,7 +115,7 @@ class Saving:
         store, stamp = self._store, time.time_ns() // 1000
         operation = self._operation or operation
         change = Change(operation, self._context, *states, [], stamp, wholes)
-        change = patched(change, store.options)
+        change = patched(change, store.hiding)
         if change.patches:
             head = head if head.number else Head(state=base or {})
             self._tracker.learned(store, store.append(change, head, base))

@@ -8,6 +8,8 @@ import bson
 from mongoengine import Document
 
 from mongoengine_history.errors import OptionsError, StateMismatchError
+from mongoengine_history.fieldpaths import hiding_of
+from mongoengine_history.hiding import without_masks
 from mongoengine_history.keys import has_key, key_in
 from mongoengine_history.values import WIRE, State, native
 
@@ -106,11 +108,13 @@ def loaded(model: type[D], pk: object, state: State, *, created: bool = False) -
     Raises:
         StateMismatchError: the class cannot load the state.
     """
-    son = native(state, codec_of(model))
+    son = native(without_masks(state), codec_of(model))
     try:
         document = model._from_son({"_id": pk, **son}, created=created)
     except Exception as error:  # MongoEngine's, or one of the application's own fields
-        raise StateMismatchError(pk, _misfits(model, state), error) from error
+        # The message may tell values; where some are secret, only its kind is passed on.
+        why: object = type(error).__name__ if hiding_of(model).rules else error
+        raise StateMismatchError(pk, _misfits(model, state), why) from error
     if not isinstance(document, model):
         why = f"it is a {type(document).__name__}, not a {model.__name__}"
         raise StateMismatchError(pk, ["_cls"], why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from contextlib import suppress
@@ -25,8 +26,11 @@ from mongoengine_history.revision import ANEW, DELETE, UPDATE, Context, StoredRe
 from mongoengine_history.turns import Turn, turn_at
 
 if TYPE_CHECKING:
+    from mongoengine_history.hiding import Hiding
     from mongoengine_history.options import HistoryOptions
     from mongoengine_history.values import Path, State
+
+LOG: Final = logging.getLogger("mongoengine_history")
 
 ATTEMPTS: Final = 30
 
@@ -74,6 +78,16 @@ class Store(Archive):
                 ``ATTEMPTS`` times.
             pymongo.errors.PyMongoError: the same inside a transaction, which undoes the write, too.
         """
+        try:
+            return self._recorded(change, head, base)
+        except HistoryNotRecordedError as error:
+            report(error, self.options)
+            return Head()  # nothing is known any more
+
+    def _recorded(self, change: Change, head: Head, base: State | None) -> Head:
+        if self.hiding.rules:
+            base = base and self.hiding.hidden(base)
+            head = replace(head, state=head.state and self.hiding.hidden(head.state))
         if self.in_transaction:  # of which others must know nothing before it is committed
             return self._append(change, head, base)
         with self.turn.taken():
@@ -144,7 +158,7 @@ class Store(Archive):
             before = self.replayed(head.number) if head.state is None else head.state
             return revision, revision.after(before or {})
         except HistoryError:  # records were lost: what is stored is a new beginning
-            state = (self.stored() or {}) if is_due else None
+            state = (self.recordable() or {}) if is_due else None
             return replace(revision, lists={}), state
 
     def _laid_out(
@@ -221,12 +235,23 @@ class Store(Archive):
             self.history.delete_many({"_id": {"$in": ids}}, session=self.session)
 
 
-def patched(change: Change, options: HistoryOptions) -> Change:  # noqa: ARG001  # wip
-    """Return a change with its patches; to make or delete a mere key is one, too."""
-    patches = diff(change.before, change.after)
+def report(error: HistoryNotRecordedError, options: HistoryOptions) -> None:
+    """Raise an error, or log it with its records where the class is to go on."""
+    if options.on_error == "raise":
+        raise error
+    LOG.error("%s", error, extra={"records": error.records})
+
+
+def patched(change: Change, hiding: Hiding) -> Change:
+    """Return a change as it is recorded, with its patches; a mere key that comes has one, too."""
+    before, after = hiding.pair(change.before, change.after)
+    patches = diff(before, after)
     if not patches and change.operation != UPDATE and not change.before:
         patches = [Patch(REMOVE if change.operation == DELETE else ADD, (), [])]
-    return replace(change, patches=patches)
+    if hiding.rules:
+        before, after = hiding.blank(before), hiding.blank(after)
+        patches = [replace(patch, data=hiding.blank(patch.data)) for patch in patches]
+    return replace(change, before=before, after=after, patches=patches)
 
 
 def numbered(change: Change, head: Head, known: int | None = None) -> StoredRevision:

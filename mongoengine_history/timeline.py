@@ -224,7 +224,7 @@ class Timeline(Generic[D]):
 
     def _point(self, number: int | None) -> State:
         archive = self._archive
-        state = archive.stored() if number is None else archive.state(self._number(number))
+        state = archive.recordable() if number is None else archive.state(self._number(number))
         return state or {}
 
     @overload

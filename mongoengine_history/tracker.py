@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from mongoengine_history.changesets import context_of
+from mongoengine_history.fieldpaths import hiding_of
 from mongoengine_history.ledger import Head
 from mongoengine_history.options import options_of
 from mongoengine_history.revision import CREATE, DELETE, UPDATE, Context
@@ -321,7 +322,7 @@ class Tracker:
         try:
             while self._pending:
                 change = self._pending.pop(0)
-                change = patched(change, options_of(self._document))
+                change = patched(change, hiding_of(self._document))
                 if change.patches:
                     self._append(self._store or Store(self._document), change)
         finally:

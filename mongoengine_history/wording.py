@@ -6,6 +6,7 @@ import json
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
+from mongoengine_history.hiding import is_mask
 from mongoengine_history.patching import CHANGE, REMOVE
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def _lines_of(action: str, path: Sequence[str | int], data: Any, room: int) -> l
 def _change(sign: str, path: Path, values: Sequence[object], room: int) -> str:
     """Write ``~ path: old -> new``; a long path loses its beginning, long values their ends."""
     where = readable(path)
-    texts = [json.dumps(value, default=str, ensure_ascii=False) for value in values]
+    texts = [json.dumps(value, default=_text, ensure_ascii=False) for value in values]
     left = room - len(f"{sign} : ") - len(" -> ") * (len(texts) - 1)
     third = left // 3
     if len(texts) > 1 and sum(map(len, texts)) > max(2 * third, left - len(where)):
@@ -53,6 +54,11 @@ def _change(sign: str, path: Path, values: Sequence[object], room: int) -> str:
     rooms = [max(left // len(texts), left - len(other)) for other in reversed(texts)]
     cut = [shortened(text, width) for text, width in zip(texts, rooms, strict=True)]
     return shortened(f"{sign} {where}: {' -> '.join(cut)}", room)
+
+
+def _text(value: object) -> str:
+    """Write what JSON does not know."""
+    return f"masked {value.hex()[:8]}".strip() if is_mask(value) else str(value)
 
 
 def _differing(old: str, new: str) -> list[str]:

@@ -1,0 +1,232 @@
+"""Values that a history must not hold: left out, or replaced by a mask. Knows no database.
+
+A mask is BSON binary data of a subtype of its own, so that it cannot be taken for a value. It is
+empty, or holds a fingerprint: the first 16 bytes of the HMAC-SHA256 (RFC 2104) of the value's BSON.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from dataclasses import dataclass, field
+from functools import partial, reduce
+from typing import TYPE_CHECKING, Any, Final
+
+from bson.binary import Binary
+
+from mongoengine_history.alignment import gaps
+from mongoengine_history.values import ABSENT, State, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import TypeGuard
+
+    Masking = Callable[[object], Binary]
+
+SUBTYPE: Final = 0x9D
+"""The subtype of masks, one of those that BSON leaves to applications (from 128 on)."""
+
+BLANK: Final = Binary(b"", SUBTYPE)
+"""The mask that tells nothing."""
+
+ANY: Final = "*"
+"""Any item of a list, or any key."""
+
+EXCLUDE: Final = "exclude"
+MASK: Final = "mask"
+
+
+@dataclass(frozen=True, slots=True)
+class Hiding:
+    """
+    What is hidden of the states of one class.
+
+    Without a rule it hides nothing, and costs nothing.
+    """
+
+    #: By keys, what is hidden below them: `EXCLUDE`, `MASK`, or again a dict.
+    rules: Mapping[str, Any] = field(default_factory=dict)
+    key: bytes | None = None
+
+    @classmethod
+    def of(
+        cls,
+        exclude: Iterable[tuple[str, ...]],
+        mask: Iterable[tuple[str, ...]],
+        key: bytes | None = None,
+    ) -> Hiding:
+        """
+        Make it of paths, in which `ANY` stands for each item of a list, and for each key.
+
+        Args:
+            exclude: Of values that are left out.
+            mask: Of values that are masked.
+            key: That of fingerprints; None for masks without.
+        """
+        rules = [
+            *(_rule(path, EXCLUDE) for path in exclude),
+            *(_rule(path, MASK) for path in mask),
+        ]
+        return cls(_spread(reduce(_merged, rules, {})), key)
+
+    def hidden(self, state: State) -> State:
+        """Return a state as the history may have it."""
+        hidden: State = _hidden(state, self.rules, self.mask) if self.rules else state
+        return hidden
+
+    def pair(self, before: State, after: State) -> tuple[State, State]:
+        """
+        Return two states in which different values have different masks, also without a key.
+
+        They are for comparing; what comes of it has to go through `blank`.
+        """
+        if not self.rules:
+            return before, after
+        mask = self.mask if self.key else partial(_mask, secrets.token_bytes(16))
+        return _hidden(before, self.rules, mask), _hidden(after, self.rules, mask)
+
+    def blank(self, value: Any) -> Any:
+        """Return a value without the fingerprints that `pair` made only for comparing."""
+        return value if self.key or not self.rules else _blank(value)
+
+    def revealed(self, state: State, live: State | None) -> State:
+        """
+        Return an earlier state with the values of *live* where the history has none.
+
+        A masked value that *live* does not have is left out. Items of lists are matched as they are
+        matched for patches.
+        """
+        if not self.rules and not has_masks(state):
+            return state
+        return _revealed_dict(state, live or {}, self.rules, self)
+
+    def mask(self, value: object) -> Binary:
+        """Return the mask that the history has for a value."""
+        return _mask(self.key, value) if self.key else BLANK
+
+
+def is_mask(value: object) -> TypeGuard[Binary]:
+    """Say whether a value is a mask."""
+    return isinstance(value, Binary) and value.subtype == SUBTYPE
+
+
+def without_masks(state: State) -> State:
+    """Return a state without the values that are masked; the same one if there are none."""
+    return _revealed_dict(state, {}, {}, Hiding()) if has_masks(state) else state
+
+
+def has_masks(state: State) -> bool:
+    """Say whether a state may hold masks: never wrongly that it does not."""
+    raw = encode(state)
+    return any(bytes([size, 0, 0, 0, SUBTYPE]) in raw for size in (0, 16))
+
+
+def _mask(key: bytes, value: object) -> Binary:
+    if is_mask(value):
+        return value
+    mask: Binary = Binary(hmac.digest(key, encode(value), "sha256")[:16], SUBTYPE)
+    return mask
+
+
+def _rule(path: tuple[str, ...], kind: str) -> dict[str, Any]:
+    rule: Any = kind
+    for step in reversed(path):
+        rule = {step: rule}
+    return rule  # type: ignore[no-any-return]  # a path has a step
+
+
+def _merged(first: Any, second: Any) -> Any:
+    """Unite rules; what hides the whole hides its parts."""
+    if not isinstance(first, dict) or not isinstance(second, dict):
+        return first if not isinstance(first, dict) else second
+    both = {key: _merged(first[key], second[key]) for key in first.keys() & second.keys()}
+    return {**first, **second, **both}
+
+
+def _spread(rules: Any) -> Any:
+    """Give each key what is said of any key, too."""
+    if not isinstance(rules, dict):
+        return rules
+    others = rules.get(ANY, {})
+    return {key: _spread(_merged(rule, others)) for key, rule in rules.items()}
+
+
+def _rule_for(key: str, rules: Mapping[str, Any]) -> Any:
+    return rules.get(key) or rules.get(ANY)
+
+
+def _rule_for_items(rules: Mapping[str, Any]) -> Any:
+    """Return what is hidden of items: a path may name them or pass through."""
+    named = {key: rule for key, rule in rules.items() if key != ANY}
+    return _merged(rules.get(ANY, {}), named)
+
+
+def _hidden(value: Any, rules: Any, mask: Masking) -> Any:
+    """Return a value without what *rules* hide of it."""
+    if rules == MASK:
+        return mask(value)
+    if isinstance(value, list):
+        rule = _rule_for_items(rules)
+        return [] if rule == EXCLUDE else [_hidden(item, rule, mask) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {key: (item, _rule_for(key, rules)) for key, item in value.items()}
+    return {
+        key: _hidden(item, rule, mask) if rule else item
+        for key, (item, rule) in kept.items()
+        if rule != EXCLUDE
+    }
+
+
+def _blank(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _blank(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_blank, value))
+    return BLANK if is_mask(value) else value
+
+
+def _revealed(value: Any, live: Any, rules: Any, hiding: Hiding) -> Any:
+    if isinstance(value, dict):
+        return _revealed_dict(value, live if isinstance(live, dict) else {}, rules, hiding)
+    if isinstance(value, list):
+        return _revealed_list(value, live if isinstance(live, list) else [], rules, hiding)
+    return value
+
+
+def _revealed_dict(value: State, live: State, rules: Any, hiding: Hiding) -> State:
+    rule_of = {key: _rule_for(key, rules or {}) for key in {**value, **live}}
+    shown = {
+        key: live[key] if is_mask(item) else _revealed(item, live.get(key), rule_of[key], hiding)
+        for key, item in value.items()
+        if not is_mask(item) or key in live
+    }
+    kept = {key: item for key, item in live.items() if rule_of[key] == EXCLUDE}
+    shown.update(kept)
+    is_as_live = kept and shown.keys() == live.keys()
+    return {key: shown[key] for key in live} if is_as_live else shown
+
+
+def _revealed_list(items: list[Any], live: list[Any], rules: Any, hiding: Hiding) -> list[Any]:
+    rule = _rule_for_items(rules or {})
+    if rule == EXCLUDE:
+        return live
+    hidden = _hidden(live, {ANY: rule} if rule else {}, hiding.mask)
+    shown = []
+    for item, place in zip(items, _partners(hidden, items), strict=True):
+        partner = ABSENT if place is None else live[place]
+        shown.append(partner if is_mask(item) else _revealed(item, partner, rule, hiding))
+    return [item for item in shown if item is not ABSENT]
+
+
+def _partners(old: list[Any], new: list[Any]) -> list[int | None]:
+    """Say which old item each new one is; None for one that is not among them."""
+    partners: list[int | None] = []
+    end = 0
+    for gap in gaps(old, new):
+        partners += range(end, gap.old_start)
+        size = gap.new_end - gap.new_start
+        is_edited = size == gap.old_end - gap.old_start
+        partners += range(gap.old_start, gap.old_end) if is_edited else [None] * size
+        end = gap.old_end
+    return [*partners, *range(end, len(old))]

@@ -1,0 +1,92 @@
+"""Writes of several kinds in one call, ``bulk_write``: done and recorded one after another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pymongo.errors import BulkWriteError, OperationFailure
+from pymongo.results import BulkWriteResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pymongo.collection import Collection
+
+COUNTS = ("nInserted", "nUpserted", "nMatched", "nModified", "nRemoved")
+
+
+def write_one_by_one(
+    collection: Collection[Any], requests: Iterable[Any], session: Any, *, ordered: bool
+) -> BulkWriteResult:
+    """
+    Do what ``bulk_write`` does, by the other methods of a collection.
+
+    Args:
+        collection: Where to; its methods record.
+        requests: PyMongo's ``InsertOne``, ``UpdateMany``, ….
+        session: The one that was asked for, if any.
+        ordered: Whether the first failure is the end.
+
+    Raises:
+        pymongo.errors.BulkWriteError: some failed.
+    """
+    mixed = _Mixed(collection, session)
+    for index, request in enumerate(requests):
+        mixed.index = index
+        try:
+            request._add_to_bulk(mixed)
+        except OperationFailure as error:
+            mixed.failed(error)
+            if ordered:
+                break
+    if mixed.result["writeErrors"]:
+        raise BulkWriteError(mixed.result)
+    return BulkWriteResult(mixed.result, acknowledged=True)
+
+
+class _Mixed:
+    """Stands for the bulk to which PyMongo's requests add themselves."""
+
+    def __init__(self, collection: Collection[Any], session: Any) -> None:
+        self._collection, self._session = collection, session
+        self.index = 0
+        lists: dict[str, Any] = {"upserted": [], "writeErrors": [], "writeConcernErrors": []}
+        self.result: dict[str, Any] = {**dict.fromkeys(COUNTS, 0), **lists}
+
+    def failed(self, error: OperationFailure) -> None:
+        """Take in why a request failed."""
+        message = (error.details or {}).get("errmsg", str(error))
+        failure = {"index": self.index, "code": error.code, "errmsg": message}
+        self.result["writeErrors"].append(failure)
+
+    def add_insert(self, document: Any) -> None:
+        self._collection.insert_one(document, session=self._session)
+        self.result["nInserted"] += 1
+
+    def add_update(
+        self, query: Any, update: Any, multi: bool = False, upsert: bool = False, **options: Any
+    ) -> None:
+        write = self._collection.update_many if multi else self._collection.update_one
+        self._take(write(query, update, upsert=bool(upsert), **self._given(options)))
+
+    def add_replace(
+        self, query: Any, replacement: Any, upsert: bool = False, **options: Any
+    ) -> None:
+        given = self._given(options)
+        self._take(self._collection.replace_one(query, replacement, upsert=bool(upsert), **given))
+
+    def add_delete(self, query: Any, limit: int, **options: Any) -> None:
+        write = self._collection.delete_one if limit else self._collection.delete_many
+        self.result["nRemoved"] += write(query, **self._given(options)).deleted_count
+
+    def _given(self, options: dict[str, Any]) -> dict[str, Any]:
+        given = {name: value for name, value in options.items() if value is not None}
+        return {**given, "session": self._session}
+
+    def _take(self, result: Any) -> None:
+        self.result["nMatched"] += result.matched_count
+        self.result["nModified"] += result.modified_count
+        if result.upserted_id is not None:
+            self.result["nUpserted"] += 1
+            made = {"index": self.index, "_id": result.upserted_id}
+            self.result["upserted"].append(made)
