@@ -1,5 +1,6 @@
 """The history of MongoEngine documents: who changed what, when and why, and the way back."""
 
+from mongoengine_history.backfilling import backfill
 from mongoengine_history.changesets import (
     Changeset,
     changeset,
@@ -7,6 +8,8 @@ from mongoengine_history.changesets import (
     untracked,
 )
 from mongoengine_history.errors import (
+    ChangesetConflictError,
+    ChangesetPartlyRevertedError,
     Conflict,
     DocumentDidNotExistError,
     DocumentExistsError,
@@ -27,6 +30,7 @@ from mongoengine_history.past import as_of
 from mongoengine_history.records import History, Version
 from mongoengine_history.registration import track_history, untrack_history
 from mongoengine_history.restoring import restore, revert, undo
+from mongoengine_history.reversal import revert_changeset
 from mongoengine_history.revision import Revision
 from mongoengine_history.timeline import Timeline, history_of, load_history
 from mongoengine_history.tracking import DocumentTrack, track_changes
@@ -35,6 +39,8 @@ from mongoengine_history.values import ABSENT
 __all__ = [
     "ABSENT",
     "Changeset",
+    "ChangesetConflictError",
+    "ChangesetPartlyRevertedError",
     "Conflict",
     "DocumentDidNotExistError",
     "DocumentExistsError",
@@ -56,11 +62,13 @@ __all__ = [
     "Version",
     "WriteRefusedError",
     "as_of",
+    "backfill",
     "changeset",
     "history_of",
     "load_history",
     "restore",
     "revert",
+    "revert_changeset",
     "set_identity_provider",
     "track_changes",
     "track_history",

@@ -170,11 +170,19 @@ class Bulk:
             change = patched(change, self._place.hiding)
             if change.patches:
                 made.append((key, change, before))
-        heads = self._heads([key for key, *_ in made if not fresh or encode(key) not in fresh])
-        self._insert([self._entry(*each, heads) for each in made])
+        heads = self.heads([key for key, *_ in made if not fresh or encode(key) not in fresh])
+        entries = [self._entry(*each, heads) for each in made]
+        self._clear_versions([it.key for it in entries if it.base and encode(it.key) in heads])
+        self._insert(entries)
 
-    def _heads(self, keys: list[Any]) -> dict[bytes, Head]:
-        """Read the newest revision of each document: one look into the index."""
+    def _clear_versions(self, keys: list[Any]) -> None:
+        """Take away versions 0 that were kept early: what is stored now takes their place."""
+        if keys:
+            mine = {"document_type": self._place.document_type, "document_id": {"$in": keys}}
+            self._place.history.delete_many({**mine, "revision": 0}, session=self._session)
+
+    def heads(self, keys: list[Any]) -> dict[bytes, Head]:
+        """Read the newest revision of each document that has one, or a version 0."""
         if not keys:
             return {}
         mine = {"document_type": self._place.document_type, "document_id": {"$in": keys}}

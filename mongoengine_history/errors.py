@@ -197,6 +197,32 @@ class UndoConflictError(HistoryError):
         self.path, self.expected, self.found = first.path, first.expected, first.found
 
 
+class ChangesetConflictError(HistoryError):
+    """A changeset cannot be taken back: later writes changed what it set. Nothing was written."""
+
+    def __init__(self, changeset: object, errors: Sequence[UndoConflictError]) -> None:
+        others = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        super().__init__(f"Changeset {changeset} cannot be reverted. {errors[0]}{others}")
+        #: Id of the changeset.
+        self.changeset = changeset
+        #: One error for each revision in the way, with its conflicts.
+        self.errors = list(errors)
+
+
+class ChangesetPartlyRevertedError(HistoryError):
+    """Only a part of a changeset was taken back before a write failed, the ``__cause__``."""
+
+    def __init__(self, changeset: object, written: Sequence[tuple[str, object]]) -> None:
+        super().__init__(
+            f"Changeset {changeset} was reverted only in {len(written)} documents before a write "
+            "failed. Correct the cause, revert what was `written` again, and then the changeset."
+        )
+        #: Id of the changeset.
+        self.changeset = changeset
+        #: Collection and primary key of the documents that were written.
+        self.written = list(written)
+
+
 class StateNotKeptError(HistoryError):
     """A state cannot be rebuilt: no version was kept, and the document is gone."""
 

@@ -71,7 +71,7 @@ def revert(document: D, since: datetime | None = None, *, revision: int | None =
     _check(since, revision)
     if not has_key(document):
         return document
-    past = _Past.of(document)
+    past = Past.of(document)
     if past.is_empty:
         if revision:
             raise RevisionNotFoundError(past.store.document_id, revision, 0)
@@ -118,33 +118,47 @@ def undo(document: D, number: int) -> D:
     """
     _check_number("number", number)
     stored_key(document)
-    past = _Past.of(document)
+    past = Past.of(document)
     revision = past.store.revision(past.head.number + 1 + number if number < 0 else number)
     if revision.operation in ANEW:
         raise DocumentDidNotExistError(past.store.document_id, revision.number - 1)
-    leaves_nothing = revision.leaves_nothing
-    before = revision.before({}) if leaves_nothing else past.at(revision.number - 1)
-    past.put_back(_undone(past, revision, before), UNDO)
+    before = revision.before({}) if revision.leaves_nothing else past.at(revision.number - 1)
+    wanted, found = undone(past.stored, revision, before)
+    if found:
+        shown = [shown_conflict(conflict, past.store.codec) for conflict in found]
+        raise UndoConflictError(past.store.document_id, revision.number, shown)
+    past.put_back(wanted or {}, UNDO)
     return document
 
 
-def _undone(past: _Past, revision: StoredRevision, before: State) -> State:
-    """Return what is stored, without what *revision* did to *before*."""
-    stored, after = past.stored, revision.after(before)
-    paths = paths_of(revision.patches)
+def undone(
+    stored: State | None, revision: StoredRevision, before: State
+) -> tuple[State | None, list[Conflict]]:
+    """
+    Take a revision out of a state.
+
+    Args:
+        stored: The state; None if there is no document.
+        revision: What to take out.
+        before: The state before it.
+
+    Returns:
+        The state without it, None for no document; and what keeps it from being taken out.
+    """
+    after = revision.after(before)
     if revision.leaves_nothing:
         found = [] if stored is None else [Conflict((), ABSENT, stored)]
-    elif stored is None:
-        found = [Conflict((), after, ABSENT)]
-    else:
-        found = conflicts(stored, after, paths)
-    if found:
-        shown = [_shown(conflict, past.store.codec) for conflict in found]
-        raise UndoConflictError(past.store.document_id, revision.number, shown)
-    return before if stored is None else overlay(stored, after, before, paths)
+        return before, found
+    if stored is None:
+        return None, [Conflict((), after, ABSENT)]
+    paths = paths_of(revision.patches)
+    if revision.operation in ANEW:  # to be deleted, with nothing that came later
+        paths |= {(key,) for key in stored}
+        return None, conflicts(stored, after, paths)
+    return overlay(stored, after, before, paths), conflicts(stored, after, paths)
 
 
-def _shown(conflict: Conflict, codec: Any) -> Conflict:
+def shown_conflict(conflict: Conflict, codec: Any) -> Conflict:
     """Give a conflict the values that the application would read."""
     values = (conflict.expected, conflict.found)
     known = native({str(place): it for place, it in enumerate(values) if it is not ABSENT}, codec)
@@ -182,12 +196,12 @@ def restore(model: type[D], pk: object) -> D:
     newest = store.revision(max(head.number, 1))
     wanted = newest.before({}) if newest.leaves_nothing else store.state(newest.number)
     document = loaded(model, key, wanted or {})
-    _Past(document, store, head, None, None).put_back(wanted or {}, RESTORE)
+    Past(document, store, head, None, None).put_back(wanted or {}, RESTORE)
     return document
 
 
 @dataclass(frozen=True)
-class _Past:
+class Past:
     """A document, what is stored of it, and what its history had before."""
 
     document: Document
@@ -199,7 +213,8 @@ class _Past:
     live: State | None
 
     @classmethod
-    def of(cls, document: Document) -> _Past:
+    def of(cls, document: Document) -> Past:
+        """Read the newest revision and what is stored."""
         store = Store(document)
         head, live = store.opening()
         return cls(document, store, head, live and store.hiding.hidden(live), live)

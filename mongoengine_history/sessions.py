@@ -44,3 +44,11 @@ def transaction(client: MongoClient[Any]) -> Iterator[None]:
         raise OptionsError("atomic", True, "it needs PyMongo 4.17 or later")
     with client.start_session() as session, session.bind(), session.start_transaction():
         yield
+
+
+def can_transact(client: MongoClient[Any]) -> bool:
+    """Say whether `transaction` works: by the release of PyMongo and by what the server is."""
+    if not hasattr(ClientSession, "bind"):
+        return False
+    hello = client.admin.command("hello")
+    return "setName" in hello or hello.get("msg") == "isdbgrid"

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 import pytest
+
+import mongoengine_history
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +41,8 @@ LAYERS = [
     ["tracking", "past", "saving", "querying", "inserting", "mixing", "strictness"],
     ["collection"],
     ["registration"],
-    ["restoring"],
+    ["restoring", "backfilling"],
+    ["reversal"],
     ["__init__"],
     ["demo"],
     ["replay"],
@@ -49,6 +54,17 @@ CORE = ["values", "errors", *(module for layer in LAYERS[1:6] for module in laye
 
 #: The guard of the embedded server runs that file as a script and must start without PyMongo.
 IMPORTS_IN_FUNCTIONS = {"embedded": {"pymongo", "pymongo.errors"}}
+
+#: What each module of ``contrib`` connects. Beside it stand the data format and the public names.
+FRAMEWORKS = {
+    "__init__": set(),
+    "asgi": set(),
+    "celery": {"celery"},
+    "django": {"asgiref", "django"},
+    "flask": {"flask", "flask_login"},
+    "streams": set(),
+}
+CONTRIB = {path.stem: path for path in sorted((PACKAGE / "contrib").glob("*.py"))}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -117,3 +133,32 @@ def test_functions_are_short() -> None:
     lengths = sorted(length(each) for module in MODULES for each in functions(tree_of(module)))
     assert median(lengths) <= 8
     assert lengths[len(lengths) * 9 // 10] <= 25
+
+
+def test_each_framework_has_its_module() -> None:
+    assert set(CONTRIB) == set(FRAMEWORKS)
+
+
+@pytest.mark.parametrize("module", CONTRIB)
+def test_a_framework_is_connected_by_public_names(module: str) -> None:
+    tree = ast.parse(CONTRIB[module].read_text(encoding="utf-8"))
+    names = imported(tree)
+    assert own(names) <= {"__init__", "contrib"}
+    known = {"bson", PACKAGE.name, *FRAMEWORKS[module], *sys.stdlib_module_names}
+    assert {name.partition(".")[0] for name in names} <= known
+    used = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == PACKAGE.name
+        for alias in node.names
+    }
+    assert used <= set(mongoengine_history.__all__)
+
+
+def test_no_framework_is_needed() -> None:
+    """Whoever imports the package has none of them in memory."""
+    code = "import sys, mongoengine_history; print(*sys.modules, sep='\\n')"
+    command = [sys.executable, "-c", code]
+    modules = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert "mongoengine_history" in modules
+    assert not {"mongoengine_history.contrib", *set().union(*FRAMEWORKS.values())} & {*modules}
