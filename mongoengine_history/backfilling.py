@@ -14,8 +14,8 @@ from mongoengine_history.keys import check_model
 from mongoengine_history.layout import documents_of_version
 from mongoengine_history.place import Place
 from mongoengine_history.records import History
-from mongoengine_history.revision import Context, StoredRevision, wall_clock
-from mongoengine_history.values import encode
+from mongoengine_history.revision import Context, StoredRevision
+from mongoengine_history.values import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,7 +99,7 @@ def _merging(place: Place, chunk: dict[str, Any]) -> list[dict[str, Any]]:
     version = {
         "document_type": name,
         "document_id": "$_id",
-        "created_at": wall_clock(_revision(stamp).at),
+        "created_at": _revision(stamp).clock,
         "stamp": Int64(stamp),
         "revision": 0,
         "position": -1,
@@ -130,7 +130,7 @@ def _keep_here(model: type[Document], place: Place, chunk: dict[str, Any]) -> No
         revision = _revision(time.time_ns() // 1000)
         versions: list[dict[str, Any]] = []
         for found in batch:
-            if encode(found.key) not in known:
+            if identifier(found.key) not in known:
                 owner = {"document_type": place.document_type, "document_id": found.key}
                 state = place.hiding.hidden(found.state)
                 versions += documents_of_version(state, revision, owner, 0)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import bson
-from bson.raw_bson import RawBSONDocument
 from pymongo import DESCENDING
 from pymongo.errors import PyMongoError
 
@@ -21,19 +20,18 @@ from mongoengine_history.place import PRIMARY, Place
 from mongoengine_history.records import BY_REVISION
 from mongoengine_history.revision import CREATE, DELETE, UPDATE
 from mongoengine_history.store import Change, Store, duplicate_in, numbered, patched, report
-from mongoengine_history.values import WIRE, State, encode
+from mongoengine_history.values import WIRE, State, encode, identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence, Set
+    from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
     from mongoengine import Document
     from pymongo.collection import Collection
 
 MOST: Final = 2_000
-"""Documents that are written and recorded together …"""
+"""Documents that are written and recorded together, if they do not take more than 16 MB."""
 
-LARGEST: Final = 8 * 1024 * 1024
-"""… and the bytes of them, which bound the memory."""
+NO_HEAD: Final = Head()
 
 HEAD: Final = ("revision", "stamp", "lists", "operation")
 """The fields of the first record of a revision that `Head` is made of."""
@@ -42,30 +40,26 @@ VERSION_0: Final = -1
 """The position of a version, which is all that some documents have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """One document as it was stored."""
 
     key: Any
     state: State
-    raw: bytes
 
     @classmethod
-    def of(cls, raw: Any) -> Found:
-        """Decode what the server sent."""
-        state = bson.decode(raw, WIRE)
-        return cls(state.pop("_id"), state, raw)
+    def of(cls, document: State) -> Found:
+        """Take what the server has sent, decoded by `WIRE`."""
+        return cls(document.pop("_id"), document)
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     """A change of one document on its way into the history."""
 
-    key: Any
+    found: Found
     change: Change
     head: Head
     base: State | None
-    documents: list[dict[str, Any]] = field(default_factory=list)
+    documents: list[dict[str, Any]]
 
 
 class Bulk:
@@ -93,25 +87,27 @@ class Bulk:
         said = origin.said if origin else {}
         self.context = context_of(self._place.options, collection.codec_options, blocks, said)
 
+    @property
+    def in_transaction(self) -> bool:
+        """Say whether reads and writes are part of a transaction now."""
+        return self._place.in_transaction
+
     def one(self, query: Mapping[str, Any], **options: Any) -> list[Found]:
         """Read one document that a query matches, the one that a write of one would take."""
-        return [Found.of(document.raw) for document in self._find(query, limit=1, **options)]
+        return [found for batch in self._find(query, limit=1, **options) for found in batch]
 
     def batches(self, query: Mapping[str, Any], **options: Any) -> Iterator[list[Found]]:
         """Read all documents that a query matches. In the order of keys, so none comes twice."""
-        batch, size = [], 0
-        options = {"sort": [("_id", 1)], "allow_disk_use": True, **options}
-        for document in self._find(query, **options):
-            batch.append(Found.of(document.raw))
-            size += len(document.raw)
-            if len(batch) == MOST or size >= LARGEST:
-                yield batch
-                batch, size = [], 0
-        if batch:
-            yield batch
+        return self._find(query, sort=[("_id", 1)], allow_disk_use=True, **options)
 
-    def _find(self, query: Mapping[str, Any], **options: Any) -> Iterator[RawBSONDocument]:
-        return raw_of(self._collection).find(query, session=self._session, **options)
+    def _find(self, query: Mapping[str, Any], **options: Any) -> Iterator[list[Found]]:
+        """Read batches as the server sends them, which bounds their bytes, too: 16 MB."""
+        primary = self._collection.with_options(read_preference=PRIMARY)
+        options = {"batch_size": MOST, "session": self._session, **options}
+        for raw in primary.find_raw_batches(query, **options):
+            found = [Found.of(document) for document in bson.decode_all(raw, WIRE)]
+            if found:
+                yield found
 
     def updated(self, batch: Sequence[Found], roots: set[str] | None) -> None:
         """
@@ -122,58 +118,71 @@ class Bulk:
             roots: The top-level names that it may have set; None for any. What others wrote
                 meanwhile to other names is theirs.
         """
-        stored = self.stored(batch)
-        changes = []
-        for found in batch:
-            raw = stored.get(encode(found.key))
-            if raw is not None and raw != found.raw:
-                after = Found.of(raw).state
-                if roots is not None:
-                    after = _merged(found.state, after, roots)
-                changes.append((found.key, found.state, after))
-        self._append(UPDATE, changes)
+        stored = self.stored(batch, roots)
+        self._append(
+            UPDATE,
+            (
+                (found, _only(found.state, roots), stored[identifier(found.key)])
+                for found in batch
+                if identifier(found.key) in stored
+            ),
+        )
 
     def deleted(self, batch: Sequence[Found], *, all_of_it: bool) -> None:
         """Record that documents of a batch are gone; which ones is asked where not all are."""
         left = {} if all_of_it else self.stored(batch)
-        gone = [found for found in batch if encode(found.key) not in left]
-        self._append(DELETE, [(found.key, found.state, None) for found in gone])
+        gone = (found for found in batch if identifier(found.key) not in left)
+        self._append(DELETE, ((found, found.state, {}) for found in gone))
 
-    def inserted(self, documents: Sequence[Found], fresh: Set[bytes] = frozenset()) -> None:
+    def inserted(self, documents: Sequence[Found], fresh: Set[object] = frozenset()) -> None:
         """
         Record that documents are there now.
 
         Args:
             documents: As they are stored.
-            fresh: Encoded keys that were made just now, so that they have no history.
+            fresh: Keys that were made just now, by `identifier`: they have no history.
         """
         for start in range(0, len(documents), MOST):
-            made = [(it.key, None, it.state) for it in documents[start : start + MOST]]
-            self._append(CREATE, made, fresh)
+            made = documents[start : start + MOST]
+            self._append(CREATE, ((found, {}, found.state) for found in made), fresh)
 
-    def stored(self, batch: Sequence[Found]) -> dict[bytes, Any]:
-        """Read documents as they are stored now, by their encoded keys."""
-        found = self._find({"_id": {"$in": [found.key for found in batch]}})
-        return {encode(bson.decode(it.raw, WIRE)["_id"]): it.raw for it in found}
+    def stored(self, batch: Sequence[Found], roots: set[str] | None = None) -> dict[object, State]:
+        """Read documents of a batch as they are stored now, or top-level names of them."""
+        query = {"_id": {"$in": [found.key for found in batch]}}
+        wanted = roots and {name: 1 for name in roots if not name.startswith("$")}
+        found = chain.from_iterable(self._find(query, projection=wanted or None))
+        return {identifier(it.key): _only(it.state, roots) for it in found}
 
     def _append(
         self,
         operation: str,
-        changes: Sequence[tuple[Any, State | None, State | None]],
-        fresh: Set[bytes] = frozenset(),
+        changes: Iterable[tuple[Found, State, State]],
+        fresh: Set[object] = frozenset(),
     ) -> None:
-        """Record changes of documents: of each its key, and what was and what is; None is none."""
-        stamp = time.time_ns() // 1000
-        made = []
-        for key, before, after in changes:
-            change = Change(operation, self.context, before or {}, after or {}, [], stamp)
-            change = patched(change, self._place.hiding)
-            if change.patches:
-                made.append((key, change, before))
-        heads = self.heads([key for key, *_ in made if not fresh or encode(key) not in fresh])
-        entries = [self._entry(*each, heads) for each in made]
-        self._clear_versions([it.key for it in entries if it.base and encode(it.key) in heads])
+        """Record changes: of each the document as it was, and what was and is there of it."""
+        made = list(self._changes(operation, changes))
+        known = [found.key for found, _ in made if not fresh or identifier(found.key) not in fresh]
+        heads = self.heads(known)
+        press = _Press(self._place)
+        entries = [press.entry(*each, heads.get(identifier(each[0].key), NO_HEAD)) for each in made]
+        early = [it.found.key for it in entries if it.base and identifier(it.found.key) in heads]
+        self._clear_versions(early)
         self._insert(entries)
+
+    def _changes(
+        self, operation: str, changes: Iterable[tuple[Found, State, State]]
+    ) -> Iterator[tuple[Found, Change]]:
+        """Work out what changed. Many documents of one write change alike: that is done once."""
+        stamp, hiding = time.time_ns() // 1000, self._place.hiding
+        alike: dict[bytes, Change] = {}
+        for found, before, after in changes:
+            states = encode([before, after])
+            change = alike.get(states)
+            if change is None:
+                change = Change(operation, self.context, before, after, [], stamp)
+                change = alike[states] = patched(change, hiding)
+            if change.patches:
+                yield found, change
 
     def _clear_versions(self, keys: list[Any]) -> None:
         """Take away versions 0 that were kept early: what is stored now takes their place."""
@@ -181,7 +190,7 @@ class Bulk:
             mine = {"document_type": self._place.document_type, "document_id": {"$in": keys}}
             self._place.history.delete_many({**mine, "revision": 0}, session=self._session)
 
-    def heads(self, keys: list[Any]) -> dict[bytes, Head]:
+    def heads(self, keys: list[Any]) -> dict[object, Head]:
         """Read the newest revision of each document that has one, or a version 0."""
         if not keys:
             return {}
@@ -194,21 +203,7 @@ class Bulk:
             {"$group": {"_id": "$document_id", **wanted}},
         ]
         found = self._place.history.aggregate(pipeline, session=self._session, batchSize=MOST)
-        return {encode(it["_id"]): head_of(it) for it in found}
-
-    def _entry(
-        self, key: Any, change: Change, before: State | None, heads: Mapping[bytes, Head]
-    ) -> _Entry:
-        """Lay out what is inserted for one document."""
-        options = self._place.options
-        head = heads.get(encode(key), Head())
-        revision = numbered(change, head)
-        owner = {"document_type": self._place.document_type, "document_id": key}
-        state = change.after if options.is_due(revision.number) else None
-        base = before if not head.number and options.version_every else None
-        base = base and self._place.hiding.hidden(base)
-        documents = documents_of_revision(revision, owner, state, base)
-        return _Entry(key, change, head, base, documents)
+        return {identifier(it["_id"]): head_of(it) for it in found}
 
     def _insert(self, entries: list[_Entry]) -> None:
         """
@@ -226,7 +221,7 @@ class Bulk:
                 self._place.history.insert_many(documents, session=self._session)
                 break
             except PyMongoError as error:
-                if self._place.in_transaction:
+                if self.in_transaction:
                     raise
                 place = duplicate_in(error)
                 if place is None:
@@ -245,7 +240,7 @@ class Bulk:
     def _append_alone(self, entry: _Entry) -> None:
         ids = [document["_id"] for document in entry.documents if "_id" in document]
         self._place.history.delete_many({"_id": {"$in": ids}}, session=self._session)
-        store = Store(self._model, entry.key, self._collection)
+        store = Store(self._model, entry.found.key, self._collection)
         store.append(entry.change, entry.head, entry.base)
 
     def _missing(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -258,16 +253,43 @@ class Bulk:
         return documents
 
 
-def raw_of(collection: Collection[Any]) -> Collection[RawBSONDocument]:
-    """Return the same collection, giving documents as the bytes that the server sent."""
-    codec = collection.codec_options.with_options(document_class=RawBSONDocument)
-    return collection.with_options(codec_options=codec, read_preference=PRIMARY)
+class _Press:
+    """Lays out what is inserted for documents; what differs in nothing but its key is done once."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._plates: dict[tuple[int, int], list[dict[str, Any]]] = {}
+
+    def entry(self, found: Found, change: Change, head: Head) -> _Entry:
+        options, hiding = self._place.options, self._place.hiding
+        base = state = None
+        if change.operation == UPDATE and not head.number and options.version_every:
+            base = hiding.hidden(found.state)
+        if options.is_due(head.number + 1):
+            state = hiding.hidden(_after(found.state, change))
+        is_own = base is not None or state is not None or head.lists or head.stamp > change.stamp
+        plate = None if is_own else self._plates.get((id(change), head.number))
+        if plate is None:
+            owner = {"document_type": self._place.document_type, "document_id": found.key}
+            plate = documents_of_revision(numbered(change, head), owner, state, base)
+            if not is_own:
+                self._plates[id(change), head.number] = plate
+        documents = [{**document, "document_id": found.key} for document in plate]
+        return _Entry(found, change, head, base, documents)
 
 
-def _merged(before: State, after: State, roots: set[str]) -> State:
-    """Return *before* with what an update set: the values of *after* at *roots*."""
-    kept = {key: value for key, value in before.items() if key not in roots or key in after}
-    return {**kept, **{key: after[key] for key in after if key in roots}}
+def _only(state: State, roots: set[str] | None) -> State:
+    """Return what an update may have set of a state."""
+    return state if roots is None else {key: state[key] for key in state if key in roots}
+
+
+def _after(state: State, change: Change) -> State:
+    """Return the whole state after a change of which only a part may be known."""
+    if change.operation != UPDATE:
+        return change.after
+    gone = change.before.keys() - change.after.keys()
+    kept = {key: value for key, value in state.items() if key not in gone}
+    return {**kept, **change.after}
 
 
 def _split(entries: list[_Entry], place: int) -> tuple[_Entry, list[_Entry]]:

@@ -8,14 +8,19 @@ what has become of it is read again. Only what a ``save()`` sends is known witho
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from inspect import Signature, signature
 from typing import TYPE_CHECKING, Any, Final
 
+import bson
+from bson.raw_bson import RawBSONDocument
 from pymongo import ReturnDocument, WriteConcern
 from pymongo.collection import Collection
-from pymongo.results import InsertManyResult, InsertOneResult, UpdateResult
+from pymongo.errors import OperationFailure
+from pymongo.results import BulkWriteResult, InsertManyResult, InsertOneResult, UpdateResult
 
 from mongoengine_history.changesets import is_untracked
 from mongoengine_history.errors import WriteRefusedError
@@ -28,7 +33,7 @@ from mongoengine_history.saving import Saving
 from mongoengine_history.strictness import check_pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator
 
     from mongoengine import Document
 
@@ -48,7 +53,8 @@ class Call:
         """Name the arguments, all but the collection itself."""
         arguments = known.bind(None, *args, **kwargs).arguments
         arguments.pop("self")
-        return cls(name, {**arguments, **arguments.pop("kwargs", {})})
+        others = arguments.pop("kwargs", {})
+        return cls(name, {**arguments, **others})
 
     def __getitem__(self, name: str) -> Any:
         return self.arguments.get(name)
@@ -201,9 +207,8 @@ def _made(collection: RecordingCollection, call: Call, result: Any) -> Any:
 
 
 def _bulk_write(collection: RecordingCollection, call: Call) -> Any:
-    ordered = call["ordered"] is not False
     acknowledged = collection.with_options(write_concern=collection._plain.write_concern)
-    return write_one_by_one(acknowledged, call["requests"], call["session"], ordered=ordered)
+    return write_one_by_one(acknowledged, **call.arguments)
 
 
 def _aggregate(collection: RecordingCollection, call: Call) -> Any:
@@ -251,12 +256,27 @@ def _recording(name: str, write: Callable[[RecordingCollection, Call], Any]) -> 
 
     @wraps(method)
     def recording(self: RecordingCollection, *args: Any, **kwargs: Any) -> Any:
-        if is_untracked():
+        call = Call.of(name, known, *args, **kwargs)
+        is_wrong = not isinstance(call.arguments.get("filter", {}), Mapping)
+        if is_wrong or is_untracked():  # PyMongo says what is wrong
             return method(self, *args, **kwargs)
-        result = write(self, Call.of(name, known, *args, **kwargs))
+        with _plain_errors():
+            result = write(self, call)
         return result if self.write_concern.acknowledged else _unacknowledged(result)
 
     return recording
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Let an error tell what the server said as it always does, not as the bytes of an answer."""
+    try:
+        yield
+    except OperationFailure as error:
+        if not isinstance(error.details, RawBSONDocument):
+            raise
+        said = bson.decode(error.details.raw)
+        raise type(error)(said.get("errmsg", ""), error.code, said) from None
 
 
 def _unacknowledged(result: Any) -> Any:
@@ -265,6 +285,8 @@ def _unacknowledged(result: Any) -> Any:
         return InsertOneResult(result.inserted_id, acknowledged=False)
     if isinstance(result, InsertManyResult):
         return InsertManyResult(result.inserted_ids, acknowledged=False)
+    if isinstance(result, BulkWriteResult):
+        return BulkWriteResult({}, acknowledged=False)
     is_result = hasattr(result, "raw_result")
     return type(result)(None, acknowledged=False) if is_result else result
 

@@ -63,6 +63,10 @@ def _diff(before: State, after: State, root: Path) -> list[Patch]:
     """Diff two dicts that stand at *root* in their states."""
     patches: list[Patch] = []
     first, second = _differing(before, after)
+    if len(first) == len(second) == 1:  # one value: no other result, but most of all revisions
+        (key, old), (other, new) = *first.items(), *second.items()
+        if key == other and isinstance(old, _Leaf):
+            return _change(old.value, new.value, (*root, key))
     for action, path, data in dictdiffer.diff(first, second, dot_notation=False):
         where = (*root, *path)
         if action == CHANGE:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import bson
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from mongoengine_history.bulk import Bulk, Found
-from mongoengine_history.values import encode
+from mongoengine_history.values import identifier, same, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -56,7 +55,7 @@ def insert_recorded(
         with suppress(PyMongoError):  # what failed first is what the application has to know
             bulk.inserted(_arrived(bulk, _found(documents, collection), error))
         raise
-    fresh = {encode(found.key) for found in _found(without_key, collection)}
+    fresh = {identifier(found.key) for found in _found(without_key, collection)}
     bulk.inserted(_found(documents, collection), fresh)
     return result
 
@@ -64,7 +63,7 @@ def insert_recorded(
 def _found(documents: Iterable[Any], collection: Collection[Any]) -> list[Found]:
     """Return documents as the server stores them."""
     codec = collection.codec_options
-    return [Found.of(bson.encode(it, codec_options=codec)) for it in documents if "_id" in it]
+    return [Found.of(wire(it, codec)) for it in documents if "_id" in it]
 
 
 def _arrived(bulk: Bulk, documents: list[Found], error: BaseException) -> list[Found]:
@@ -76,4 +75,4 @@ def _arrived(bulk: Bulk, documents: list[Found], error: BaseException) -> list[F
         return []
     sent = [found for place, found in enumerate(documents) if place not in failed]
     stored = bulk.stored(sent)
-    return [found for found in sent if stored.get(encode(found.key)) == found.raw]
+    return [found for found in sent if same(stored.get(identifier(found.key)), found.state)]

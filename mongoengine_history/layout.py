@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mongoengine_history.parts import fits, join, split
 from mongoengine_history.patching import Patch, patch_of, record_of
-from mongoengine_history.revision import Context, StoredRevision, wall_clock
+from mongoengine_history.revision import Context, StoredRevision
 from mongoengine_history.values import WIRE
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def records_of_revision(revision: StoredRevision, owner: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the documents that hold *revision*: its records, then the parts of large values."""
-    shared = {**owner, "created_at": wall_clock(revision.at), "stamp": revision.stamp}
+    shared = {**owner, "created_at": revision.clock, "stamp": revision.stamp}
     about = {"revision": revision.number, "operation": revision.operation, **_said(revision)}
     records = [{**shared, **record_of(patch), **about} for patch in revision.patches]
     records[0]["lists"] = dict(revision.lists)
@@ -76,7 +76,7 @@ def documents_of_version(
     """
     version = {
         **owner,
-        "created_at": wall_clock(revision.at),
+        "created_at": revision.clock,
         "stamp": revision.stamp,
         "revision": revision.number if number is None else number,
         "state": state,

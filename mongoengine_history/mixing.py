@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pymongo.errors import BulkWriteError, OperationFailure
+from pymongo.errors import BulkWriteError, InvalidOperation, OperationFailure
 from pymongo.results import BulkWriteResult
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ COUNTS = ("nInserted", "nUpserted", "nMatched", "nModified", "nRemoved")
 
 
 def write_one_by_one(
-    collection: Collection[Any], requests: Iterable[Any], session: Any, *, ordered: bool
+    collection: Collection[Any], requests: Iterable[Any], *, ordered: bool = True, **options: Any
 ) -> BulkWriteResult:
     """
     Do what ``bulk_write`` does, by the other methods of a collection.
@@ -24,14 +24,16 @@ def write_one_by_one(
     Args:
         collection: Where to; its methods record.
         requests: PyMongo's ``InsertOne``, ``UpdateMany``, ….
-        session: The one that was asked for, if any.
         ordered: Whether the first failure is the end.
+        **options: What else was asked for, such as a session.
 
     Raises:
+        TypeError: a request is none. Nothing was written.
+        pymongo.errors.InvalidOperation: there is none.
         pymongo.errors.BulkWriteError: some failed.
     """
-    mixed = _Mixed(collection, session)
-    for index, request in enumerate(requests):
+    mixed = _Mixed(collection, options)
+    for index, request in enumerate(_checked(requests)):
         mixed.index = index
         try:
             request._add_to_bulk(mixed)
@@ -44,11 +46,22 @@ def write_one_by_one(
     return BulkWriteResult(mixed.result, acknowledged=True)
 
 
+def _checked(requests: Iterable[Any]) -> list[Any]:
+    """Look at all of them before the first is done, as PyMongo does."""
+    given = list(requests)
+    if not given:
+        raise InvalidOperation("No operations to execute")
+    for request in given:
+        if not hasattr(request, "_add_to_bulk"):
+            raise TypeError(f"{request!r} is not a valid request")
+    return given
+
+
 class _Mixed:
     """Stands for the bulk to which PyMongo's requests add themselves."""
 
-    def __init__(self, collection: Collection[Any], session: Any) -> None:
-        self._collection, self._session = collection, session
+    def __init__(self, collection: Collection[Any], options: dict[str, Any]) -> None:
+        self._collection, self._options = collection, options
         self.index = 0
         lists: dict[str, Any] = {"upserted": [], "writeErrors": [], "writeConcernErrors": []}
         self.result: dict[str, Any] = {**dict.fromkeys(COUNTS, 0), **lists}
@@ -60,7 +73,7 @@ class _Mixed:
         self.result["writeErrors"].append(failure)
 
     def add_insert(self, document: Any) -> None:
-        self._collection.insert_one(document, session=self._session)
+        self._collection.insert_one(document, **self._shared(without="let"))
         self.result["nInserted"] += 1
 
     def add_update(
@@ -77,11 +90,16 @@ class _Mixed:
 
     def add_delete(self, query: Any, limit: int, **options: Any) -> None:
         write = self._collection.delete_one if limit else self._collection.delete_many
-        self.result["nRemoved"] += write(query, **self._given(options)).deleted_count
+        given = self._given(options, without="bypass_document_validation")
+        self.result["nRemoved"] += write(query, **given).deleted_count
 
-    def _given(self, options: dict[str, Any]) -> dict[str, Any]:
+    def _given(self, options: dict[str, Any], without: str = "") -> dict[str, Any]:
         given = {name: value for name, value in options.items() if value is not None}
-        return {**given, "session": self._session}
+        return {**given, **self._shared(without)}
+
+    def _shared(self, without: str = "") -> dict[str, Any]:
+        """Return the options that hold for all requests, but one that some do not take."""
+        return {name: value for name, value in self._options.items() if name != without}
 
     def _take(self, result: Any) -> None:
         self.result["nMatched"] += result.matched_count

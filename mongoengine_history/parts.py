@@ -23,9 +23,14 @@ DEEPEST: Final = 100
 """Levels that a value in a record may nest; MongoDB's limit is 180 with the record's own."""
 
 
+LEVEL: Final = 8
+"""Bytes that one level of nesting takes at least."""
+
+
 def fits(values: object) -> bool:
     """Say whether *values* fit into one record together, so that none of them needs a look."""
-    return depth(values) <= DEEPEST and len(encode(values)) <= LARGEST
+    size = len(encode(values))
+    return size <= LARGEST and (size <= DEEPEST * LEVEL or depth(values) <= DEEPEST)
 
 
 def split(record: dict[str, Any], field: str) -> list[bytes]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.results import DeleteResult, UpdateResult
 
 from mongoengine_history.bulk import Bulk, Found
 from mongoengine_history.writes import root
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mongoengine import Document
     from pymongo.collection import Collection
@@ -86,13 +86,27 @@ class QueryWrite:
         return self._nothing(write) if result is None else result
 
     def _each_batch(self, write: Write, record: Record) -> list[Any]:
-        batches = self._bulk.batches(self._query, **self._reading)
-        return [self._written(batch, write, record) for batch in batches]
+        return [self._written(batch, write, record) for batch in self._batches(write)]
+
+    def _batches(self, write: Write) -> Iterator[list[Found]]:
+        with self._asking(write):
+            yield from self._bulk.batches(self._query, **self._reading)
+
+    @contextmanager
+    def _asking(self, write: Write) -> Iterator[None]:
+        """Read for a write; where the server refuses that, the write itself gets its answer."""
+        try:
+            yield
+        except OperationFailure:
+            if not self._bulk.in_transaction:  # which is over by that
+                self._nothing(write)
+            raise
 
     def _first(self, write: Write, record: Record) -> Any:
         """Write to one document. None if there is none; others may change it before."""
         for _ in range(ATTEMPTS):
-            found = self._bulk.one(self._query, **self._reading)
+            with self._asking(write):
+                found = self._bulk.one(self._query, **self._reading)
             result = self._written(found, write, record) if found else None
             if not found or _has_matched(result):
                 return result

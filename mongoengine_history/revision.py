@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Final
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from mongoengine_history.draft import Draft
 from mongoengine_history.errors import OptionsError
@@ -82,8 +84,7 @@ class Revision:
         return f"{self.number}. {moment} UTC, {self.operation}{who}{why}: {what}"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRevision:
+class StoredRevision(NamedTuple):
     """All patches of one write to one document, as they are stored."""
 
     #: 1, 2, 3, … within the document, without gaps.
@@ -97,12 +98,17 @@ class StoredRevision:
     #: What changed, in the order in which it applies.
     patches: tuple[Patch, ...]
     #: Hashes of outermost lists after the revision, by their paths as `path_text` writes them.
-    lists: Mapping[str, bytes] = field(default_factory=dict)
+    lists: Mapping[str, bytes] = MappingProxyType({})
 
     @property
     def at(self) -> datetime:
         """The moment of the write, aware, in UTC."""
         return EPOCH + self.stamp * MICROSECOND
+
+    @property
+    def clock(self) -> datetime:
+        """The same as the wall clock of this process shows it; see `wall_clock`."""
+        return _clock(self.stamp)
 
     def shown(self) -> Revision:
         """Return what a reader sees; values stay of the types with which they were read."""
@@ -172,6 +178,11 @@ def stamp_of(when: datetime) -> int:
     if when.year in (1, 9999):  # no time zone can be told there, and none matters
         when = when.replace(tzinfo=timezone.utc)
     return (when.astimezone(timezone.utc) - EPOCH) // MICROSECOND
+
+
+@lru_cache(maxsize=1)  # many revisions are of one moment
+def _clock(stamp: int) -> datetime:
+    return wall_clock(EPOCH + stamp * MICROSECOND)
 
 
 def last_stamp(until: datetime) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from mongoengine_history.bulk import Found, raw_of
+import bson
+from bson.raw_bson import RawBSONDocument
+
 from mongoengine_history.changesets import context_of
 from mongoengine_history.ledger import Head
 from mongoengine_history.revision import CREATE, UPDATE
 from mongoengine_history.store import Change, Store, patched
-from mongoengine_history.values import State, wire
+from mongoengine_history.values import WIRE, State, wire
 from mongoengine_history.writes import UnknownOperatorError, dicts_in, root, updated
 
 if TYPE_CHECKING:
@@ -61,9 +63,11 @@ class Saving:
 
     def replace(self, document: Mapping[str, Any], replace: Callable[[Any], Any]) -> Any:
         """Replace a document if it is there, by a collection of bytes, and record that."""
-        found = replace(raw_of(self._collection))
+        codec = self._store.codec.with_options(document_class=RawBSONDocument)
+        found = replace(self._collection.with_options(codec_options=codec))
         if found is not None:
-            before = Found.of(found.raw).state
+            before = bson.decode(found.raw, WIRE)
+            before.pop("_id")
             after = wire(document, self._store.codec)
             after.pop("_id")
             head = self._store.head()

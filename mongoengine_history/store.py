@@ -6,9 +6,9 @@ import logging
 import random
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bson.errors import BSONError
 from pymongo import ASCENDING
@@ -40,8 +40,7 @@ LONGEST_WAIT: Final = 0.05
 DUPLICATE_KEY: Final = 11000
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What one write did, before it has a number."""
 
     operation: str
@@ -159,7 +158,7 @@ class Store(Archive):
             return revision, revision.after(before or {})
         except HistoryError:  # records were lost: what is stored is a new beginning
             state = (self.recordable() or {}) if is_due else None
-            return replace(revision, lists={}), state
+            return revision._replace(lists={}), state
 
     def _laid_out(
         self, revision: StoredRevision, state: State | None, base: State | None
@@ -248,10 +247,11 @@ def patched(change: Change, hiding: Hiding) -> Change:
     patches = diff(before, after)
     if not patches and change.operation != UPDATE and not change.before:
         patches = [Patch(REMOVE if change.operation == DELETE else ADD, (), [])]
-    if hiding.rules:
-        before, after = hiding.blank(before), hiding.blank(after)
-        patches = [replace(patch, data=hiding.blank(patch.data)) for patch in patches]
-    return replace(change, before=before, after=after, patches=patches)
+    if not hiding.rules:
+        return change._replace(patches=patches)
+    before, after = hiding.blank(before), hiding.blank(after)
+    patches = [replace(patch, data=hiding.blank(patch.data)) for patch in patches]
+    return change._replace(before=before, after=after, patches=patches)
 
 
 def numbered(change: Change, head: Head, known: int | None = None) -> StoredRevision:
@@ -265,8 +265,11 @@ def numbered(change: Change, head: Head, known: int | None = None) -> StoredRevi
     """
     is_alone = known is None or known == head.number
     wholes = {path for path in change.wholes if not is_alone or path[0] in change.stale}
-    patches = collapse(change.patches, wholes, change.before, change.after)
-    patches = settle(patches, change.before, change.after, head.list_hash)
+    patches = change.patches
+    if wholes:
+        patches = collapse(patches, wholes, change.before, change.after)
+    if any(map(is_relative, patches)):
+        patches = settle(patches, change.before, change.after, head.list_hash)
     is_anew = change.operation in ANEW or change.operation == DELETE
     lists = remember({} if is_anew else head.lists, patches, change.after)
     stamp = max(change.stamp, head.stamp)

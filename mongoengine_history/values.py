@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import bson
+from bson import ObjectId
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion
 
@@ -39,6 +40,11 @@ ABSENT: Final = Absent()
 def encode(value: object) -> bytes:
     """Encode any value that `WIRE` decoded. Equal bytes mean equal values."""
     return bson.encode({"": value}, codec_options=WIRE)
+
+
+def identifier(key: object) -> object:
+    """Return what tells a primary key from all others and can be looked up; not to be stored."""
+    return key if type(key) in {ObjectId, str} else encode(key)
 
 
 def same(first: object, second: object) -> bool:
