@@ -17,7 +17,7 @@ from mongoengine_history.layout import documents_of_revision
 from mongoengine_history.ledger import Head, head_of
 from mongoengine_history.origin import current_origin
 from mongoengine_history.place import PRIMARY, Place
-from mongoengine_history.records import BY_REVISION
+from mongoengine_history.records import BY_REVISION, NUMBERED
 from mongoengine_history.revision import CREATE, DELETE, UPDATE
 from mongoengine_history.store import Change, Store, duplicate_in, numbered, patched, report
 from mongoengine_history.values import WIRE, State, encode, identifier
@@ -33,18 +33,16 @@ MOST: Final = 2_000
 
 NO_HEAD: Final = Head()
 
-HEAD: Final = ("revision", "stamp", "lists", "operation")
-"""The fields of the first record of a revision that `Head` is made of."""
-
-VERSION_0: Final = -1
-"""The position of a version, which is all that some documents have."""
+HEAD: Final = ("revision", "stamp", "lists", "operation", "position")
+"""The fields of the first record of a revision that `Head` is made of, and which record it is."""
 
 
 class Found(NamedTuple):
-    """One document as it was stored."""
+    """One document as it was stored, or a part of it, and its newest revision."""
 
     key: Any
     state: State
+    head: Head = NO_HEAD
 
     @classmethod
     def of(cls, document: State) -> Found:
@@ -57,7 +55,6 @@ class _Entry(NamedTuple):
 
     found: Found
     change: Change
-    head: Head
     base: State | None
     documents: list[dict[str, Any]]
 
@@ -92,13 +89,46 @@ class Bulk:
         """Say whether reads and writes are part of a transaction now."""
         return self._place.in_transaction
 
-    def one(self, query: Mapping[str, Any], **options: Any) -> list[Found]:
-        """Read one document that a query matches, the one that a write of one would take."""
-        return [found for batch in self._find(query, limit=1, **options) for found in batch]
+    def one(
+        self, query: Mapping[str, Any], roots: set[str] | None = None, **options: Any
+    ) -> list[Found]:
+        """Read one document that a query matches, as `batches` reads all of them."""
+        options = {"limit": 1, **options}
+        return [found for batch in self._read(query, roots, options) for found in batch]
 
-    def batches(self, query: Mapping[str, Any], **options: Any) -> Iterator[list[Found]]:
-        """Read all documents that a query matches. In the order of keys, so none comes twice."""
-        return self._find(query, sort=[("_id", 1)], allow_disk_use=True, **options)
+    def batches(
+        self, query: Mapping[str, Any], roots: set[str] | None = None, **options: Any
+    ) -> Iterator[list[Found]]:
+        """
+        Read all documents that a query matches, in the order of keys, so that none comes twice.
+
+        Args:
+            query: What they have to match.
+            roots: The top-level names that will be written, so that the rest need not be read of
+                documents of which the history has no use for it; None for all.
+            **options: Those of ``find``.
+        """
+        return self._read(query, roots, {"sort": [("_id", 1)], "allow_disk_use": True, **options})
+
+    def _read(
+        self, query: Mapping[str, Any], roots: set[str] | None, options: Mapping[str, Any]
+    ) -> Iterator[list[Found]]:
+        for batch in self._find(query, projection=_projection(roots), **options):
+            heads = self.heads([found.key for found in batch])
+            known = [it._replace(head=heads.get(identifier(it.key), NO_HEAD)) for it in batch]
+            yield known if roots is None else self._completed(known)
+
+    def _completed(self, batch: list[Found]) -> list[Found]:
+        """Read all of the documents of which a version will be kept."""
+        options = self._place.options
+        keeping = options.version_every > 0
+        partial = [
+            it
+            for it in batch
+            if keeping and (not it.head.number or options.is_due(it.head.number + 1))
+        ]
+        wholes = self.stored(partial) if partial else {}
+        return [it._replace(state=wholes.get(identifier(it.key), it.state)) for it in batch]
 
     def _find(self, query: Mapping[str, Any], **options: Any) -> Iterator[list[Found]]:
         """Read batches as the server sends them, which bounds their bytes, too: 16 MB."""
@@ -144,29 +174,21 @@ class Bulk:
         """
         for start in range(0, len(documents), MOST):
             made = documents[start : start + MOST]
-            self._append(CREATE, ((found, {}, found.state) for found in made), fresh)
+            heads = self.heads([it.key for it in made if identifier(it.key) not in fresh])
+            known = (it._replace(head=heads.get(identifier(it.key), NO_HEAD)) for it in made)
+            self._append(CREATE, ((found, {}, found.state) for found in known))
 
     def stored(self, batch: Sequence[Found], roots: set[str] | None = None) -> dict[object, State]:
         """Read documents of a batch as they are stored now, or top-level names of them."""
         query = {"_id": {"$in": [found.key for found in batch]}}
-        wanted = roots and {name: 1 for name in roots if not name.startswith("$")}
-        found = chain.from_iterable(self._find(query, projection=wanted or None))
+        found = chain.from_iterable(self._find(query, projection=_projection(roots)))
         return {identifier(it.key): _only(it.state, roots) for it in found}
 
-    def _append(
-        self,
-        operation: str,
-        changes: Iterable[tuple[Found, State, State]],
-        fresh: Set[object] = frozenset(),
-    ) -> None:
+    def _append(self, operation: str, changes: Iterable[tuple[Found, State, State]]) -> None:
         """Record changes: of each the document as it was, and what was and is there of it."""
-        made = list(self._changes(operation, changes))
-        known = [found.key for found, _ in made if not fresh or identifier(found.key) not in fresh]
-        heads = self.heads(known)
         press = _Press(self._place)
-        entries = [press.entry(*each, heads.get(identifier(each[0].key), NO_HEAD)) for each in made]
-        early = [it.found.key for it in entries if it.base and identifier(it.found.key) in heads]
-        self._clear_versions(early)
+        entries = [press.entry(*each) for each in self._changes(operation, changes)]
+        self._clear_versions([it.found for it in entries if it.base is not None])
         self._insert(entries)
 
     def _changes(
@@ -184,26 +206,36 @@ class Bulk:
             if change.patches:
                 yield found, change
 
-    def _clear_versions(self, keys: list[Any]) -> None:
+    def _clear_versions(self, beginning: list[Found]) -> None:
         """Take away versions 0 that were kept early: what is stored now takes their place."""
-        if keys:
-            mine = {"document_type": self._place.document_type, "document_id": {"$in": keys}}
+        early = [found.key for found in beginning if found.head.stamp]
+        if early:
+            mine = {"document_type": self._place.document_type, "document_id": {"$in": early}}
             self._place.history.delete_many({**mine, "revision": 0}, session=self._session)
 
     def heads(self, keys: list[Any]) -> dict[object, Head]:
-        """Read the newest revision of each document that has one, or a version 0."""
+        """Read the newest revision of each document: 0 and a stamp is a version 0 alone."""
         if not keys:
             return {}
         mine = {"document_type": self._place.document_type, "document_id": {"$in": keys}}
-        newest = {"revision": {"$gte": 0}, "position": {"$in": [0, VERSION_0]}}
-        wanted = {name: {"$first": f"${name}"} for name in HEAD}
+        grouped = {name: {"$first": f"${name}"} for name in HEAD}
         pipeline: list[dict[str, Any]] = [
-            {"$match": {**mine, **newest}},
-            {"$sort": dict.fromkeys(BY_REVISION, DESCENDING)},
-            {"$group": {"_id": "$document_id", **wanted}},
+            {"$match": {**mine, **NUMBERED}},
+            {"$sort": dict.fromkeys(BY_REVISION, DESCENDING)},  # one look into the index for each
+            {"$group": {"_id": "$document_id", **grouped}},
         ]
-        found = self._place.history.aggregate(pipeline, session=self._session, batchSize=MOST)
-        return {identifier(it["_id"]): head_of(it) for it in found}
+        history, session = self._place.history, self._session
+        found = history.aggregate(pipeline, session=session, batchSize=MOST)
+        newest = {identifier(it["_id"]): it for it in found}
+        several = {it["revision"] for it in newest.values() if it["position"] > 0}
+        if several:  # revisions of several records, of which the first has what is wanted
+            first = {**mine, "revision": {"$in": list(several)}, "position": 0}
+            wanted = dict.fromkeys((*HEAD, "document_id"), 1)
+            for record in history.find(first, wanted, session=session):
+                key = identifier(record["document_id"])
+                if record["revision"] == newest[key]["revision"]:
+                    newest[key] = record
+        return {key: head_of(it) for key, it in newest.items()}
 
     def _insert(self, entries: list[_Entry]) -> None:
         """
@@ -241,7 +273,7 @@ class Bulk:
         ids = [document["_id"] for document in entry.documents if "_id" in document]
         self._place.history.delete_many({"_id": {"$in": ids}}, session=self._session)
         store = Store(self._model, entry.found.key, self._collection)
-        store.append(entry.change, entry.head, entry.base)
+        store.append(entry.change, entry.found.head, entry.base)
 
     def _missing(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return which documents of a failed insert are not there."""
@@ -260,8 +292,9 @@ class _Press:
         self._place = place
         self._plates: dict[tuple[int, int], list[dict[str, Any]]] = {}
 
-    def entry(self, found: Found, change: Change, head: Head) -> _Entry:
-        options, hiding = self._place.options, self._place.hiding
+    def entry(self, found: Found, change: Change) -> _Entry:
+        """Number a change and lay it out."""
+        head, options, hiding = found.head, self._place.options, self._place.hiding
         base = state = None
         if change.operation == UPDATE and not head.number and options.version_every:
             base = hiding.hidden(found.state)
@@ -275,7 +308,14 @@ class _Press:
             if not is_own:
                 self._plates[id(change), head.number] = plate
         documents = [{**document, "document_id": found.key} for document in plate]
-        return _Entry(found, change, head, base, documents)
+        return _Entry(found, change, base, documents)
+
+
+def _projection(roots: set[str] | None) -> dict[str, int] | None:
+    """Return what to read; a projection cannot name what begins with a dollar sign."""
+    if not roots or any(name.startswith("$") for name in roots):
+        return None
+    return dict.fromkeys(roots, 1)
 
 
 def _only(state: State, roots: set[str] | None) -> State:

@@ -162,8 +162,12 @@ def context_of(
     contexts = [context for _, context in ordered]
     providers = [options.identity, *_providers]
     merged = innermost(contexts, [] if "identity" in said else providers)
-    identity = said.get("identity", merged.identity)
+    identity = identity_of(said.get("identity", merged.identity))
+    if "identity" in said and callable(identity):
+        identity = identity()
     context = checked(identity, said.get("reason", merged.reason), merged.metadata, codec)
+    if callable(context.identity):
+        raise OptionsError("identity", identity, "who is asked must not name somebody to ask")
     return replace(context, changeset=opened[0][1].changeset if opened else None)
 
 

@@ -26,7 +26,7 @@ from mongoengine_history.changesets import is_untracked
 from mongoengine_history.errors import WriteRefusedError
 from mongoengine_history.inserting import insert_recorded, own
 from mongoengine_history.mixing import write_one_by_one
-from mongoengine_history.options import options_of
+from mongoengine_history.options import is_tracked, options_of
 from mongoengine_history.origin import current_origin
 from mongoengine_history.querying import QueryWrite
 from mongoengine_history.saving import Saving
@@ -257,9 +257,9 @@ def _recording(name: str, write: Callable[[RecordingCollection, Call], Any]) -> 
     @wraps(method)
     def recording(self: RecordingCollection, *args: Any, **kwargs: Any) -> Any:
         call = Call.of(name, known, *args, **kwargs)
-        is_wrong = not isinstance(call.arguments.get("filter", {}), Mapping)
-        if is_wrong or is_untracked():  # PyMongo says what is wrong
-            return method(self, *args, **kwargs)
+        is_on = is_tracked(self._model) and not is_untracked()
+        if not is_on or not isinstance(call.arguments.get("filter", {}), Mapping):
+            return method(self, *args, **kwargs)  # which also says what is wrong with a filter
         with _plain_errors():
             result = write(self, call)
         return result if self.write_concern.acknowledged else _unacknowledged(result)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
-from mongoengine import Document
+from mongoengine import Document, EmbeddedDocument
 from mongoengine.base import BaseDocument, ComplexBaseField
 from mongoengine.errors import NotRegistered
 from mongoengine.fields import (
@@ -20,7 +20,11 @@ from mongoengine_history.hiding import ANY, Hiding
 from mongoengine_history.options import HistoryOptions, options_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+NOTHING: Final = Hiding()
+
+VITAL: Final = "without it no document can be told from another"
 
 
 def hiding_of(model: Document | type[Document]) -> Hiding:
@@ -34,62 +38,128 @@ def hiding_of(model: Document | type[Document]) -> Hiding:
     return hiding_by(known, options_of(known))
 
 
-@lru_cache(maxsize=1024)
 def hiding_by(model: Any, options: HistoryOptions) -> Hiding:
     """Return what *options* hide of a class, as `hiding_of` does."""
-    exclude, mask = (
-        [_stored_path(model, name, path) for path in paths]
-        for name, paths in (("exclude", options.exclude), ("mask", options.mask))
-    )
-    return Hiding.of(exclude, mask, options.fingerprint_key)
+    if not options.exclude and not options.mask:
+        return NOTHING
+    known = _known.get((model, options))
+    if known is None or known.is_outdated:
+        known = _known[model, options] = _Known.of(model, options)
+    return known.hiding
 
 
-def _stored_path(model: type[Document], name: str, path: str) -> tuple[str, ...]:
-    keys: list[str] = []
-    place: Any = model
-    for step in path.split("."):
-        found = _step(place, step)
-        if found is None:
-            problem = f"there is no {step!r}; call track_history below the classes that have it"
+@dataclass(frozen=True)
+class _Known:
+    """What is hidden of a class, worked out from the classes that there were."""
+
+    hiding: Hiding
+    #: The classes that paths led through; one that is derived later may store a field elsewhere.
+    classes: frozenset[type[Any]]
+    #: How many these and their subclasses were; 0 if one was not defined yet.
+    count: int
+
+    @classmethod
+    def of(cls, model: type[Document], options: HistoryOptions) -> _Known:
+        names = _Names()
+        exclude, mask = (
+            [keys for path in paths for keys in names.stored(model, options, name, path)]
+            for name, paths in (("exclude", options.exclude), ("mask", options.mask))
+        )
+        count = _count(names.classes) if names.are_all_there else 0
+        return cls(
+            Hiding.of(exclude, mask, options.fingerprint_key), frozenset(names.classes), count
+        )
+
+    @property
+    def is_outdated(self) -> bool:
+        return self.count != _count(self.classes)
+
+
+_known: Final[dict[tuple[type[Document], HistoryOptions], _Known]] = {}
+
+
+@dataclass
+class _Names:
+    """Finds the stored names of fields, and keeps in mind where it looked."""
+
+    classes: set[type[Any]] = field(default_factory=set)
+    are_all_there: bool = True
+
+    def stored(
+        self, model: type[Document], options: HistoryOptions, name: str, path: str
+    ) -> set[tuple[str, ...]]:
+        """Return the paths of keys that a dotted path means; the stored names may be several."""
+        found, unknown = self._ways(model, path)
+        # What another subclass of the same tracked base has needs not be here, too.
+        bases = [base for base in model.__mro__[1:] if getattr(base, "_meta", None)]
+        bases = [base for base in bases if options_of(base) == options]
+        if not found and not any(self._ways(base, path)[0] for base in bases):
+            problem = f"there is no {unknown!r}; call track_history below the classes that have it"
             raise OptionsError(name, path, problem)
-        key, place = found
-        keys += key
-    if keys[0] in {"_id", "_cls"}:
-        raise OptionsError(name, path, "without it no document can be told from another")
-    return tuple(keys)
+        if any(keys[0] == "_id" or "_cls" in keys for keys in found):
+            raise OptionsError(name, path, VITAL)
+        return found
 
+    def _ways(self, model: type[Document], path: str) -> tuple[set[tuple[str, ...]], str]:
+        """Return what a path means, and the last step that was looked for."""
+        ways: list[tuple[tuple[str, ...], Any]] = [((), model)]
+        step = path
+        for step in path.split("."):
+            ways = [
+                ((*keys, key), inside)
+                for keys, place in ways
+                for key, inside in self._steps(place, step)
+            ]
+            if not ways:
+                break
+        return {keys for keys, _ in ways}, step
 
-def _step(place: Any, step: str) -> tuple[list[str], Any] | None:
-    """Return the key of a step, if it is one, and what lies there; None if nothing does."""
-    if place is ANY:
-        return [step], ANY
-    if isinstance(place, ListField) and step != ANY:  # a path may pass through
-        return _step(_inside(place.field), step)
-    if isinstance(place, ComplexBaseField):
-        return [step], _inside(place.field)
-    return _attribute(place, step) if isinstance(place, type) else None
+    def _steps(self, place: Any, step: str) -> Iterator[tuple[str, Any]]:
+        """Yield the key that a step means, and what lies there; nothing if there is none."""
+        if place is ANY:
+            yield step, ANY
+        elif isinstance(place, ListField) and step != ANY:  # a path may pass through
+            if not step.isdecimal():  # no item has a place of its own
+                yield from self._steps(self._inside(place.field), step)
+        elif isinstance(place, ComplexBaseField):
+            yield step, self._inside(place.field)
+        elif isinstance(place, tuple):
+            yield from self._attributes(place, step)
+            if EmbeddedDocument in place:
+                yield step, ANY
+        elif isinstance(place, type):
+            yield from self._attributes((place,), step)
 
+    def _inside(self, field: Any) -> Any:
+        """Return what steps lead into: classes of documents, a list or dict, anything, nothing."""
+        if isinstance(field, GenericEmbeddedDocumentField):
+            choices = tuple(field.choices or ())
+            known = choices and all(isinstance(choice, type) for choice in choices)
+            return choices if known else (EmbeddedDocument,)
+        if isinstance(field, EmbeddedDocumentField):
+            try:
+                return field.document_type
+            except NotRegistered:  # named by a text, and defined later
+                self.are_all_there = False
+                return ANY
+        if isinstance(field, ComplexBaseField):
+            return field
+        return ANY if field is None or isinstance(field, DynamicField) else None
 
-def _inside(field: Any) -> Any:
-    """Return what steps lead into: a class of documents, a list or dict, anything, or nothing."""
-    if isinstance(field, EmbeddedDocumentField):
-        try:
-            return field.document_type
-        except NotRegistered:  # named by a text, and defined later
-            return ANY
-    if isinstance(field, ComplexBaseField):
-        return field
-    is_free = field is None or isinstance(field, (DynamicField, GenericEmbeddedDocumentField))
-    return ANY if is_free else None
-
-
-def _attribute(model: type[BaseDocument], step: str) -> tuple[list[str], Any] | None:
-    """Find a field of a class or of its subclasses, by its own name or by the stored one."""
-    for known in with_subclasses(model):
-        field = known._fields.get(known._reverse_db_field_map.get(step, step))
-        if field is not None:
-            return [field.db_field], _inside(field)
-    return ([step], ANY) if model._dynamic and step != ANY else None
+    def _attributes(
+        self, models: Iterable[type[BaseDocument]], step: str
+    ) -> Iterator[tuple[str, Any]]:
+        """Find a field of classes or of their subclasses, by its own name and by the stored one."""
+        self.classes.update(models)
+        found = False
+        for known in (known for model in models for known in with_subclasses(model)):
+            fields = getattr(known, "_fields", {})  # the classes of MongoEngine itself have none
+            for name in fields:
+                if step in {name, fields[name].db_field}:
+                    found = True
+                    yield fields[name].db_field, self._inside(fields[name])
+        if not found and step != ANY and any(getattr(it, "_dynamic", False) for it in models):
+            yield step, ANY
 
 
 def with_subclasses(model: type[Any]) -> Iterator[type[Any]]:
@@ -97,3 +167,7 @@ def with_subclasses(model: type[Any]) -> Iterator[type[Any]]:
     yield model
     for known in model.__subclasses__():
         yield from with_subclasses(known)
+
+
+def _count(classes: Iterable[type[Any]]) -> int:
+    return sum(1 for model in classes for _ in with_subclasses(model))

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, Final
 
+from bson import Code, DBRef
 from bson.binary import Binary
 
 from mongoengine_history.alignment import gaps
 from mongoengine_history.values import ABSENT, State, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import TypeGuard
 
     Masking = Callable[[object], Binary]
@@ -26,14 +28,21 @@ if TYPE_CHECKING:
 SUBTYPE: Final = 0x9D
 """The subtype of masks, one of those that BSON leaves to applications (from 128 on)."""
 
+SIZES: Final = (0, 16)
+"""Bytes of a mask: without a fingerprint and with one."""
+
 BLANK: Final = Binary(b"", SUBTYPE)
 """The mask that tells nothing."""
 
 ANY: Final = "*"
 """Any item of a list, or any key."""
 
+IDS: Final = ("_id", "id")
+"""The keys by which an item of a list is recognised wherever it stands."""
+
 EXCLUDE: Final = "exclude"
 MASK: Final = "mask"
+HIDDEN: Final = (EXCLUDE, MASK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +55,7 @@ class Hiding:
 
     #: By keys, what is hidden below them: `EXCLUDE`, `MASK`, or again a dict.
     rules: Mapping[str, Any] = field(default_factory=dict)
-    key: bytes | None = None
+    key: bytes | None = field(default=None, repr=False)
 
     @classmethod
     def of(
@@ -91,14 +100,21 @@ class Hiding:
 
     def revealed(self, state: State, live: State | None) -> State:
         """
-        Return an earlier state with the values of *live* where the history has none.
+        Return an earlier state in which all that is hidden is as *live* has it.
 
-        A masked value that *live* does not have is left out. Items of lists are matched as they are
-        matched for patches.
+        What lies below something that the earlier state does not have goes with it. An item of a
+        list keeps the values of the live item that has the same ``_id`` or ``id``; without such a
+        key, of one that looks the same, or was edited in its place.
+
+        Args:
+            state: As the history has it, maybe from before there was a rule.
+            live: As it is stored; None if there is no document. Then masks are left out.
         """
         if not self.rules and not has_masks(state):
             return state
-        return _revealed_dict(state, live or {}, self.rules, self)
+        if live is None:
+            return without_masks(state)
+        return _revealed_dict(self.hidden(state), live, self.rules, self)
 
     def mask(self, value: object) -> Binary:
         """Return the mask that the history has for a value."""
@@ -107,7 +123,7 @@ class Hiding:
 
 def is_mask(value: object) -> TypeGuard[Binary]:
     """Say whether a value is a mask."""
-    return isinstance(value, Binary) and value.subtype == SUBTYPE
+    return isinstance(value, Binary) and value.subtype == SUBTYPE and len(value) in SIZES
 
 
 def without_masks(state: State) -> State:
@@ -118,7 +134,7 @@ def without_masks(state: State) -> State:
 def has_masks(state: State) -> bool:
     """Say whether a state may hold masks: never wrongly that it does not."""
     raw = encode(state)
-    return any(bytes([size, 0, 0, 0, SUBTYPE]) in raw for size in (0, 16))
+    return any(bytes([size, 0, 0, 0, SUBTYPE]) in raw for size in SIZES)
 
 
 def _mask(key: bytes, value: object) -> Binary:
@@ -163,7 +179,7 @@ def _rule_for_items(rules: Mapping[str, Any]) -> Any:
 
 def _hidden(value: Any, rules: Any, mask: Masking) -> Any:
     """Return a value without what *rules* hide of it."""
-    if rules == MASK:
+    if rules == MASK or (rules and _is_closed(value)):
         return mask(value)
     if isinstance(value, list):
         rule = _rule_for_items(rules)
@@ -176,6 +192,13 @@ def _hidden(value: Any, rules: Any, mask: Masking) -> Any:
         for key, (item, rule) in kept.items()
         if rule != EXCLUDE
     }
+
+
+def _is_closed(value: Any) -> bool:
+    """Say whether a value has further ones inside that no rule can reach."""
+    if isinstance(value, DBRef):
+        return bool(value.as_doc().keys() - {"$ref", "$id", "$db"})
+    return isinstance(value, Code) and bool(value.scope)
 
 
 def _blank(value: Any) -> Any:
@@ -201,15 +224,26 @@ def _revealed_dict(value: State, live: State, rules: Any, hiding: Hiding) -> Sta
         for key, item in value.items()
         if not is_mask(item) or key in live
     }
-    kept = {key: item for key, item in live.items() if rule_of[key] == EXCLUDE}
-    shown.update(kept)
-    is_as_live = kept and shown.keys() == live.keys()
-    return {key: shown[key] for key in live} if is_as_live else shown
+    kept = {key for key in live if rule_of[key] in HIDDEN and key not in shown}
+    return _with(kept, live, shown) if kept else shown
+
+
+def _with(keys: set[str], live: State, shown: State) -> State:
+    """Put *keys* of *live* among those that are *shown*, where they stand there."""
+    behind: dict[str | None, list[str]] = {None: []}
+    last = None
+    for key in live:
+        if key in keys:
+            behind[last].append(key)
+        elif key in shown:
+            behind[key], last = [], key
+    order = [*behind[None], *(each for key in shown for each in (key, *behind.get(key, ())))]
+    return {key: shown[key] if key in shown else live[key] for key in order}
 
 
 def _revealed_list(items: list[Any], live: list[Any], rules: Any, hiding: Hiding) -> list[Any]:
     rule = _rule_for_items(rules or {})
-    if rule == EXCLUDE:
+    if rule in HIDDEN:
         return live
     hidden = _hidden(live, {ANY: rule} if rule else {}, hiding.mask)
     shown = []
@@ -221,12 +255,40 @@ def _revealed_list(items: list[Any], live: list[Any], rules: Any, hiding: Hiding
 
 def _partners(old: list[Any], new: list[Any]) -> list[int | None]:
     """Say which old item each new one is; None for one that is not among them."""
-    partners: list[int | None] = []
-    end = 0
+    partners: dict[int, int] = {}
+    for name_of in (encode, _name):  # the first by fingerprints, too
+        free: dict[bytes, deque[int]] = defaultdict(deque)
+        for place in sorted({*range(len(old))} - {*partners.values()}):
+            free[name_of(old[place])].append(place)
+        for place, item in enumerate(new):
+            same_items = () if place in partners else free[name_of(item)]
+            if same_items:
+                partners[place] = same_items.popleft()
+    taken = {*partners.values()}
+    for before, after in _edited(list(map(_name, old)), list(map(_name, new))):
+        is_free = after not in partners and before not in taken
+        if is_free and _id_of(old[before]) is _id_of(new[after]) is ABSENT:
+            partners[after] = before
+    return [partners.get(place) for place in range(len(new))]
+
+
+def _edited(old: list[bytes], new: list[bytes]) -> Iterator[tuple[int, int]]:
+    """Pair items that differ and stand at the same place between others."""
     for gap in gaps(old, new):
-        partners += range(end, gap.old_start)
-        size = gap.new_end - gap.new_start
-        is_edited = size == gap.old_end - gap.old_start
-        partners += range(gap.old_start, gap.old_end) if is_edited else [None] * size
-        end = gap.old_end
-    return [*partners, *range(end, len(old))]
+        olds, news = range(gap.old_start, gap.old_end), range(gap.new_start, gap.new_end)
+        if len(olds) == len(news):
+            yield from zip(olds, news, strict=True)
+
+
+def _name(item: Any) -> bytes:
+    """Return what tells an item from others, whatever is hidden of it: its id, or all of it."""
+    known = _id_of(item)
+    return encode(_blank(item)) if known is ABSENT else encode(["id", known])
+
+
+def _id_of(item: Any) -> Any:
+    for key in IDS:
+        known = item.get(key) if isinstance(item, dict) else None
+        if known is not None and not is_mask(known):
+            return known
+    return ABSENT

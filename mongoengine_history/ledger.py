@@ -271,10 +271,9 @@ def number_in(found: Iterator[Mapping[str, Any]]) -> int | None:
 
 
 def head_of(newest: Mapping[str, Any]) -> Head:
-    """Make a head of the first record of the newest revision; a version 0 alone is none."""
+    """Make a head of the first record of the newest revision, or of a version 0."""
     lists, operation = newest.get("lists") or {}, newest.get("operation") or ""
-    number = newest["revision"]
-    return Head(number, newest["stamp"], lists, operation=operation) if number else Head()
+    return Head(newest["revision"], newest["stamp"], lists, operation=operation)
 
 
 def _without_id(document: Any) -> State | None:

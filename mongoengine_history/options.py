@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine_history.errors import OptionsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from mongoengine import Document
 
@@ -24,6 +25,8 @@ REACTIONS: Final = ("raise", "log")
 
 def _paths(name: str, given: Iterable[str]) -> tuple[str, ...]:
     """Take one path, or any collection of them."""
+    if not isinstance(given, Iterable):
+        raise OptionsError(name, given, "it must be a path, or some of them")
     paths = (given,) if isinstance(given, str) else tuple(given)
     for path in paths:
         if not isinstance(path, str) or not all(path.split(".")):
@@ -40,7 +43,7 @@ class HistoryOptions:
     #: Dotted paths of which only is stored that they changed.
     mask: Iterable[str] = ()
     #: The key by which equal masked values are recognised.
-    fingerprint_key: bytes | None = None
+    fingerprint_key: bytes | None = field(default=None, repr=False)
     #: A full state is kept with every so many revisions: 1 keeps each one, 0 none.
     version_every: int = 100
     #: Says who answers for a write, where nobody else does.
@@ -91,7 +94,7 @@ class HistoryOptions:
 
 
 DEFAULT: Final = HistoryOptions()
-NAMES: Final = {field.name for field in fields(HistoryOptions)}
+NAMES: Final = {each.name for each in fields(HistoryOptions)}
 
 
 def options_of(model: Document | type[Document]) -> HistoryOptions:
@@ -107,8 +110,9 @@ def options_of(model: Document | type[Document]) -> HistoryOptions:
     given: Any = model._meta.get("history")
     if given is None:
         return DEFAULT
-    if not isinstance(given, dict) or given.keys() - NAMES:
-        raise OptionsError("meta['history']", given, f"it must be a dict of {sorted(NAMES)}")
+    unknown = given.keys() - NAMES if isinstance(given, dict) else given
+    if unknown or not isinstance(given, dict):  # no values: the key of fingerprints is a secret
+        raise OptionsError("meta['history']", unknown, f"it must be a dict of {sorted(NAMES)}")
     return HistoryOptions(**given)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pymongo.collection import Collection
 
     Write = Callable[[Any], Any]
+    Roots = set[str] | None
     Record = Callable[[Sequence[Found], Any], None]
 
 ATTEMPTS: Final = 30
@@ -57,16 +58,16 @@ class QueryWrite:
 
     def update_many(self, update: Any, write: Write, upsert: Write | None) -> Any:
         """Update all documents, a batch at a time; *upsert* is given where one shall be made."""
-        results = self._each_batch(write, self._updating(update))
+        results = self._each_batch(write, self._updating(update), roots_of(update))
         if results:
             return _summed(results)
-        return self.update_first(update, write, upsert)
+        return self.update_first(update, write, upsert) if upsert else self._nothing(write)
 
     def update_first(self, update: Any, write: Write, upsert: Write | None) -> Any:
         """Update or replace one document; *upsert* is given where one shall be made."""
         result = None
         for _ in range(ATTEMPTS):
-            result = self._first(write, self._updating(update))
+            result = self._first(write, self._updating(update), roots_of(update))
             if result is None and upsert:
                 result = self._made(upsert)
             if result is not None or not upsert:
@@ -85,12 +86,12 @@ class QueryWrite:
         result = self._first(write, self._deleted)
         return self._nothing(write) if result is None else result
 
-    def _each_batch(self, write: Write, record: Record) -> list[Any]:
-        return [self._written(batch, write, record) for batch in self._batches(write)]
+    def _each_batch(self, write: Write, record: Record, roots: Roots = None) -> list[Any]:
+        return [self._written(batch, write, record) for batch in self._batches(write, roots)]
 
-    def _batches(self, write: Write) -> Iterator[list[Found]]:
+    def _batches(self, write: Write, roots: Roots) -> Iterator[list[Found]]:
         with self._asking(write):
-            yield from self._bulk.batches(self._query, **self._reading)
+            yield from self._bulk.batches(self._query, roots, **self._reading)
 
     @contextmanager
     def _asking(self, write: Write) -> Iterator[None]:
@@ -102,11 +103,11 @@ class QueryWrite:
                 self._nothing(write)
             raise
 
-    def _first(self, write: Write, record: Record) -> Any:
+    def _first(self, write: Write, record: Record, roots: Roots = None) -> Any:
         """Write to one document. None if there is none; others may change it before."""
         for _ in range(ATTEMPTS):
             with self._asking(write):
-                found = self._bulk.one(self._query, **self._reading)
+                found = self._bulk.one(self._query, roots, **self._reading)
             result = self._written(found, write, record) if found else None
             if not found or _has_matched(result):
                 return result
@@ -151,7 +152,7 @@ class QueryWrite:
         self._bulk.deleted(batch, all_of_it=result is not None and count == len(batch))
 
 
-def roots_of(update: Any) -> set[str] | None:
+def roots_of(update: Any) -> Roots:
     """Name the top-level keys that an update may set; None if it may set any."""
     if not isinstance(update, dict) or not all(
         operator.startswith("$") and isinstance(values, dict) for operator, values in update.items()

@@ -178,6 +178,12 @@ def _save_update(beneath: Any, document: Document, *args: Any, **kwargs: Any) ->
         return beneath(*args, **kwargs)
 
 
+def _update(beneath: Any, document: Document, *args: Any, **kwargs: Any) -> Any:
+    """Update or modify the document past its own fields: its blocks say who does."""
+    with originating(Tracker.of(document), {}, is_save=False):
+        return beneath(*args, **kwargs)
+
+
 def _delete(beneath: Any, document: Document, *args: Any, **kwargs: Any) -> Any:
     said = kwargs.get("signal_kwargs") or next(iter(args), None)
     with originating(Tracker.of(document), said or {}, is_save=False):
@@ -202,6 +208,8 @@ FRONTS: Final[dict[str, Callable[..., Any]]] = {
     "_get_collection": _get_collection,
     "_save_create": _save_create,
     "_save_update": _save_update,
+    "update": _update,
+    "modify": _update,
     "delete": _delete,
     "drop_collection": _drop_collection,
     "_get_db": _get_db,

@@ -10,10 +10,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import metadata, util
+from importlib import import_module, metadata, util
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import django.conf
 import mongoengine
 import pytest
 from mongoengine import Document, StringField, signals
@@ -29,13 +31,20 @@ from mongoengine_history import (
     restore,
     revert,
     track_changes,
+    track_history,
     undo,
+    untrack_history,
 )
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 LANGUAGES = {"python", "pycon", "sh", "json", "text"}
+
+#: They connect one framework each, and have public names of their own.
+CONNECTORS = {
+    f"mongoengine_history.contrib.{name}" for name in ("asgi", "celery", "django", "flask")
+}
 
 FENCE = re.compile(r"^(`{3,})([^`\n]*)\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
 DIRECTIVE = re.compile(r"^\.\. auto\w+:: (\w+)$", re.MULTILINE)
@@ -98,7 +107,7 @@ def names(
     mongodb_uri: str,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
-) -> dict[str, Any]:
+) -> Iterator[dict[str, Any]]:
     """Where a page's names live; ``connect("shop")`` means the database of the tests."""
 
     def connect(db: str, *, uuidRepresentation: str) -> MongoClient[Any]:  # noqa: N803  # MongoEngine's
@@ -108,7 +117,10 @@ def names(
     monkeypatch.setattr(mongoengine, "connect", connect)
     monkeypatch.setenv("MONGODB_URI", mongodb_uri)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # what examples write is cleared away
-    return {"__name__": "__main__"}
+    main = ModuleType("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", main)  # Django imports what a page defines
+    yield vars(main)
+    django.conf.settings._wrapped = django.conf.empty  # they can be configured once
 
 
 @pytest.mark.parametrize(
@@ -152,6 +164,9 @@ def test_examples_import_public_names_only(page: Path) -> None:
         for node in ast.walk(ast.parse(code)):
             if isinstance(node, ast.ImportFrom) and node.module == "mongoengine_history":
                 assert {alias.name for alias in node.names} <= set(mongoengine_history.__all__)
+            elif isinstance(node, ast.ImportFrom) and node.module in CONNECTORS:
+                public = import_module(node.module).__all__
+                assert {alias.name for alias in node.names} <= set(public), block
             elif isinstance(node, ast.ImportFrom):
                 assert not str(node.module).startswith("mongoengine_history."), block
 
@@ -234,6 +249,15 @@ def change(ticket: Ticket) -> None:
     ticket.save()
 
 
+def automatic(action: Callable[[], object]) -> None:
+    """Do something to the class while it is tracked."""
+    track_history(Ticket)
+    try:
+        action()
+    finally:
+        untrack_history(Ticket)
+
+
 def change_in_a_transaction(ticket: Ticket) -> None:
     client = Ticket._get_db().client
     with client.start_session() as session, session.bind(), session.start_transaction():
@@ -254,13 +278,23 @@ def older() -> Ticket:
 
 #: What the rows of the table of costs mean, for an object that has been saved and a fresh one.
 OPERATIONS: dict[str, Callable[[Ticket, Ticket], object]] = {
-    "save without a `DocumentTrack`": lambda known, fresh: change(fresh),
+    "save that is not tracked": lambda known, fresh: change(fresh),
     "save that changes nothing": lambda known, fresh: tracked(fresh, Ticket.save),
     "creation": lambda known, fresh: tracked(Ticket(title="gate"), Ticket.save),
     "first change by an object": lambda known, fresh: tracked(fresh, change),
     "every later change by the same object": lambda known, fresh: tracked(known, change),
     "change inside a transaction": lambda known, fresh: change_in_a_transaction(known),
     "deletion": lambda known, fresh: tracked(fresh, Ticket.delete),
+    "`track_history`: creation": lambda known, fresh: automatic(Ticket(title="gate").save),
+    "`track_history`: change": lambda known, fresh: automatic(lambda: change(fresh)),
+    "`track_history`: save that changes nothing": lambda known, fresh: automatic(fresh.save),
+    "`track_history`: `Model.objects(…).update(…)` of up to 2,000 documents": (
+        lambda known, fresh: automatic(lambda: Ticket.objects.update(title="open"))
+    ),
+    "`track_history`: `document.delete()`": lambda known, fresh: automatic(fresh.delete),
+    "`track_history`: `Model.objects.insert([…])` of up to 2,000 documents": (
+        lambda known, fresh: automatic(lambda: Ticket.objects.insert([Ticket(), Ticket()]))
+    ),
     "`load_history(document)`": lambda known, fresh: load_history(fresh),
     "`for revision in history_of(document)`": lambda known, fresh: [*iter(history_of(fresh))],
     "`history_of(document)[n]`": lambda known, fresh: history_of(fresh)[1],

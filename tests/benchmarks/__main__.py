@@ -4,8 +4,10 @@ Measure this package against the published 1.1 and against plain MongoEngine, an
     PYTHONPATH=tests python -m benchmarks [factor]
     PYTHONPATH=tests python -m benchmarks reading [factor]
     PYTHONPATH=tests python -m benchmarks writers [factor]
+    PYTHONPATH=tests python -m benchmarks queries [factor]
 
-The first measures saves; `benchmarks.reading` and `benchmarks.writers` tell what the others do.
+The first measures saves; `benchmarks.reading`, `benchmarks.writers` and `benchmarks.queries` tell
+what the others do.
 
 The server is that of ``MONGODB_URI``, else an embedded one. 1.1 is fetched by pip and runs in a
 process and a database of its own. Operations take turns (plain, tracked, plain, tracked by 1.1),
@@ -25,7 +27,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from benchmarks import reading, writers
+from benchmarks import queries, reading, writers
 from benchmarks.lists import LENGTH, head_insertion
 from benchmarks.tables import show
 from benchmarks.turns import ratio
@@ -177,7 +179,7 @@ def main(factor: float = 1.0) -> None:
     show_lists(factor)
 
 
-PARTS = {"reading": reading.main, "writers": writers.main}
+PARTS = {"queries": queries.main, "reading": reading.main, "writers": writers.main}
 
 
 def run(arguments: list[str]) -> None:

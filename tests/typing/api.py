@@ -13,6 +13,9 @@ from typing_extensions import assert_type
 
 from mongoengine_history import (
     ABSENT,
+    Changeset,
+    ChangesetConflictError,
+    ChangesetPartlyRevertedError,
     Conflict,
     DocumentDidNotExistError,
     DocumentExistsError,
@@ -32,13 +35,21 @@ from mongoengine_history import (
     Timeline,
     UndoConflictError,
     Version,
+    WriteRefusedError,
     as_of,
+    backfill,
+    changeset,
     history_of,
     load_history,
     restore,
     revert,
+    revert_changeset,
+    set_identity_provider,
     track_changes,
+    track_history,
     undo,
+    untrack_history,
+    untracked,
 )
 
 
@@ -53,6 +64,56 @@ def connect() -> None:
     signals.post_delete.connect(track_changes, sender=Invoice)
     assert_type(track_changes(Invoice, Invoice(), created=True), None)
     track_changes(Invoice)  # type: ignore[call-arg]
+
+
+@track_history
+class Order(Document):  # type: ignore[misc]  # MongoEngine has no types
+    """A document of which all writes are recorded."""
+
+
+@track_history(
+    exclude=["password"],
+    mask=["token"],
+    fingerprint_key=b"0123456789abcdef",
+    version_every=10,
+    identity=lambda: "anna",
+    strict=True,
+    on_error="raise",
+)
+class User(Document):  # type: ignore[misc]  # MongoEngine has no types
+    """The same, with all options."""
+
+
+def begin_and_end() -> None:
+    track_history(Invoice)
+    track_history(Invoice, mask=["number"])
+    track_history(Invoice, keep=1)  # type: ignore[call-arg]
+    assert_type(untrack_history(Invoice), None)
+    assert_type(backfill(Invoice), int)
+    backfill(Invoice, progress=print)
+    backfill("invoice")  # type: ignore[arg-type]
+    with untracked():
+        Invoice().save()
+
+
+def say(user: Document) -> None:
+    set_identity_provider(lambda: user)
+    set_identity_provider(None)
+    set_identity_provider(user.id, reason="none")  # type: ignore[call-arg]
+    with changeset(user, reason="a new price", ticket=7) as changes:
+        assert_type(changes, Changeset)
+        assert_type(changes.reason, str | None)
+    with changeset(atomic=True):
+        Invoice().save()
+    changeset(reason=7)  # type: ignore[arg-type]
+    assert_type(revert_changeset(changes), Changeset)
+    revert_changeset(changes.id, reason="a mistake")
+    revert_changeset()  # type: ignore[call-arg]
+
+
+@changeset("night job")
+def work(count: int) -> str:
+    return str(count)
 
 
 def watch(invoice: Invoice, user: Document) -> None:
@@ -146,3 +207,9 @@ def answer(error: HistoryError) -> None:
             assert_type((error.expected, error.found), tuple[object, object])
         case StateMismatchError():
             assert_type(error.keys, list[str])
+        case ChangesetConflictError():
+            assert_type(error.errors, list[UndoConflictError])
+        case ChangesetPartlyRevertedError():
+            assert_type(error.written, list[tuple[str, object]])
+        case WriteRefusedError():
+            assert_type((error.document_type, error.method), tuple[str, str])
