@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import bson
 from pymongo import DESCENDING
 from pymongo.errors import PyMongoError
 
 from mongoengine_history.changesets import context_of
+from mongoengine_history.entries import NO_HEAD, Entries, Entry, Found
 from mongoengine_history.errors import HistoryNotRecordedError
-from mongoengine_history.layout import documents_of_revision
 from mongoengine_history.ledger import Head, head_of
 from mongoengine_history.origin import current_origin
 from mongoengine_history.place import PRIMARY, Place
 from mongoengine_history.records import BY_REVISION, NUMBERED
 from mongoengine_history.revision import CREATE, DELETE, UPDATE
-from mongoengine_history.store import Change, Store, duplicate_in, numbered, patched, report
-from mongoengine_history.values import WIRE, State, encode, identifier
+from mongoengine_history.store import Store, duplicate_in, report
+from mongoengine_history.values import WIRE, State, identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -31,32 +30,8 @@ if TYPE_CHECKING:
 MOST: Final = 2_000
 """Documents that are written and recorded together, if they do not take more than 16 MB."""
 
-NO_HEAD: Final = Head()
-
 HEAD: Final = ("revision", "stamp", "lists", "operation", "position")
 """The fields of the first record of a revision that `Head` is made of, and which record it is."""
-
-
-class Found(NamedTuple):
-    """One document as it was stored, or a part of it, and its newest revision."""
-
-    key: Any
-    state: State
-    head: Head = NO_HEAD
-
-    @classmethod
-    def of(cls, document: State) -> Found:
-        """Take what the server has sent, decoded by `WIRE`."""
-        return cls(document.pop("_id"), document)
-
-
-class _Entry(NamedTuple):
-    """A change of one document on its way into the history."""
-
-    found: Found
-    change: Change
-    base: State | None
-    documents: list[dict[str, Any]]
 
 
 class Bulk:
@@ -186,25 +161,9 @@ class Bulk:
 
     def _append(self, operation: str, changes: Iterable[tuple[Found, State, State]]) -> None:
         """Record changes: of each the document as it was, and what was and is there of it."""
-        press = _Press(self._place)
-        entries = [press.entry(*each) for each in self._changes(operation, changes)]
+        entries = list(Entries(self._place, operation, self.context).of(changes))
         self._clear_versions([it.found for it in entries if it.base is not None])
         self._insert(entries)
-
-    def _changes(
-        self, operation: str, changes: Iterable[tuple[Found, State, State]]
-    ) -> Iterator[tuple[Found, Change]]:
-        """Work out what changed. Many documents of one write change alike: that is done once."""
-        stamp, hiding = time.time_ns() // 1000, self._place.hiding
-        alike: dict[bytes, Change] = {}
-        for found, before, after in changes:
-            states = encode([before, after])
-            change = alike.get(states)
-            if change is None:
-                change = Change(operation, self.context, before, after, [], stamp)
-                change = alike[states] = patched(change, hiding)
-            if change.patches:
-                yield found, change
 
     def _clear_versions(self, beginning: list[Found]) -> None:
         """Take away versions 0 that were kept early: what is stored now takes their place."""
@@ -237,7 +196,7 @@ class Bulk:
                     newest[key] = record
         return {key: head_of(it) for key, it in newest.items()}
 
-    def _insert(self, entries: list[_Entry]) -> None:
+    def _insert(self, entries: list[Entry]) -> None:
         """
         Insert revisions together; one whose number is taken by now is numbered anew, alone.
 
@@ -269,7 +228,7 @@ class Bulk:
             unrecorded.__cause__ = cause
             report(unrecorded, self._place.options)
 
-    def _append_alone(self, entry: _Entry) -> None:
+    def _append_alone(self, entry: Entry) -> None:
         ids = [document["_id"] for document in entry.documents if "_id" in document]
         self._place.history.delete_many({"_id": {"$in": ids}}, session=self._session)
         store = Store(self._model, entry.found.key, self._collection)
@@ -285,32 +244,6 @@ class Bulk:
         return documents
 
 
-class _Press:
-    """Lays out what is inserted for documents; what differs in nothing but its key is done once."""
-
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._plates: dict[tuple[int, int], list[dict[str, Any]]] = {}
-
-    def entry(self, found: Found, change: Change) -> _Entry:
-        """Number a change and lay it out."""
-        head, options, hiding = found.head, self._place.options, self._place.hiding
-        base = state = None
-        if change.operation == UPDATE and not head.number and options.version_every:
-            base = hiding.hidden(found.state)
-        if options.is_due(head.number + 1):
-            state = hiding.hidden(_after(found.state, change))
-        is_own = base is not None or state is not None or head.lists or head.stamp > change.stamp
-        plate = None if is_own else self._plates.get((id(change), head.number))
-        if plate is None:
-            owner = {"document_type": self._place.document_type, "document_id": found.key}
-            plate = documents_of_revision(numbered(change, head), owner, state, base)
-            if not is_own:
-                self._plates[id(change), head.number] = plate
-        documents = [{**document, "document_id": found.key} for document in plate]
-        return _Entry(found, change, base, documents)
-
-
 def _projection(roots: set[str] | None) -> dict[str, int] | None:
     """Return what to read; a projection cannot name what begins with a dollar sign."""
     if not roots or any(name.startswith("$") for name in roots):
@@ -323,16 +256,7 @@ def _only(state: State, roots: set[str] | None) -> State:
     return state if roots is None else {key: state[key] for key in state if key in roots}
 
 
-def _after(state: State, change: Change) -> State:
-    """Return the whole state after a change of which only a part may be known."""
-    if change.operation != UPDATE:
-        return change.after
-    gone = change.before.keys() - change.after.keys()
-    kept = {key: value for key, value in state.items() if key not in gone}
-    return {**kept, **change.after}
-
-
-def _split(entries: list[_Entry], place: int) -> tuple[_Entry, list[_Entry]]:
+def _split(entries: list[Entry], place: int) -> tuple[Entry, list[Entry]]:
     """Find the entry whose document stands at *place* in all of them, and those behind it."""
     for number, entry in enumerate(entries):
         if place < len(entry.documents):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
-from mongoengine_history.bulk import Bulk, Found
+from mongoengine_history.bulk import Bulk
+from mongoengine_history.entries import Found
 from mongoengine_history.values import identifier, same, wire
 
 if TYPE_CHECKING:

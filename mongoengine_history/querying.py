@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.results import DeleteResult, UpdateResult
 
-from mongoengine_history.bulk import Bulk, Found
+from mongoengine_history.bulk import Bulk
 from mongoengine_history.writes import root
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from mongoengine import Document
     from pymongo.collection import Collection
+
+    from mongoengine_history.entries import Found
 
     Write = Callable[[Any], Any]
     Roots = set[str] | None

@@ -36,7 +36,7 @@ LAYERS = [
     ["archive", "turns"],
     ["store", "writes"],
     ["tracker", "timeline"],
-    ["origin"],
+    ["origin", "entries"],
     ["bulk"],
     ["tracking", "past", "saving", "querying", "inserting", "mixing", "strictness"],
     ["collection"],
