@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,17 +17,23 @@ from mongoengine_history import (
     History,
     Timeline,
     Version,
+    changeset,
     history_of,
     load_history,
     restore,
     revert,
+    revert_changeset,
     track_changes,
+    track_history,
     undo,
+    untrack_history,
 )
 from mongoengine_history.archive import Archive, NativeArchive
 from mongoengine_history.ledger import Ledger
 
-SERVING = {"history_revision", "history_stamp", "history_identity", "_id_"}
+SERVING = {
+    *("history_revision", "history_stamp", "history_identity", "history_changeset", "_id_"),
+}
 
 
 class Note(me.Document):
@@ -81,6 +88,15 @@ def reads(commands: Any) -> list[dict[str, Any]]:
     return found
 
 
+@contextmanager
+def automatic() -> Iterator[None]:
+    track_history(Note, version_every=3)
+    try:
+        yield
+    finally:
+        untrack_history(Note)
+
+
 def uses(document: Any) -> list[Callable[[], Any]]:
     """What a user does with a history, each kind of reading once."""
     timeline = history_of(document)
@@ -97,9 +113,31 @@ def uses(document: Any) -> list[Callable[[], Any]]:
             document.delete()
         restore(Note, document.pk).save()
 
+    def write_by_queries() -> None:
+        with automatic():
+            Note.objects.update(set__text="new", set__facts__x__y=1)
+            Note.objects.update(set__text="newer")
+            Note.objects.insert([Note(pk=document.pk.from_datetime(moment), text="old")])
+            Note.objects(pk__ne=document.pk).delete()
+
+    def save_automatically() -> None:
+        with automatic():
+            fresh = Note.objects.get(pk=document.pk)
+            fresh.text += "y"
+            fresh.save()
+
+    def revert_all() -> None:
+        with automatic(), changeset("ben") as changes:
+            Note.objects.update(set__text="newest")
+        with automatic():
+            revert_changeset(changes)
+
     return [
         edit,
         bring_back,
+        write_by_queries,
+        save_automatically,
+        revert_all,
         lambda: load_history(document),
         lambda: load_history(document, moment, datetime.now()),
         lambda: load_history(document, until=moment),
@@ -117,7 +155,7 @@ def uses(document: Any) -> list[Callable[[], Any]]:
     ]
 
 
-@pytest.mark.parametrize("place", range(16))
+@pytest.mark.parametrize("place", range(19))
 def test_each_query_is_served_by_an_index_and_sorts_nothing(
     database: Any, commands: Any, note: Any, place: int
 ) -> None:
@@ -140,7 +178,8 @@ def test_all_ways_to_read_are_among_them() -> None:
     assert [name for name in methods if f".{name}" not in code] == []
     reading = {name for each in (Ledger, Archive, NativeArchive) for name in vars(each)}
     assert {name for name in reading if not name.startswith("_")} == {
-        "stored", "head", "by_index", "opening", "revision", "revisions", "wholes", "number_at",
+        "stored", "recordable", "head", "by_index", "opening", "revision", "revisions", "wholes",
+        "number_at",
         "state",
         "begins_with_creation", "last_touching", "touched", "legacy", "reading", "changes",
         "folded", "replayed",
