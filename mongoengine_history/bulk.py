@@ -5,8 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 import bson
+from bson import ObjectId
 from pymongo import DESCENDING
 from pymongo.errors import PyMongoError
 
@@ -71,6 +73,14 @@ class Bulk:
         options = {"limit": 1, **options}
         return [found for batch in self._read(query, roots, options) for found in batch]
 
+    def _opened(self, query: Mapping[str, Any]) -> list[Found]:
+        """Read a document by its key, in one round trip with its newest revision."""
+        store = Store(self._model, query["_id"], self._collection)
+        head, state = store.opening()
+        if state is None or not _is_of(query.get("_cls"), state):
+            return []
+        return [Found(store.document_id, state, head)]
+
     def batches(
         self, query: Mapping[str, Any], roots: set[str] | None = None, **options: Any
     ) -> Iterator[list[Found]]:
@@ -88,6 +98,10 @@ class Bulk:
     def _read(
         self, query: Mapping[str, Any], roots: set[str] | None, options: Mapping[str, Any]
     ) -> Iterator[list[Found]]:
+        is_bound = self._session is self._place.session
+        if _names_a_key(query) and is_bound and "collation" not in options:
+            yield from filter(None, [self._opened(query)])
+            return
         for batch in self._find(query, projection=_projection(roots), **options):
             heads = self.heads([found.key for found in batch])
             known = [it._replace(head=heads.get(identifier(it.key), NO_HEAD)) for it in batch]
@@ -244,6 +258,19 @@ class Bulk:
         return documents
 
 
+def _names_a_key(query: Mapping[str, Any]) -> bool:
+    """Say whether a query is one of MongoEngine by a primary key, which is a plain value."""
+    is_plain = isinstance(query.get("_id"), (ObjectId, UUID, int, str))
+    return is_plain and query.keys() <= {"_id", "_cls"}
+
+
+def _is_of(classes: Any, state: State) -> bool:
+    """Say whether a document is of the classes that MongoEngine asks for."""
+    if classes is None:
+        return True
+    return state.get("_cls") in (classes["$in"] if isinstance(classes, dict) else [classes])
+
+
 def _projection(roots: set[str] | None) -> dict[str, int] | None:
     """Return what to read; a projection cannot name what begins with a dollar sign."""
     if not roots or any(name.startswith("$") for name in roots):
@@ -253,7 +280,9 @@ def _projection(roots: set[str] | None) -> dict[str, int] | None:
 
 def _only(state: State, roots: set[str] | None) -> State:
     """Return what an update may have set of a state."""
-    return state if roots is None else {key: state[key] for key in state if key in roots}
+    if roots is None or state.keys() <= roots:
+        return state
+    return {key: state[key] for key in state if key in roots}
 
 
 def _split(entries: list[Entry], place: int) -> tuple[Entry, list[Entry]]:

@@ -123,7 +123,7 @@ class QueryWrite:
             if self._bulk.one(self._query, **self._reading):
                 return None
             raise
-        self._bulk.inserted(self._bulk.one({"_id": {"$eq": result.upserted_id}}))
+        self._bulk.inserted(self._bulk.one({"_id": result.upserted_id}))
         return result
 
     def _nothing(self, write: Write) -> Any:

@@ -291,6 +291,9 @@ OPERATIONS: dict[str, Callable[[Ticket, Ticket], object]] = {
     "`track_history`: `Model.objects(…).update(…)` of up to 2,000 documents": (
         lambda known, fresh: automatic(lambda: Ticket.objects.update(title="open"))
     ),
+    "`track_history`: `document.update(…)`": lambda known, fresh: automatic(
+        lambda: fresh.update(title="window")
+    ),
     "`track_history`: `document.delete()`": lambda known, fresh: automatic(fresh.delete),
     "`track_history`: `Model.objects.insert([…])` of up to 2,000 documents": (
         lambda known, fresh: automatic(lambda: Ticket.objects.insert([Ticket(), Ticket()]))
