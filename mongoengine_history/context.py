@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 import bson
@@ -20,6 +21,9 @@ LARGEST: Final = 1024 * 1024
 
 DEEPEST: Final = 50
 """Levels that each may nest."""
+
+
+_is_asking: ContextVar[bool] = ContextVar("mongoengine_history_is_asking", default=False)
 
 
 def checked(
@@ -80,9 +84,21 @@ def innermost(contexts: Sequence[Context], providers: Iterable[object] = ()) -> 
     somebody is named.
     """
     asked = [*(context.identity for context in reversed(contexts)), *providers]
-    named = (who() if callable(who) else who for who in asked)
     return Context(
-        next((who for who in named if who is not None), None),
+        next((who for who in map(_answer, asked) if who is not None), None),
         next((it.reason for it in reversed(contexts) if it.reason is not None), None),
         {name: value for context in contexts for name, value in context.metadata.items()},
     )
+
+
+def _answer(who: object) -> object:
+    """Ask who answers. What is written while being asked, such as a last login, is nobody's."""
+    if not callable(who):
+        return who
+    if _is_asking.get():
+        return None
+    token = _is_asking.set(True)
+    try:
+        return who()
+    finally:
+        _is_asking.reset(token)

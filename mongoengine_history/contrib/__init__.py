@@ -1,0 +1,1 @@
+"""Changesets for web frameworks and task queues. Each module needs the framework that it names."""
