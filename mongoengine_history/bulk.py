@@ -77,7 +77,7 @@ class Bulk:
         """Read a document by its key, in one round trip with its newest revision."""
         store = Store(self._model, query["_id"], self._collection)
         head, state = store.opening()
-        if state is None or not _is_of(query.get("_cls"), state):
+        if state is None or ("_cls" in query and state.get("_cls") not in _classes(query)):
             return []
         return [Found(store.document_id, state, head)]
 
@@ -100,8 +100,10 @@ class Bulk:
     ) -> Iterator[list[Found]]:
         is_bound = self._session is self._place.session
         if _names_a_key(query) and is_bound and "collation" not in options:
-            yield from filter(None, [self._opened(query)])
-            return
+            opened = self._opened(query)
+            if opened or not isinstance(query["_id"], str):  # which a collation may find
+                yield from filter(None, [opened])
+                return
         for batch in self._find(query, projection=_projection(roots), **options):
             heads = self.heads([found.key for found in batch])
             known = [it._replace(head=heads.get(identifier(it.key), NO_HEAD)) for it in batch]
@@ -261,14 +263,18 @@ class Bulk:
 def _names_a_key(query: Mapping[str, Any]) -> bool:
     """Say whether a query is one of MongoEngine by a primary key, which is a plain value."""
     is_plain = isinstance(query.get("_id"), (ObjectId, UUID, int, str))
-    return is_plain and query.keys() <= {"_id", "_cls"}
+    is_by_name = "_cls" not in query or bool(_classes(query))
+    return is_plain and is_by_name and query.keys() <= {"_id", "_cls"}
 
 
-def _is_of(classes: Any, state: State) -> bool:
-    """Say whether a document is of the classes that MongoEngine asks for."""
-    if classes is None:
-        return True
-    return state.get("_cls") in (classes["$in"] if isinstance(classes, dict) else [classes])
+def _classes(query: Mapping[str, Any]) -> list[str]:
+    """Return the classes that a query names as MongoEngine does; none where it asks otherwise."""
+    asked = query["_cls"]
+    if isinstance(asked, dict) and asked.keys() == {"$in"}:
+        asked = asked["$in"]
+    names = [asked] if isinstance(asked, str) else asked
+    is_by_name = isinstance(names, (list, tuple)) and all(isinstance(it, str) for it in names)
+    return list(names) if is_by_name else []
 
 
 def _projection(roots: set[str] | None) -> dict[str, int] | None:

@@ -214,12 +214,15 @@ def _bulk_write(collection: RecordingCollection, call: Call) -> Any:
 def _aggregate(collection: RecordingCollection, call: Call) -> Any:
     """Aggregate; what a stage writes into this very collection cannot be recorded."""
     if options_of(collection._model).strict:
-        check_pipeline(call["pipeline"], collection.name)
+        check_pipeline(call["pipeline"], collection.database.name, collection.name)
     return call.on(collection._plain)
 
 
 def _drop(collection: RecordingCollection, call: Call) -> None:
-    collection.delete_many({}, session=call["session"])
+    """Drop the collection once it is empty; a view, or one that never was, holds no documents."""
+    named = {"filter": {"name": collection.name}, "session": call["session"]}
+    if any(it["type"] == "collection" for it in collection.database.list_collections(**named)):
+        collection.delete_many({}, session=call["session"])
     call.on(collection._plain)
 
 

@@ -179,7 +179,7 @@ def _rule_for_items(rules: Mapping[str, Any]) -> Any:
 
 def _hidden(value: Any, rules: Any, mask: Masking) -> Any:
     """Return a value without what *rules* hide of it."""
-    if rules == MASK or (rules and _is_closed(value)):
+    if rules == MASK or _is_closed(value):
         return mask(value)
     if isinstance(value, list):
         rule = _rule_for_items(rules)
@@ -245,7 +245,7 @@ def _revealed_list(items: list[Any], live: list[Any], rules: Any, hiding: Hiding
     rule = _rule_for_items(rules or {})
     if rule in HIDDEN:
         return live
-    hidden = _hidden(live, {ANY: rule} if rule else {}, hiding.mask)
+    hidden = _hidden(live, {ANY: rule}, hiding.mask) if rule else live
     shown = []
     for item, place in zip(items, _partners(hidden, items), strict=True):
         partner = ABSENT if place is None else live[place]

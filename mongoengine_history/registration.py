@@ -6,6 +6,8 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mongoengine import Document, signals
+from pymongo.collection import Collection
+from pymongo.database import Database
 
 from mongoengine_history.changesets import is_untracked
 from mongoengine_history.collection import RecordingCollection
@@ -79,6 +81,7 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
     A decorator, plain or with options; or called with a class. Recorded are saves and deletions,
     writes by queries, inserts of many, and what delete rules do. Who answers for a write is said by
     `changeset`, `DocumentTrack` or ``save(signal_kwargs=…)``. Loading a document costs nothing.
+    Below a tracked base, time series and mocked collections (mongomock) are left as they are.
 
     Args:
         cls: A class of documents. An abstract base tracks all below it, even ``Document`` itself.
@@ -142,6 +145,8 @@ def _check(cls: type[Document]) -> None:
         raise OptionsError("cls", cls, "only a class of top-level documents has a history")
     if ATTRIBUTE in cls.__dict__ and not is_tracked(cls):
         raise OptionsError("cls", cls, "the history has no history")
+    if cls._meta.get("timeseries"):
+        raise OptionsError("cls", cls, "MongoDB finds no document of a time series by its key")
     for model in _covers:
         if issubclass(cls, model) or issubclass(model, cls):
             raise OptionsError("cls", cls, f"{model.__name__} is tracked already; untrack it first")
@@ -155,9 +160,15 @@ def _hear(sender: type[Document], document: Document, **said: Any) -> None:
 
 def _get_collection(beneath: Any, model: type[Document]) -> Any:
     collection = beneath()
-    if is_tracked(model) and not isinstance(collection, RecordingCollection):
+    if _can_record(model, collection) and not isinstance(collection, RecordingCollection):
         collection = model._collection = RecordingCollection.of(collection, model)
     return collection
+
+
+def _can_record(model: type[Document], collection: object) -> bool:
+    """Say whether writes are recorded: not in a mock, nor in a time series, which has no keys."""
+    is_real = isinstance(collection, Collection) and not model._meta.get("timeseries")
+    return is_real and is_tracked(model)
 
 
 def _save_create(beneath: Any, document: Document, doc: Any, *args: Any, **kwargs: Any) -> Any:
@@ -192,15 +203,18 @@ def _delete(beneath: Any, document: Document, *args: Any, **kwargs: Any) -> Any:
 
 def _get_db(beneath: Any, model: type[Document]) -> Any:
     database = beneath()
-    if not is_tracked(model) or not options_of(model).strict or is_untracked():
+    is_strict = is_tracked(model) and options_of(model).strict and not is_untracked()
+    if not is_strict or not isinstance(database, Database):  # which a mock is not
         return database
     return StrictDatabase.of(database, model._get_collection_name())
 
 
 def _drop_collection(beneath: Any, model: type[Document]) -> None:
-    """Record that all documents go, then drop the collection."""
-    if is_tracked(model) and not is_untracked() and model._get_collection_name():
-        model._get_collection().delete_many({})
+    """Record that all documents go; by a collection of its own, without the class's indexes."""
+    name = model._get_collection_name()
+    collection = model._get_db()[name] if name else None
+    if collection is not None and _can_record(model, collection):
+        RecordingCollection.of(collection, model).drop()
     beneath()
 
 

@@ -16,6 +16,7 @@ from mongoengine_history.errors import (
     StateNotKeptError,
     UndoConflictError,
 )
+from mongoengine_history.hiding import is_mask
 from mongoengine_history.keys import has_key, stored_key
 from mongoengine_history.legacy import unwind
 from mongoengine_history.merging import conflicts, differs, overlay
@@ -75,6 +76,9 @@ def revert(document: D, since: datetime | None = None, *, revision: int | None =
     if past.is_empty:
         if revision:
             raise RevisionNotFoundError(past.store.document_id, revision, 0)
+        kept = None if revision is None else _kept(past.store)
+        if kept is not None:
+            past.put_back(kept, REVERT)
         return document
     wanted = past.before(since) if revision is None else past.at(revision)
     past.put_back(wanted, REVERT)
@@ -132,7 +136,7 @@ def undo(document: D, number: int) -> D:
 
 
 def undone(
-    stored: State | None, revision: StoredRevision, before: State
+    stored: State | None, revision: StoredRevision, before: State | None
 ) -> tuple[State | None, list[Conflict]]:
     """
     Take a revision out of a state.
@@ -140,22 +144,25 @@ def undone(
     Args:
         stored: The state; None if there is no document.
         revision: What to take out.
-        before: The state before it.
+        before: The state before it; None if there was no document.
 
     Returns:
         The state without it, None for no document; and what keeps it from being taken out.
     """
-    after = revision.after(before)
+    after = revision.after(before or {})
     if revision.leaves_nothing:
         found = [] if stored is None else [Conflict((), ABSENT, stored)]
         return before, found
     if stored is None:
         return None, [Conflict((), after, ABSENT)]
     paths = paths_of(revision.patches)
-    if revision.operation in ANEW:  # to be deleted, with nothing that came later
+    if before is None or revision.operation in ANEW:  # to be deleted, with nothing that came later
         paths |= {(key,) for key in stored}
         return None, conflicts(stored, after, paths)
-    return overlay(stored, after, before, paths), conflicts(stored, after, paths)
+    found = conflicts(stored, after, paths)
+    # What is masked stays as it is, so whoever changed it is in nobody's way.
+    found = [it for it in found if not (is_mask(it.expected) and is_mask(it.found))]
+    return overlay(stored, after, before, paths), found
 
 
 def shown_conflict(conflict: Conflict, codec: Any) -> Conflict:
@@ -170,9 +177,10 @@ def restore(model: type[D], pk: object) -> D:
     Bring a deleted document back under its primary key, in memory. Reads; saving writes.
 
     It has its last state: the one that was deleted or, if the deletion was not recorded, the one
-    after the newest revision. The next ``save()`` inserts exactly that, the order of fields
-    included, and is recorded as operation ``restore`` if `track_changes` is connected for the
-    class. If somebody else has stored the document meanwhile, it raises NotUniqueError.
+    after the newest revision, or else the one that `backfill` kept. The next ``save()`` inserts
+    exactly that, the order of fields included, and is recorded as operation ``restore`` if
+    `track_changes` is connected for the class. If somebody else has stored the document meanwhile,
+    it raises NotUniqueError.
 
     Args:
         model: The class of the document, or a base class.
@@ -193,11 +201,26 @@ def restore(model: type[D], pk: object) -> D:
     head, stored = store.opening()
     if stored is not None:
         raise DocumentExistsError(key)
-    newest = store.revision(max(head.number, 1))
-    wanted = newest.before({}) if newest.leaves_nothing else store.state(newest.number)
+    wanted = _last(store, head)
     document = loaded(model, key, wanted or {})
     Past(document, store, head, None, None).put_back(wanted or {}, RESTORE)
     return document
+
+
+def _last(store: Store, head: Head) -> State | None:
+    kept = None if head.number else _kept(store)
+    if kept is not None:
+        return kept
+    newest = store.revision(max(head.number, 1))
+    return newest.before({}) if newest.leaves_nothing else store.state(newest.number)
+
+
+def _kept(store: Store) -> State | None:
+    """Return the state that `backfill` kept of a document without a revision; None if none."""
+    try:
+        return store.replayed(0)
+    except StateNotKeptError:
+        return None
 
 
 @dataclass(frozen=True)

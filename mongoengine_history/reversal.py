@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mongoengine import Document, get_connection
+from bson import ObjectId
+from mongoengine import Document
 from mongoengine.connection import ConnectionFailure
+from pymongo.errors import InvalidOperation
 
 from mongoengine_history.changesets import Changeset, changeset
 from mongoengine_history.errors import (
     ChangesetConflictError,
     ChangesetPartlyRevertedError,
+    HistoryNotRecordedError,
     OptionsError,
     UndoConflictError,
 )
 from mongoengine_history.fieldpaths import with_subclasses
+from mongoengine_history.merging import differs
+from mongoengine_history.place import Place
 from mongoengine_history.records import History
 from mongoengine_history.restoring import Past, shown_conflict, undone
 from mongoengine_history.revision import UNDO
-from mongoengine_history.sessions import active_session, can_transact
+from mongoengine_history.sessions import active_session, can_transact, in_transaction, transaction
 from mongoengine_history.snapshot import loaded
 from mongoengine_history.store import Store
+from mongoengine_history.tracking import DocumentTrack
 from mongoengine_history.values import WIRE, encode, native
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from bson import ObjectId
+    from pymongo.cursor import Cursor
     from pymongo.database import Database
 
     from mongoengine_history.values import State
+
+    _Known = tuple[Database[Any], dict[str, type[Document]]]
 
 
 def revert_changeset(id: ObjectId | Changeset, *, reason: str | None = None) -> Changeset:  # noqa: A002  # what it is
@@ -56,29 +65,48 @@ def revert_changeset(id: ObjectId | Changeset, *, reason: str | None = None) -> 
         HistoryError: as `undo` raises them. Nothing was written.
     """
     key = id.id if isinstance(id, Changeset) else id
-    client = get_connection()
-    atomic = can_transact(client)
-    with changeset(reason=reason, atomic=atomic) as own:
-        plans = [_Plan.of(*unit) for unit in _units(key)]
-        if not plans:
-            raise OptionsError("id", key, "no revision belongs to such a changeset")
+    if not isinstance(key, ObjectId):  # None would mean all that is of no changeset
+        raise OptionsError("id", key, "it is an ObjectId, the changeset of a revision")
+    concerned = [it for it in _databases() if _is_concerned(it[0], key)]
+    if not concerned:
+        raise OptionsError("id", key, "no revision belongs to such a changeset")
+    with changeset(reason=reason) as own, _together(concerned):
+        plans = [_Plan.of(*unit) for it in concerned for unit in _units(key, *it)]
         errors = [error for plan in plans for error in plan.errors]
         if errors:
             raise ChangesetConflictError(key, errors)
-        _carry_out(key, plans, atomic=atomic)
+        _carry_out(key, [plan for plan in plans if plan.is_needed])
     return own
 
 
-def _carry_out(key: object, plans: list[_Plan], *, atomic: bool) -> None:
+@contextmanager
+def _together(concerned: list[_Known]) -> Iterator[None]:
+    """Make the block one transaction, if all databases are of one client and that can."""
+    client = concerned[0][0].client
+    is_one = all(database.client is client for database, _ in concerned)
+    if not is_one or in_transaction(client) or not can_transact(client):
+        yield
+        return
+    for _, models in concerned:
+        Place(next(iter(models.values())), pk=0).ensure_indexes()
+    with transaction(client):
+        yield
+
+
+def _carry_out(key: object, plans: list[_Plan]) -> None:
     written: list[tuple[str, object]] = []
     for plan in plans:
+        store, address = plan.past.store, (plan.past.store.document_type, plan.pk)
         try:
             plan.carry_out()
         except Exception as error:  # whatever MongoEngine or the application raises
-            if atomic or not written:
+            if isinstance(error, HistoryNotRecordedError):
+                written.append(address)
+            if not written:
                 raise
             raise ChangesetPartlyRevertedError(key, written) from error
-        written.append((plan.past.store.document_type, plan.past.store.document_id))
+        if not store.in_transaction:  # which takes it back itself
+            written.append(address)
 
 
 @dataclass(frozen=True)
@@ -86,6 +114,8 @@ class _Plan:
     """What is to become of one document."""
 
     past: Past
+    #: The primary key as the application has it.
+    pk: Any
     wanted: State | None
     errors: list[UndoConflictError]
 
@@ -93,40 +123,63 @@ class _Plan:
     def of(cls, model: type[Document], key: Any, numbers: list[int]) -> _Plan:
         """Take revisions out of a document, the newest first."""
         store = Store(model, key)
+        pk = native({"": key}, store.codec)[""]
         head, live = store.opening()
         state = stored = live and store.hiding.hidden(live)
         errors = []
         for number in numbers:
             revision = store.revision(number)
             before = revision.before({}) if revision.leaves_nothing else store.state(number - 1)
-            state, found = undone(state, revision, before or {})
+            state, found = undone(state, revision, before)
             if found:
                 shown = [shown_conflict(conflict, store.codec) for conflict in found]
-                errors.append(UndoConflictError(key, number, shown))
-        document = loaded(model, native({"": key}, store.codec)[""], live or state or {})
-        return cls(Past(document, store, head, stored, live), state, errors)
+                errors.append(UndoConflictError(pk, number, shown))
+        document = loaded(model, pk, live or state or {})
+        return cls(Past(document, store, head, stored, live), pk, state, errors)
+
+    @property
+    def is_needed(self) -> bool:
+        """Say whether what is wanted is not there already."""
+        if self.wanted is None or self.past.stored is None:
+            return self.wanted is not self.past.stored
+        return differs(self.wanted, self.past.stored)
 
     def carry_out(self) -> None:
         document = self.past.document
         if self.wanted is not None:
             self.past.put_back(self.wanted, UNDO)
             document.save()
-        elif self.past.live is not None:
-            document.delete()
+        else:
+            with DocumentTrack(document):
+                document.delete()
 
 
-def _units(key: object) -> Iterator[tuple[type[Document], Any, list[int]]]:
+def _is_concerned(database: Database[Any], key: object) -> bool:
+    """Say whether revisions of a changeset lie in a database."""
+    try:
+        return any(_records(database, key, active_session(database.client)).limit(1))
+    except InvalidOperation:  # another client has bound a session; one of its own is allowed
+        with database.client.start_session() as session:
+            return any(_records(database, key, session).limit(1))
+
+
+def _records(database: Database[Any], key: object, session: Any) -> Cursor[Any]:
+    """Find the first record of each revision of a changeset."""
+    history = database.get_collection(History._get_collection_name(), codec_options=WIRE)
+    wanted = ("document_type", "document_id", "revision", "stamp")
+    return history.find({"changeset": key, "position": 0}, wanted, session=session)
+
+
+def _units(
+    key: object, database: Database[Any], models: Mapping[str, type[Document]]
+) -> Iterator[tuple[type[Document], Any, list[int]]]:
     """Yield the documents of a changeset, the one written last first, with their revisions."""
-    for database, models in _databases():
-        history = database.get_collection(History._get_collection_name(), codec_options=WIRE)
-        wanted = ("document_type", "document_id", "revision", "stamp")
-        session: Any = active_session(database.client)
-        found = history.find({"changeset": key, "position": 0}, wanted, session=session)
-        ordered = sorted(found, key=lambda it: (it["stamp"], it["revision"]), reverse=True)
-        for (name, _), numbers in _by_document(ordered).items():
-            if name not in models:
-                raise OptionsError("id", key, f"import the class of the documents in {name!r}")
-            yield models[name], numbers[0]["document_id"], [it["revision"] for it in numbers]
+    found = _records(database, key, active_session(database.client))
+    ordered = sorted(found, key=lambda it: (it["stamp"], it["revision"]), reverse=True)
+    for (name, _), numbers in _by_document(ordered).items():
+        if name not in models:
+            raise OptionsError("id", key, f"import the class of the documents in {name!r}")
+        yield models[name], numbers[0]["document_id"], [it["revision"] for it in numbers]
 
 
 def _by_document(
@@ -139,9 +192,9 @@ def _by_document(
     return units
 
 
-def _databases() -> list[tuple[Database[Any], dict[str, type[Document]]]]:
+def _databases() -> list[_Known]:
     """Name the databases of all known classes, and the class of each of their collections."""
-    known: dict[tuple[object, str], tuple[Database[Any], dict[str, type[Document]]]] = {}
+    known: dict[tuple[object, str], _Known] = {}
     for model in with_subclasses(Document):
         if model._meta.get("abstract") or issubclass(model, History):
             continue

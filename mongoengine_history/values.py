@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import Any, Final
 
 import bson
@@ -43,8 +44,13 @@ def encode(value: object) -> bytes:
 
 
 def identifier(key: object) -> object:
-    """Return what tells a primary key from all others and can be looked up; not to be stored."""
-    return key if type(key) in {ObjectId, str} else encode(key)
+    """
+    Return what tells a primary key from all others and can be looked up; not to be stored.
+
+    The server takes numbers that are equal for one key, whatever their types.
+    """
+    is_number = isinstance(key, (int, float)) and not isinstance(key, bool) and not isnan(key)
+    return key if is_number or type(key) in {ObjectId, str} else encode(key)
 
 
 def same(first: object, second: object) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 import mongoengine
 import pytest
+from blinker import ANY, Signal
 from hypothesis import HealthCheck, settings
 from mongoengine import signals
 from pymongo import MongoClient, monitoring
@@ -31,6 +32,8 @@ settings.register_profile(
     ],
 )
 settings.load_profile("laws")
+
+pytest.register_assert_rewrite("twins")
 
 
 class RoundTrips(monitoring.CommandListener):
@@ -86,12 +89,16 @@ def client(mongodb_uri: str, commands: RoundTrips) -> Iterator[MongoClient]:
 
 @pytest.fixture
 def database(client: MongoClient) -> Iterator[Database]:
-    """The database of MongoEngine's default connection, emptied afterwards; nothing is tracked."""
+    """The database of MongoEngine's default connection; afterwards it is empty, no test listens."""
     database = mongoengine.get_db()
+    every = [signal for signal in vars(signals).values() if isinstance(signal, Signal)]
+    # The library's own, which hears of all classes that `track_history` was called for.
+    before = [(signal, receiver) for signal in every for receiver in signal.receivers_for(ANY)]
     yield database
-    for signal in vars(signals).values():
-        if hasattr(signal, "_clear_state"):
-            signal._clear_state()
+    for signal in every:
+        signal._clear_state()
+    for signal, receiver in before:
+        signal.connect(receiver)
     for alias in ("default", "other"):
         for name in mongoengine.get_db(alias).list_collection_names():
             mongoengine.get_db(alias)[name].delete_many({})

@@ -207,6 +207,10 @@ def answer(error: HistoryError) -> None:
             assert_type((error.expected, error.found), tuple[object, object])
         case StateMismatchError():
             assert_type(error.keys, list[str])
+
+
+def answer_others(error: HistoryError) -> None:
+    match error:
         case ChangesetConflictError():
             assert_type(error.errors, list[UndoConflictError])
         case ChangesetPartlyRevertedError():

@@ -100,3 +100,59 @@ def test_an_abstract_base_may_have_them() -> None:
         pass
 
     assert options_of(Concrete).version_every == 3
+
+
+def test_one_path_may_stand_alone_and_any_collection_of_them_will_do() -> None:
+    assert HistoryOptions(exclude="a.b").exclude == ("a.b",)
+    assert HistoryOptions(mask=(path for path in ["a", "b.*"])).mask == ("a", "b.*")
+
+
+@pytest.mark.parametrize("name", ["exclude", "mask"])
+@pytest.mark.parametrize("paths", ["", "a..b", ".a", "a.", [""], [5], [None], 5, None, True])
+def test_what_is_no_path_is_refused(name: str, paths: Any) -> None:
+    with pytest.raises(OptionsError) as caught:
+        HistoryOptions(**{name: paths})
+    assert caught.value.name == name
+
+
+@pytest.mark.parametrize(
+    ("exclude", "mask"), [("a", "a"), ("a", "a.b"), ("a.b", "a"), (["b", "a.b"], ["c", "a.b.c"])]
+)
+def test_a_path_cannot_be_excluded_and_masked(exclude: Any, mask: Any) -> None:
+    with pytest.raises(OptionsError) as caught:
+        HistoryOptions(exclude=exclude, mask=mask)
+    assert caught.value.name == "mask"
+    HistoryOptions(exclude="ab", mask="a")
+
+
+@pytest.mark.parametrize("key", ["a text of more than sixteen", b"short", b"", 5, bytearray(16)])
+def test_a_key_that_could_be_guessed_is_refused_and_not_told(key: Any) -> None:
+    with pytest.raises(OptionsError) as caught:
+        HistoryOptions(mask="a", fingerprint_key=key)
+    assert caught.value.name == "fingerprint_key"
+    assert caught.value.value != key
+    with pytest.raises(OptionsError, match="no mask"):
+        HistoryOptions(exclude="a", fingerprint_key=b"sixteen bytes or more")
+
+
+def test_no_message_tells_the_key_of_fingerprints() -> None:
+    options = {"mask": ["a"], "fingerprint_key": b"sixteen bytes or more"}
+    assert "sixteen" not in repr(HistoryOptions(**options))
+    with pytest.raises(OptionsError) as caught:
+        options_of(asking({**options, "masks": ["b"]}))
+    assert "sixteen" not in str(caught.value) + repr(vars(caught.value))
+
+
+def test_a_strict_history_has_to_raise() -> None:
+    with pytest.raises(OptionsError) as caught:
+        HistoryOptions(strict=True, on_error="log")
+    assert caught.value.name == "on_error"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("strict", 1), ("on_error", "ignore"), ("on_error", None), ("identity", 5)]
+)
+def test_what_an_option_does_not_know_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(OptionsError) as caught:
+        HistoryOptions(**{name: value})
+    assert (caught.value.name, caught.value.value) == (name, value)
