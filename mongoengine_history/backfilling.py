@@ -5,22 +5,28 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+import bson
 from bson import Int64
+from pymongo import ASCENDING
 from pymongo.errors import BulkWriteError, OperationFailure
 
-from mongoengine_history.bulk import MOST, Bulk
+from mongoengine_history.bulk import MOST
 from mongoengine_history.errors import OptionsError
+from mongoengine_history.fieldpaths import hiding_of, with_subclasses
 from mongoengine_history.keys import check_model
 from mongoengine_history.layout import documents_of_version
 from mongoengine_history.place import Place
-from mongoengine_history.records import History
+from mongoengine_history.records import BY_STAMP, History
 from mongoengine_history.revision import Context, StoredRevision
-from mongoengine_history.values import identifier
+from mongoengine_history.store import DUPLICATE_KEY
+from mongoengine_history.values import WIRE, identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from mongoengine import Document
+
+    from mongoengine_history.hiding import Hiding
 
 CHUNK: Final = 10_000
 """Documents that the server goes through at once."""
@@ -53,18 +59,21 @@ def backfill(model: type[Document], progress: Callable[[int], object] | None = N
     if place.in_transaction:
         raise OptionsError("model", model, "it cannot be done inside a transaction")
     place.ensure_indexes()
+    hidings = {known._class_name: hiding_of(known) for known in with_subclasses(model)}
     done = 0
-    for size, chunk in _chunks(place):
-        _keep(model, place, chunk)
+    for size, chunk in _chunks(model, place):
+        _keep(place, hidings, chunk)
         done += size
         if progress:
             progress(done)
     return done
 
 
-def _chunks(place: Place) -> Iterator[tuple[int, dict[str, Any]]]:
+def _chunks(model: type[Document], place: Place) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield conditions that part the documents by their keys, and how many each holds."""
-    after: dict[str, Any] = {}
+    has_classes = model._meta.get("allow_inheritance")
+    mine: dict[str, Any] = {"_cls": {"$in": list(model._subclasses)}} if has_classes else {}
+    after = mine
     while True:
         wanted: list[dict[str, Any]] = [{"$match": after}, {"$sort": {"_id": 1}}, {"$limit": CHUNK}]
         bounds = [{"$group": {"_id": None, "last": {"$last": "$_id"}, "size": {"$sum": 1}}}]
@@ -74,18 +83,18 @@ def _chunks(place: Place) -> Iterator[tuple[int, dict[str, Any]]]:
         # Comparing by $expr, since keys may be of several types.
         until = {"$expr": {"$lte": ["$_id", {"$literal": found[0]["last"]}]}}
         yield found[0]["size"], {"$and": [after, until]}
-        after = {"$expr": {"$gt": ["$_id", {"$literal": found[0]["last"]}]}}
+        after = {**mine, "$expr": {"$gt": ["$_id", {"$literal": found[0]["last"]}]}}
 
 
-def _keep(model: type[Document], place: Place, chunk: dict[str, Any]) -> None:
-    if not place.hiding.rules:
+def _keep(place: Place, hidings: Mapping[str, Hiding], chunk: dict[str, Any]) -> None:
+    if not any(hiding.rules for hiding in hidings.values()):
         try:
             place.documents.aggregate(_merging(place, chunk))
         except OperationFailure:  # somebody wrote a first revision, or a document is too large
             pass
         else:
             return
-    _keep_here(model, place, chunk)
+    _keep_here(place, hidings, chunk)
 
 
 def _merging(place: Place, chunk: dict[str, Any]) -> list[dict[str, Any]]:
@@ -122,26 +131,41 @@ def _revision(stamp: int) -> StoredRevision:
     return StoredRevision(0, stamp, "", Context(), ())
 
 
-def _keep_here(model: type[Document], place: Place, chunk: dict[str, Any]) -> None:
+def _keep_here(place: Place, hidings: Mapping[str, Hiding], chunk: dict[str, Any]) -> None:
     """Do the same from here: for states of which something is hidden, and for large ones."""
-    bulk = Bulk(model, model._get_collection())
-    for batch in bulk.batches(chunk):
-        known = bulk.heads([found.key for found in batch])
+    raws: Any = place.documents.find_raw_batches(chunk, batch_size=MOST)  # typed as documents
+    for raw in raws:
+        found = {identifier(it["_id"]): it for it in bson.decode_all(raw, WIRE)}
         revision = _revision(time.time_ns() // 1000)
-        versions: list[dict[str, Any]] = []
-        for found in batch:
-            if identifier(found.key) not in known:
-                owner = {"document_type": place.document_type, "document_id": found.key}
-                state = place.hiding.hidden(found.state)
-                versions += documents_of_version(state, revision, owner, 0)
-        _insert(place, versions)
+        for known in _known(place, [document["_id"] for document in found.values()]):
+            found.pop(known, None)
+        versions = []
+        for document in found.values():
+            owner = {"document_type": place.document_type, "document_id": document.pop("_id")}
+            state = hidings.get(document.get("_cls", ""), place.hiding).hidden(document)
+            versions.append(documents_of_version(state, revision, owner, 0))
+        if versions:
+            _insert(place, versions)
 
 
-def _insert(place: Place, versions: list[dict[str, Any]]) -> None:
-    for start in range(0, len(versions), MOST):
-        try:
-            place.history.insert_many(versions[start : start + MOST], ordered=False)
-        except BulkWriteError as error:  # somebody wrote a first revision
-            others = [it for it in error.details["writeErrors"] if it["code"] != 11000]
-            if others:
-                raise
+def _known(place: Place, keys: list[Any]) -> Iterator[object]:
+    """Yield which documents have a history, those among them that only 1.1 recorded."""
+    mine = {"document_type": place.document_type, "document_id": {"$in": keys}}
+    order = dict.fromkeys(BY_STAMP[:2], ASCENDING)  # for one look into the index for each
+    grouped = {"$group": {"_id": "$document_id"}}
+    found = place.history.aggregate([{"$match": mine}, {"$sort": order}, grouped])
+    return (identifier(it["_id"]) for it in found)
+
+
+def _insert(place: Place, versions: list[list[dict[str, Any]]]) -> None:
+    documents = [document for version in versions for document in version]
+    try:
+        place.history.insert_many(documents, ordered=False)
+    except BulkWriteError as error:
+        failures = error.details["writeErrors"]
+        if any(failure["code"] != DUPLICATE_KEY for failure in failures):
+            raise
+        # Somebody wrote a first revision. Of a version in parts some may fit beside that one's.
+        failed = {identifier(documents[it["index"]]["document_id"]) for it in failures}
+        ours = [it["_id"] for it in documents if identifier(it["document_id"]) in failed]
+        place.history.delete_many({"_id": {"$in": ours}})

@@ -21,7 +21,7 @@ from mongoengine_history.place import PRIMARY, Place
 from mongoengine_history.records import BY_REVISION, NUMBERED
 from mongoengine_history.revision import CREATE, DELETE, UPDATE
 from mongoengine_history.store import Store, duplicate_in, report
-from mongoengine_history.values import WIRE, State, identifier
+from mongoengine_history.values import WIRE, State, identifier, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -130,7 +130,9 @@ class Bulk:
             if found:
                 yield found
 
-    def updated(self, batch: Sequence[Found], roots: set[str] | None) -> None:
+    def updated(
+        self, batch: Sequence[Found], roots: set[str] | None, count: int | None = None
+    ) -> None:
         """
         Record what an update has done to a batch.
 
@@ -138,22 +140,41 @@ class Bulk:
             batch: The documents as they were before.
             roots: The top-level names that it may have set; None for any. What others wrote
                 meanwhile to other names is theirs.
+            count: How many documents it has changed; None if that is not known.
         """
         stored = self.stored(batch, roots)
-        self._append(
-            UPDATE,
-            (
-                (found, _only(found.state, roots), stored[identifier(found.key)])
-                for found in batch
-                if identifier(found.key) in stored
-            ),
+        changes = (
+            (found, _only(found.state, roots), stored[identifier(found.key)])
+            for found in batch
+            if identifier(found.key) in stored
         )
+        if count is None or count == len(batch):
+            self._append(UPDATE, changes)
+        else:
+            changed = [change for change in changes if not same(change[1], change[2])]
+            self._append(UPDATE, self._own(changed, count))
 
-    def deleted(self, batch: Sequence[Found], *, all_of_it: bool) -> None:
-        """Record that documents of a batch are gone; which ones is asked where not all are."""
-        left = {} if all_of_it else self.stored(batch)
-        gone = (found for found in batch if identifier(found.key) not in left)
-        self._append(DELETE, ((found, found.state, {}) for found in gone))
+    def deleted(self, batch: Sequence[Found], count: int | None = None) -> None:
+        """Record that documents of a batch are gone, *count* of them if that is known."""
+        left = {} if count == len(batch) else self.stored(batch)
+        nothing: State = {}
+        gone = [(it, it.state, nothing) for it in batch if identifier(it.key) not in left]
+        self._append(DELETE, gone if count is None else self._own(gone, count))
+
+    def _own(
+        self, changes: list[tuple[Found, State, State]], count: int
+    ) -> list[tuple[Found, State, State]]:
+        """Leave out what was done by others in between: of these there are revisions already."""
+        if len(changes) <= count:
+            return changes
+        heads = self.heads([found.key for found, *_ in changes])
+        others = [
+            found.key
+            for found, *_ in changes
+            if heads.get(identifier(found.key), NO_HEAD).number > found.head.number
+        ]
+        theirs = {identifier(key) for key in others[: len(changes) - count]}
+        return [change for change in changes if identifier(change[0].key) not in theirs]
 
     def inserted(self, documents: Sequence[Found], fresh: Set[object] = frozenset()) -> None:
         """

@@ -147,11 +147,17 @@ class QueryWrite:
         return result
 
     def _updating(self, update: Any) -> Record:
-        return lambda batch, _: self._bulk.updated(batch, roots_of(update))
+        def record(batch: Sequence[Found], result: Any) -> None:
+            count = result.modified_count if isinstance(result, UpdateResult) else None
+            self._bulk.updated(batch, roots_of(update), count)
+
+        return record
 
     def _deleted(self, batch: Sequence[Found], result: Any) -> None:
-        count = result.deleted_count if isinstance(result, DeleteResult) else len(batch)
-        self._bulk.deleted(batch, all_of_it=result is not None and count == len(batch))
+        """Take in a deletion; what is found and deleted at once is one document."""
+        count = None if result is None else len(batch)
+        count = result.deleted_count if isinstance(result, DeleteResult) else count
+        self._bulk.deleted(batch, count)
 
 
 def roots_of(update: Any) -> Roots:

@@ -88,6 +88,8 @@ class Store(Archive):
             base = base and self.hiding.hidden(base)
             head = replace(head, state=head.state and self.hiding.hidden(head.state))
         if self.in_transaction:  # of which others must know nothing before it is committed
+            if base is not None and not head.number:  # a duplicate key would end it
+                self.history.delete_many({**self.mine, "revision": 0}, session=self.session)
             return self._append(change, head, base)
         with self.turn.taken():
             appended = self.turn.head = self._append(
