@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,7 @@ from bson.codec_options import CodecOptions
 from mongoengine import get_connection, get_db
 from mongoengine.connection import ConnectionFailure
 
+from mongoengine_history.blocks import Block
 from mongoengine_history.context import checked, identity_of, innermost
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.place import Place
@@ -64,12 +66,13 @@ class Changeset:
         return innermost(self._contexts).metadata
 
 
-@contextmanager
 def changeset(
     identity: object = None, *, reason: str | None = None, atomic: bool = False, **metadata: Any
-) -> Iterator[Changeset]:
+) -> Block[Changeset]:
     """
-    Make what is written inside one unit of work. A context manager, and a decorator of functions.
+    Make what is written inside one unit of work.
+
+    A context manager that gives the `Changeset`, and a decorator of functions, ``async`` or not.
 
     All revisions recorded inside share an id, and have what is said here. Blocks nest, also with
     `DocumentTrack`: inner values win, outer ones remain, and the id is that of the outermost
@@ -85,30 +88,32 @@ def changeset(
             and a replica set.
         **metadata: Anything else to keep with each revision; BSON values.
 
-    Yields:
-        The changeset.
-
     Raises:
         OptionsError: an argument cannot be used. Nothing was read or written.
     """
     checked(identity, reason, metadata, _default_codec())  # early; each write has its own codec
+    context = Context(identity_of(identity), reason, metadata)
+    return Block(partial(_changeset, context, atomic=atomic))
+
+
+@contextmanager
+def _changeset(said: Context, *, atomic: bool) -> Iterator[Changeset]:
     outer = [block.context for block in _blocks.get() if block.context]
     shared = (outer[0].changeset if outer else None) or ObjectId()
-    context = Context(identity_of(identity), reason, metadata, shared)
+    context = replace(said, changeset=shared)
     with _transaction() if atomic else nullcontext(), _inside(_Block(next(_orders), context)):
         yield Changeset(shared, (*outer, context))
 
 
-@contextmanager
-def untracked() -> Iterator[None]:
+def untracked() -> Block[None]:
     """
-    Record nothing of what is written inside. A context manager, and a decorator of functions.
+    Record nothing of what is written inside.
 
-    It holds for its thread or asyncio task, and for the tasks started inside. What was written
-    there is drift: the history does not know it.
+    A context manager, and a decorator of functions, ``async`` or not. It holds for its thread or
+    asyncio task, and for the tasks started inside. What was written there is drift: the history
+    does not know it.
     """
-    with _inside(_Block(next(_orders))):
-        yield
+    return Block(lambda: _inside(_Block(next(_orders))))
 
 
 def is_untracked() -> bool:

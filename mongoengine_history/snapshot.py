@@ -49,7 +49,8 @@ def memory(document: Document) -> bytes:
     try:
         return bson.encode(state, codec_options=codec_of(document))
     except Exception as error:  # PyMongo raises a dozen classes, OverflowError among them
-        raise OptionsError("document", document, f"it holds no BSON ({error})") from error
+        why, cause = _told(document, error)
+        raise OptionsError("document", document, f"it holds no BSON ({why})") from cause
 
 
 def _is_ungenerated(document: Document, name: str) -> bool:
@@ -112,13 +113,17 @@ def loaded(model: type[D], pk: object, state: State, *, created: bool = False) -
     try:
         document = model._from_son({"_id": pk, **son}, created=created)
     except Exception as error:  # MongoEngine's, or one of the application's own fields
-        # The message may tell values; where some are secret, only its kind is passed on.
-        why: object = type(error).__name__ if hiding_of(model).rules else error
-        raise StateMismatchError(pk, _misfits(model, state), why) from error
+        why, cause = _told(model, error)
+        raise StateMismatchError(pk, _misfits(model, state), why) from cause
     if not isinstance(document, model):
         why = f"it is a {type(document).__name__}, not a {model.__name__}"
         raise StateMismatchError(pk, ["_cls"], why)
     return document
+
+
+def _told(model: Document | type[Document], error: Exception) -> tuple[object, Exception | None]:
+    """Return what may be told of an error and its cause: where values are secret, only its kind."""
+    return (type(error).__name__, None) if hiding_of(model).rules else (error, error)
 
 
 def _misfits(model: type[Document], state: State) -> list[str]:

@@ -22,7 +22,7 @@ MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py"))}
 #: A module imports from rows above its own only. So there is no cycle, either.
 LAYERS = [
     ["values", "errors", "embedded"],
-    ["draft", "alignment", "parts", "touching"],
+    ["blocks", "draft", "alignment", "parts", "touching"],
     ["patching", "hiding"],
     ["merging", "diffing", "lists", "legacy", "wording"],
     ["revision"],
