@@ -17,7 +17,7 @@ from mongoengine_history.entries import NO_HEAD, Entries, Entry, Found
 from mongoengine_history.errors import HistoryNotRecordedError
 from mongoengine_history.ledger import Head, head_of
 from mongoengine_history.origin import current_origin
-from mongoengine_history.place import PRIMARY, Place
+from mongoengine_history.place import PRIMARY
 from mongoengine_history.records import BY_REVISION, NUMBERED
 from mongoengine_history.revision import CREATE, DELETE, UPDATE
 from mongoengine_history.store import Store, duplicate_in, report
@@ -53,7 +53,7 @@ class Bulk:
         self, model: type[Document], collection: Collection[Any], session: Any = None
     ) -> None:
         self._model, self._collection = model, collection
-        self._place = Place(model, 0, collection)
+        self._place = Store(model, 0, collection)  # for what is the same for all documents
         self._session = session or self._place.session
         self._place.ensure_indexes()
         origin = current_origin()
@@ -220,14 +220,14 @@ class Bulk:
             {"$sort": dict.fromkeys(BY_REVISION, DESCENDING)},  # one look into the index for each
             {"$group": {"_id": "$document_id", **grouped}},
         ]
-        history, session = self._place.history, self._session
-        found = history.aggregate(pipeline, session=session, batchSize=MOST)
+        session: Any = {"session": self._session}
+        found = self._place.read(pipeline, batchSize=MOST, **session)
         newest = {identifier(it["_id"]): it for it in found}
         several = {it["revision"] for it in newest.values() if it["position"] > 0}
         if several:  # revisions of several records, of which the first has what is wanted
             first = {**mine, "revision": {"$in": list(several)}, "position": 0}
             wanted = dict.fromkeys((*HEAD, "document_id"), 1)
-            for record in history.find(first, wanted, session=session):
+            for record in self._place.history.find(first, wanted, **session):
                 key = identifier(record["document_id"])
                 if record["revision"] == newest[key]["revision"]:
                     newest[key] = record

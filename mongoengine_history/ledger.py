@@ -92,7 +92,7 @@ class Ledger(Place):
 
     def head(self) -> Head:
         """Read what is known of the newest revision."""
-        return self._newest_in(self._read(self._newest))
+        return self._newest_in(self.read(self._newest))
 
     def opening(self) -> tuple[Head, State | None]:
         """Read the newest revision and the stored document, in one round trip where possible."""
@@ -100,7 +100,7 @@ class Ledger(Place):
             return self.head(), self.stored()
         wanted = [{"$match": {"_id": {"$eq": self.document_id}}}]
         union = {"$unionWith": {"coll": self.document_type, "pipeline": wanted}}
-        found = self._read([*self._newest, union])
+        found = self.read([*self._newest, union])
         stored = next((item for item in found if "_id" in item), None)
         newest = [item for item in found if "_id" not in item]
         return self._newest_in(newest), _without_id(stored)
@@ -242,15 +242,15 @@ class Ledger(Place):
             {"$project": {"_id": 0, "revision": 1, "stamp": 1, "lists": 1, "operation": 1}},
         ]
 
-    def _read(self, pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        hint = [(name, ASCENDING) for name in BY_REVISION]
-        options: Any = {"hint": dict(hint), "session": self.session}
+    def read(self, pipeline: list[dict[str, Any]], **options: Any) -> list[dict[str, Any]]:
+        """Aggregate by the index of revisions, which is made again where somebody dropped it."""
+        hint = dict.fromkeys(BY_REVISION, ASCENDING)
+        options = {"hint": hint, "session": self.session, **options}
         try:
             return list(self.history.aggregate(pipeline, **options))
         except OperationFailure as error:
             if error.code != BAD_HINT or self.in_transaction:
                 raise
-        # Somebody dropped the indexes, or the database, since this process made them.
         indexed.get(self.client, set()).discard(self.database)
         self.ensure_indexes()
         return list(self.history.aggregate(pipeline, **options))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from pymongo import ReadPreference
-from pymongo.errors import ExecutionTimeout, OperationFailure
+from pymongo.errors import ExecutionTimeout, OperationFailure, WTimeoutError
 
 from mongoengine_history.errors import IndexesMissingError
 from mongoengine_history.fieldpaths import hiding_of
@@ -125,7 +125,7 @@ class Place:
         try:
             with self.client.start_session() as apart:
                 self._create_indexes(apart, limit)
-        except ExecutionTimeout as error:
+        except (ExecutionTimeout, WTimeoutError) as error:  # of the index, or of its journal
             raise IndexesMissingError(self.database) from error
         done.add(self.database)
 

@@ -178,7 +178,8 @@ def test_all_ways_to_read_are_among_them() -> None:
     assert [name for name in methods if f".{name}" not in code] == []
     reading = {name for each in (Ledger, Archive, NativeArchive) for name in vars(each)}
     assert {name for name in reading if not name.startswith("_")} == {
-        "stored", "recordable", "head", "by_index", "opening", "revision", "revisions", "wholes",
+        "stored", "recordable", "head", "by_index", "read", "opening", "revision", "revisions",
+        "wholes",
         "number_at",
         "state",
         "begins_with_creation", "last_touching", "touched", "legacy", "reading", "changes",
