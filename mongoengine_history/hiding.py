@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, Final
@@ -103,8 +103,8 @@ class Hiding:
         Return an earlier state in which all that is hidden is as *live* has it.
 
         What lies below something that the earlier state does not have goes with it. An item of a
-        list keeps the values of the live item that has the same ``_id`` or ``id``; without such a
-        key, of one that looks the same, or was edited in its place.
+        list keeps the values of the live item that has the same ``_id`` or ``id``. Without such a
+        key it is one that looks the same, or else the one that resembles it most.
 
         Args:
             state: As the history has it, maybe from before there was a rule.
@@ -265,19 +265,15 @@ def _partners(old: list[Any], new: list[Any]) -> list[int | None]:
             if same_items:
                 partners[place] = same_items.popleft()
     taken = {*partners.values()}
-    for before, after in _edited(list(map(_name, old)), list(map(_name, new))):
-        is_free = after not in partners and before not in taken
-        if is_free and _id_of(old[before]) is _id_of(new[after]) is ABSENT:
+    olds = {place: _features(item) for place, item in enumerate(old) if place not in taken}
+    news = {place: _features(item) for place, item in enumerate(new) if place not in partners}
+    in_place = _in_place([*map(_name, old)], [*map(_name, new)])
+    alike = (pair for pair in in_place if olds.get(pair[0], {}).keys() & news.get(pair[1], {}))
+    for before, after in [*_resembling(olds, news), *alike]:
+        if after not in partners and before not in taken:
             partners[after] = before
+            taken.add(before)
     return [partners.get(place) for place in range(len(new))]
-
-
-def _edited(old: list[bytes], new: list[bytes]) -> Iterator[tuple[int, int]]:
-    """Pair items that differ and stand at the same place between others."""
-    for gap in gaps(old, new):
-        olds, news = range(gap.old_start, gap.old_end), range(gap.new_start, gap.new_end)
-        if len(olds) == len(news):
-            yield from zip(olds, news, strict=True)
 
 
 def _name(item: Any) -> bytes:
@@ -292,3 +288,43 @@ def _id_of(item: Any) -> Any:
         if known is not None and not is_mask(known):
             return known
     return ABSENT
+
+
+def _features(item: Any) -> dict[Any, int]:
+    """Return by what an item without an id may be known again, and how much each tells."""
+    if not isinstance(item, dict) or _id_of(item) is not ABSENT:
+        return {}
+    return {
+        (key, encode(_blank(value))): 1 if isinstance(value, (int, float)) else 2
+        for key, value in item.items()
+        if not (value is None or isinstance(value, bool) or is_mask(value))
+    }
+
+
+def _resembling(
+    old: Mapping[int, dict[Any, int]], new: Mapping[int, dict[Any, int]]
+) -> list[tuple[int, int]]:
+    """Pair items by features that only these two have, those that tell most first."""
+    first, second = _owners(old), _owners(new)
+    scores: Counter[tuple[int, int]] = Counter()
+    for known in first.keys() & second.keys():
+        if len(first[known]) == len(second[known]) == 1:
+            before, after = first[known][0], second[known][0]
+            scores[before, after] += old[before][known]
+    return sorted(scores, key=lambda pair: (-scores[pair], abs(pair[0] - pair[1]), pair))
+
+
+def _owners(items: Mapping[int, dict[Any, int]]) -> dict[Any, list[int]]:
+    owners: dict[Any, list[int]] = defaultdict(list)
+    for place, features in items.items():
+        for known in features:
+            owners[known].append(place)
+    return owners
+
+
+def _in_place(old: list[bytes], new: list[bytes]) -> Iterator[tuple[int, int]]:
+    """Pair items that differ and stand at the same place between others."""
+    for gap in gaps(old, new):
+        olds, news = range(gap.old_start, gap.old_end), range(gap.new_start, gap.new_end)
+        if len(olds) == len(news):
+            yield from zip(olds, news, strict=True)

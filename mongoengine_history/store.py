@@ -247,7 +247,8 @@ def patched(change: Change, hiding: Hiding) -> Change:
     """Return a change as it is recorded, with its patches; a mere key that comes has one, too."""
     before, after = hiding.pair(change.before, change.after)
     patches = diff(before, after)
-    if not patches and change.operation != UPDATE and not change.before:
+    is_gone = change.operation == DELETE  # maybe one of which all is hidden
+    if not patches and (is_gone or (change.operation != UPDATE and not change.before)):
         patches = [Patch(REMOVE if change.operation == DELETE else ADD, (), [])]
     if not hiding.rules:
         return change._replace(patches=patches)

@@ -14,7 +14,7 @@ from mongoengine import Document, signals
 from mongoengine_history import history_of, track_changes, track_history, untrack_history
 
 
-class Book(Document):
+class Volume(Document):
     meta = {"collection": "rv_books", "allow_inheritance": True, "auto_create_index": False}
     title = me.StringField(max_length=20)
     code = me.IntField(unique=True, sparse=True)
@@ -22,25 +22,25 @@ class Book(Document):
     facts = me.DictField()
 
 
-class Atlas(Book):
+class Atlas(Volume):
     maps = me.IntField()
 
 
 class Reader(Document):
     meta = {"collection": "rv_readers", "auto_create_index": False}
     key = me.UUIDField(primary_key=True)
-    book = me.ReferenceField(Book, reverse_delete_rule=me.CASCADE)
+    book = me.ReferenceField(Volume, reverse_delete_rule=me.CASCADE)
     name = me.StringField()
 
 
-class Place(me.EmbeddedDocument):
+class SeatPlace(me.EmbeddedDocument):
     row = me.IntField()
     seat = me.IntField()
 
 
 class Seat(Document):
     meta = {"collection": "rv_seats", "auto_create_index": False}
-    place = me.EmbeddedDocumentField(Place, primary_key=True)
+    place = me.EmbeddedDocumentField(SeatPlace, primary_key=True)
     taken = me.StringField()
 
 
@@ -56,7 +56,7 @@ class Quiet(Document):
     name = me.StringField()
 
 
-TRACKED = (Book, Reader, Seat, Far)
+TRACKED = (Volume, Reader, Seat, Far)
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def tracking() -> Iterator[None]:
     """Track all of it; `Quiet` documents only where a block watches them."""
     for model in TRACKED:
         track_history(model)
-    Book._get_collection().create_index("code", unique=True, sparse=True)
+    Volume._get_collection().create_index("code", unique=True, sparse=True)
     for signal in (signals.post_save, signals.post_delete):
         signal.connect(track_changes, sender=Quiet)
     yield
@@ -93,7 +93,7 @@ def by_another(write: Callable[[], Any]) -> None:
     thread.join()
 
 
-def stocked() -> tuple[Book, Atlas, Reader]:
-    book = Book(title="a", code=1, tags=["x", "y"], facts={"b": {"c": 1}, "a": 2}).save()
+def stocked() -> tuple[Volume, Atlas, Reader]:
+    book = Volume(title="a", code=1, tags=["x", "y"], facts={"b": {"c": 1}, "a": 2}).save()
     atlas = Atlas(title="w", code=2, maps=5).save()
     return book, atlas, Reader(key=uuid.UUID(int=1), book=book, name="ann").save()

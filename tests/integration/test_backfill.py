@@ -51,17 +51,17 @@ class Old(me.DynamicDocument):
     name = me.StringField()
 
 
-class Base(Document):
+class Kept(Document):
     meta = {"collection": "bf_base", "allow_inheritance": True, "auto_create_index": False}
     name = me.StringField()
 
 
-class Secret(Base):
+class KeptSecret(Kept):
     meta = {"history": {"exclude": ["code"]}}
     code = me.StringField()
 
 
-class Card(Document):
+class KeptCard(Document):
     meta = {"collection": "bf_cards", "auto_create_index": False}
     name = me.StringField()
     number = me.StringField(required=True)
@@ -78,9 +78,9 @@ class Told(Exception):  # noqa: N818  # it ends nothing
 
 @pytest.fixture
 def tracked(database: Any) -> Iterator[None]:
-    track_history(Old), track_history(Card, exclude="number", mask="code")
+    track_history(Old), track_history(KeptCard, exclude="number", mask="code")
     yield
-    untrack_history(Old), untrack_history(Card)
+    untrack_history(Old), untrack_history(KeptCard)
 
 
 def filled(model: Model, documents: list[Any]) -> None:
@@ -160,7 +160,7 @@ def test_called_again_it_does_nothing(tracked: None, commands: Any) -> None:
     assert versions(Old) == known
 
 
-@pytest.mark.parametrize("model", [Old, Card])
+@pytest.mark.parametrize("model", [Old, KeptCard])
 def test_it_goes_on_where_it_was_stopped(tracked: None, monkeypatch: Any, model: Model) -> None:
     monkeypatch.setattr("mongoengine_history.backfilling.CHUNK", 3)
     filled(model, [{"_id": ObjectId(f"{n:024x}"), "name": str(n)} for n in range(10)])
@@ -176,7 +176,7 @@ def test_it_goes_on_where_it_was_stopped(tracked: None, monkeypatch: Any, model:
     assert is_kept(model)
 
 
-@pytest.mark.parametrize("model", [Old, Card])
+@pytest.mark.parametrize("model", [Old, KeptCard])
 def test_documents_that_have_a_history_are_left_alone(tracked: None, model: Model) -> None:
     filled(model, [{"_id": ObjectId(f"{n:024x}"), "name": "a"} for n in range(4)])
     by_save, by_query, by_1_1, _ = model.objects.order_by("pk")
@@ -236,24 +236,24 @@ def test_a_deletion_as_the_first_revision_keeps_the_state_it_found(tracked: None
 
 
 def test_what_is_hidden_is_not_kept(tracked: None) -> None:
-    filled(Card, [{"_id": ObjectId(), "name": "a", "number": "4711", "code": "0815"}])
-    backfill(Card)
-    raw = b"".join(encode(it) for found in versions(Card).values() for it in found)
+    filled(KeptCard, [{"_id": ObjectId(), "name": "a", "number": "4711", "code": "0815"}])
+    backfill(KeptCard)
+    raw = b"".join(encode(it) for found in versions(KeptCard).values() for it in found)
     assert b"4711" not in raw
     assert b"0815" not in raw
-    card = Card.objects.get()
+    card = KeptCard.objects.get()
     assert list(history_of(card).state(0)) == ["name", "code"]
     assert revert(card, revision=0).number == "4711"
 
 
 def test_what_only_a_subclass_hides_is_not_kept_either(database: Any) -> None:
     """Though its base, or another one beside it, hides nothing."""
-    Base(name="a").save(), Secret(name="b", code="4711").save()
-    assert backfill(Base) == 2
-    found = [state_of(it) for it in versions(Base).values()]
+    Kept(name="a").save(), KeptSecret(name="b", code="4711").save()
+    assert backfill(Kept) == 2
+    found = [state_of(it) for it in versions(Kept).values()]
     assert sorted(found, key=len) == [
-        {"_cls": "Base", "name": "a"},
-        {"_cls": "Base.Secret", "name": "b"},
+        {"_cls": "Kept", "name": "a"},
+        {"_cls": "Kept.KeptSecret", "name": "b"},
     ]
 
 
@@ -262,10 +262,10 @@ def test_of_a_class_that_shares_its_collection_only_its_own_documents_count(
 ) -> None:
     monkeypatch.setattr("mongoengine_history.backfilling.CHUNK", 1)
     for name in "abcd":
-        (Secret if name in "bd" else Base)(name=name).save()
-    assert backfill(Secret) == 2
-    assert {state_of(it)["name"] for it in versions(Base).values()} == {"b", "d"}
-    assert (backfill(Base), len(versions(Base))) == (4, 4)
+        (KeptSecret if name in "bd" else Kept)(name=name).save()
+    assert backfill(KeptSecret) == 2
+    assert {state_of(it)["name"] for it in versions(Kept).values()} == {"b", "d"}
+    assert (backfill(Kept), len(versions(Kept))) == (4, 4)
 
 
 @pytest.mark.parametrize("size", [LARGEST - 100, LARGEST + 100, 16 * 1024 * 1024 - 60])
@@ -364,7 +364,7 @@ def test_others_may_write_meanwhile(tracked: None, monkeypatch: Any) -> None:
     assert all(found == [0] for key, found in kept.items() if key in map(encode, (0, 1, 3, 5)))
 
 
-@pytest.mark.parametrize("model", [Old, Card])
+@pytest.mark.parametrize("model", [Old, KeptCard])
 def test_what_the_server_refuses_is_told(tracked: None, database: Any, model: Model) -> None:
     filled(model, [{"_id": ObjectId(), "name": "a"}])
     History.ensure_indexes()

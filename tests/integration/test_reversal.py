@@ -10,11 +10,11 @@ import pytest
 from bson import DBRef, ObjectId
 from library import (
     Atlas,
-    Book,
-    Place,
     Quiet,
     Reader,
     Seat,
+    SeatPlace,
+    Volume,
     by_another,
     contents,
     stocked,
@@ -40,24 +40,24 @@ def tracked(database: Any) -> Iterator[None]:
         yield
 
 
-def all_kinds(book: Book, atlas: Atlas, reader: Reader) -> None:
+def all_kinds(book: Volume, atlas: Atlas, reader: Reader) -> None:
     """Writes of each kind, to several documents and classes."""
     book.tags.insert(0, "z")
     book.facts["b"] = None
     book.save()
-    Book.objects(title="a").update(inc__code=10, unset__facts=1)
+    Volume.objects(title="a").update(inc__code=10, unset__facts=1)
     book.reload()
     book.title = "b"
     book.save()
     Atlas.objects.update(set__maps=6)
     reader.delete()
     Reader.objects.insert([Reader(key=uuid.UUID(int=n), name=f"r{n}") for n in (2, 3)])
-    Seat(place=Place(row=1, seat=2), taken="ann").save()
+    Seat(place=SeatPlace(row=1, seat=2), taken="ann").save()
     Seat.objects.update(taken="ben")
     Atlas(title="new", maps=1).save()
-    gone = Book(title="there and gone").save()
+    gone = Volume(title="there and gone").save()
     gone.delete()
-    Book.objects(title="v").upsert_one(set__tags=["made"])
+    Volume.objects(title="v").upsert_one(set__tags=["made"])
 
 
 def test_all_that_was_written_is_taken_back_and_forth() -> None:
@@ -77,49 +77,49 @@ def test_all_that_was_written_is_taken_back_and_forth() -> None:
 
 
 def test_it_is_recorded_as_undo_by_the_block_around_it() -> None:
-    book = Book(title="a").save()
+    book = Volume(title="a").save()
     with changeset("ann") as done:
         book.title = "b"
         book.save()
-        other = Book(title="new").save()
+        other = Volume(title="new").save()
     with changeset("ben") as outer:
         own = revert_changeset(done.id, reason="a mistake")
     assert own.id == outer.id
-    assert told(Book, book.pk) == [("create", None), ("update", "ann"), ("undo", "ben")]
-    assert told(Book, other.pk) == [("create", "ann"), ("delete", "ben")]
+    assert told(Volume, book.pk) == [("create", None), ("update", "ann"), ("undo", "ben")]
+    assert told(Volume, other.pk) == [("create", "ann"), ("delete", "ben")]
     assert {it.reason for it in (history_of(book)[-1], history_of(other)[-1])} == {"a mistake"}
     assert {it.changeset for it in (history_of(book)[-1], history_of(other)[-1])} == {outer.id}
 
 
 def test_a_deletion_that_was_undone_may_be_undone_again() -> None:
-    book = Book(title="a", tags=["x"]).save()
+    book = Volume(title="a", tags=["x"]).save()
     with changeset() as first:
         book.delete()
     second = revert_changeset(first)
-    assert Book.objects.get(pk=book.pk).tags == ["x"]
+    assert Volume.objects.get(pk=book.pk).tags == ["x"]
     third = revert_changeset(second)
-    assert Book.objects.count() == 0
+    assert Volume.objects.count() == 0
     revert_changeset(third)
-    assert Book.objects.get(pk=book.pk).tags == ["x"]
-    assert [it for it, _ in told(Book, book.pk)] == ["create", "delete", "undo", "delete", "undo"]
+    assert Volume.objects.get(pk=book.pk).tags == ["x"]
+    assert [it for it, _ in told(Volume, book.pk)] == ["create", "delete", "undo", "delete", "undo"]
 
 
 def test_nested_blocks_are_one_changeset() -> None:
     with changeset("ann") as outer:
-        Book(title="a").save()
-        with changeset("ben") as inner, DocumentTrack(book := Book(title="b")):
+        Volume(title="a").save()
+        with changeset("ben") as inner, DocumentTrack(book := Volume(title="b")):
             book.save()
     assert inner.id == outer.id
     revert_changeset(inner)
-    assert Book.objects.count() == 0
+    assert Volume.objects.count() == 0
 
 
 def test_what_others_wrote_elsewhere_in_the_documents_stays() -> None:
     book, *_ = stocked()
     with changeset() as done:
-        Book.objects(pk=book.pk).update(title="b", facts__a=3)
-        Book.objects(pk=book.pk).update(push__tags="mine")
-    Book.objects(pk=book.pk).update(code=7, facts__new=1)
+        Volume.objects(pk=book.pk).update(title="b", facts__a=3)
+        Volume.objects(pk=book.pk).update(push__tags="mine")
+    Volume.objects(pk=book.pk).update(code=7, facts__new=1)
     revert_changeset(done)
     book.reload()
     assert (book.title, book.tags, book.code) == ("a", ["x", "y"], 7)
@@ -127,11 +127,11 @@ def test_what_others_wrote_elsewhere_in_the_documents_stays() -> None:
 
 
 def test_what_others_wrote_between_two_revisions_is_in_the_way() -> None:
-    book = Book(title="a").save()
+    book = Volume(title="a").save()
     with changeset() as done:
-        Book.objects.update(title="b")
-        by_another(lambda: Book.objects.update(title="c"))
-        Book.objects.update(title="d")
+        Volume.objects.update(title="b")
+        by_another(lambda: Volume.objects.update(title="c"))
+        Volume.objects.update(title="d")
     with pytest.raises(ChangesetConflictError) as caught:
         revert_changeset(done)
     assert [(it.number, it.expected, it.found) for it in caught.value.errors] == [(2, "b", "c")]
@@ -141,15 +141,15 @@ def test_what_others_wrote_between_two_revisions_is_in_the_way() -> None:
 def test_all_conflicts_are_told_and_nothing_is_written(commands: Any) -> None:
     book, atlas, reader = stocked()
     with changeset() as done:
-        made = Book(title="made").save()
-        Book.objects(pk=book.pk).update(title="b", push__tags="z")
-        Book.objects(pk=book.pk).update(code=9)
+        made = Volume(title="made").save()
+        Volume.objects(pk=book.pk).update(title="b", push__tags="z")
+        Volume.objects(pk=book.pk).update(code=9)
         atlas.delete()
         Reader.objects.update(name="ben")
-        lost = Book(title="lost").save()
-    Book.objects(pk=made.pk).update(code=5)  # it extends what was made
-    Book.objects(pk=book.pk).update(title="c", push__tags="mine")
-    Atlas._get_collection().insert_one({"_id": atlas.pk, "_cls": "Book.Atlas"})
+        lost = Volume(title="lost").save()
+    Volume.objects(pk=made.pk).update(code=5)  # it extends what was made
+    Volume.objects(pk=book.pk).update(title="c", push__tags="mine")
+    Atlas._get_collection().insert_one({"_id": atlas.pk, "_cls": "Volume.Atlas"})
     Reader._get_collection().delete_one({"_id": reader.pk})
     lost.delete()
     before = contents()
@@ -170,30 +170,30 @@ def test_all_conflicts_are_told_and_nothing_is_written(commands: Any) -> None:
 
 def test_a_creation_that_others_changed_and_changed_back_is_taken_back() -> None:
     with changeset() as done:
-        book = Book(title="a").save()
-    Book.objects.update(title="b", code=1)
-    Book.objects.update(title="a", unset__code=1)
+        book = Volume(title="a").save()
+    Volume.objects.update(title="b", code=1)
+    Volume.objects.update(title="a", unset__code=1)
     revert_changeset(done)
-    assert Book.objects.count() == 0
-    assert told(Book, book.pk)[-1] == ("delete", None)
+    assert Volume.objects.count() == 0
+    assert told(Volume, book.pk)[-1] == ("delete", None)
 
 
 def test_what_was_taken_back_by_hand_is_not_written_again() -> None:
-    book = Book(title="a").save()
+    book = Volume(title="a").save()
     with changeset() as done:
-        other = Book(title="made").save()
+        other = Volume(title="made").save()
         other.delete()
-        Book.objects.update(title="b")
-        Book.objects.update(title="a")
+        Volume.objects.update(title="b")
+        Volume.objects.update(title="a")
     known = History.objects.count()
     revert_changeset(done)
-    assert (History.objects.count(), Book.objects.get().title) == (known, "a")
+    assert (History.objects.count(), Volume.objects.get().title) == (known, "a")
     assert history_of(book)[-1].operation == "update"
 
 
 def test_delete_rules_hold_and_are_recorded() -> None:
     with changeset() as done:
-        book = Book(title="a").save()
+        book = Volume(title="a").save()
     reader = Reader(key=uuid.UUID(int=4), book=book, name="later").save()
     own = revert_changeset(done)
     assert Reader.objects.count() == 0
@@ -204,22 +204,22 @@ def test_delete_rules_hold_and_are_recorded() -> None:
 
 @pytest.mark.parametrize("key", [ObjectId(), None, "text", {"$exists": True}, 5])
 def test_an_id_that_is_of_no_changeset_is_refused(key: Any) -> None:
-    book = Book(title="a").save()
+    book = Volume(title="a").save()
     with pytest.raises(OptionsError) as caught:
         revert_changeset(key)
     assert (caught.value.name, caught.value.value) == ("id", key)
-    assert len(history_of(book)) == Book.objects.count() == 1
+    assert len(history_of(book)) == Volume.objects.count() == 1
 
 
 def test_the_class_of_each_document_has_to_be_imported() -> None:
     with changeset() as done:
-        book = Book(title="a").save()
+        book = Volume(title="a").save()
     other = History._get_collection().find_one({"document_id": book.pk, "position": 0})
     other.update(_id=ObjectId(), document_type="rv_of_no_class")
     History._get_collection().insert_one(other)
     with pytest.raises(OptionsError, match="rv_of_no_class"):
         revert_changeset(done)
-    assert Book.objects.count() == 1
+    assert Volume.objects.count() == 1
 
 
 def test_documents_that_only_blocks_watch_are_taken_back_and_recorded() -> None:
@@ -241,14 +241,14 @@ def test_documents_that_only_blocks_watch_are_taken_back_and_recorded() -> None:
 
 
 def test_an_object_in_memory_is_behind_and_says_so_by_a_conflict_later() -> None:
-    book = Book(title="a").save()
+    book = Volume(title="a").save()
     with changeset() as done:
         book.title = "b"
         book.save()
     revert_changeset(done)
     book.title = "c"
     book.save()
-    assert Book.objects.get().title == "c"
+    assert Volume.objects.get().title == "c"
     with pytest.raises(ChangesetConflictError):
         revert_changeset(history_of(book)[3].changeset)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from library import Book, Far, contents, stocked, told, tracking
+from library import Far, Volume, contents, stocked, told, tracking
 from mongoengine import signals
 from mongoengine.errors import NotUniqueError, OperationError
 from pymongo.client_session import ClientSession
@@ -50,7 +50,7 @@ def changed_both() -> Any:
         for document in (book, atlas):
             document.title += "!"
             document.save()
-    signals.pre_save.connect(failing, sender=Book)
+    signals.pre_save.connect(failing, sender=Volume)
     return book, atlas, done
 
 
@@ -61,9 +61,9 @@ def test_a_write_that_fails_takes_all_others_back() -> None:
     with pytest.raises(OperationError, match="a handler"):
         revert_changeset(done)
     assert (contents(), History.objects.count()) == (before, known)
-    signals.pre_save.disconnect(failing, sender=Book)
+    signals.pre_save.disconnect(failing, sender=Volume)
     revert_changeset(done)
-    assert set(Book.objects.scalar("title")) == {"a", "w"}
+    assert set(Volume.objects.scalar("title")) == {"a", "w"}
 
 
 def test_without_transactions_the_error_says_what_was_written(alone: None) -> None:
@@ -73,29 +73,29 @@ def test_without_transactions_the_error_says_what_was_written(alone: None) -> No
     assert caught.value.changeset == done.id
     assert caught.value.written == [("rv_books", atlas.pk)]
     assert isinstance(caught.value.__cause__, OperationError)
-    assert sorted(Book.objects.scalar("title")) == ["a!", "w"]
-    signals.pre_save.disconnect(failing, sender=Book)
+    assert sorted(Volume.objects.scalar("title")) == ["a!", "w"]
+    signals.pre_save.disconnect(failing, sender=Volume)
     revert_changeset(history_of(atlas)[-1].changeset)
     revert_changeset(done)
-    assert sorted(Book.objects.scalar("title")) == ["a", "w"]
+    assert sorted(Volume.objects.scalar("title")) == ["a", "w"]
 
 
 def test_without_transactions_a_first_write_that_fails_is_the_error_itself(alone: None) -> None:
-    book = Book(title="a", code=1).save()
+    book = Volume(title="a", code=1).save()
     with changeset() as done:
         book.code = 2
         book.save()
-    Book(title="b", code=1).save()
+    Volume(title="b", code=1).save()
     with pytest.raises(NotUniqueError):
         revert_changeset(done)
 
 
 def test_without_transactions_what_needs_no_write_does_not_count_as_written(alone: None) -> None:
-    Book(title="a").save(), Book(title="x").save()
+    Volume(title="a").save(), Volume(title="x").save()
     with changeset() as done:
         for old, new in [("a", "b"), ("x", "y"), ("y", "x")]:
-            Book.objects(title=old).update(title=new)
-    signals.pre_save.connect(failing, sender=Book)
+            Volume.objects(title=old).update(title=new)
+    signals.pre_save.connect(failing, sender=Volume)
     with pytest.raises(OperationError, match="a handler"):
         revert_changeset(done)
 
@@ -103,7 +103,7 @@ def test_without_transactions_what_needs_no_write_does_not_count_as_written(alon
 def test_without_transactions_what_was_written_without_a_record_is_told(
     alone: None, database: Any
 ) -> None:
-    book = Book(title="a").save()
+    book = Volume(title="a").save()
     with changeset() as done:
         book.title = "b"
         book.save()
@@ -116,29 +116,29 @@ def test_without_transactions_what_was_written_without_a_record_is_told(
         database.command("collMod", "history", validator={})
     assert caught.value.written == [("rv_books", book.pk)]
     assert isinstance(caught.value.__cause__, HistoryNotRecordedError)
-    assert Book.objects.get().title == "a"
+    assert Volume.objects.get().title == "a"
 
 
 @atomic
 def test_inside_a_transaction_it_is_a_part_of_it(client: Any) -> None:
-    book = Book(title="a").save()
+    book = Volume(title="a").save()
     with changeset() as done:
         book.title = "b"
         book.save()
     with changeset("ann", atomic=True):
         revert_changeset(done)
-    assert told(Book, book.pk)[-1] == ("undo", "ann")
+    assert told(Volume, book.pk)[-1] == ("undo", "ann")
     again = history_of(book)[-1].changeset
     with client.start_session() as session, session.bind(end_session=False):
         session.start_transaction()
         revert_changeset(again)
-        assert Book.objects.get().title == "b"
+        assert Volume.objects.get().title == "b"
         session.abort_transaction()
-    assert (Book.objects.get().title, len(history_of(book))) == ("a", 3)
+    assert (Volume.objects.get().title, len(history_of(book))) == ("a", 3)
 
 
 def test_documents_in_two_databases_are_taken_back() -> None:
-    far, book = Far(name="a").save(), Book(title="a").save()
+    far, book = Far(name="a").save(), Volume(title="a").save()
     with changeset() as done:
         far.name = "b"
         far.save()
@@ -146,7 +146,7 @@ def test_documents_in_two_databases_are_taken_back() -> None:
         book.save()
         Far(name="made").save()
     revert_changeset(done)
-    assert (list(Far.objects.scalar("name")), Book.objects.get().title) == (["a"], "a")
+    assert (list(Far.objects.scalar("name")), Volume.objects.get().title) == (["a"], "a")
 
 
 def refusing(sender: Any, document: Any, **_: Any) -> None:
@@ -155,7 +155,7 @@ def refusing(sender: Any, document: Any, **_: Any) -> None:
 
 def test_no_transaction_goes_over_two_connections_so_the_error_says_what_was_written() -> None:
     """The other alias of the tests is a client of its own."""
-    far, book = Far(name="a").save(), Book(title="a").save()
+    far, book = Far(name="a").save(), Volume(title="a").save()
     with changeset() as done:
         far.name = "b"
         far.save()
@@ -165,7 +165,7 @@ def test_no_transaction_goes_over_two_connections_so_the_error_says_what_was_wri
     with pytest.raises(ChangesetPartlyRevertedError) as caught:
         revert_changeset(done)
     assert caught.value.written == [("rv_books", book.pk)]
-    assert (Far.objects.get().name, Book.objects.get().title) == ("b", "a")
+    assert (Far.objects.get().name, Volume.objects.get().title) == ("b", "a")
 
 
 @atomic
@@ -189,10 +189,10 @@ def test_a_changeset_of_another_connection_is_one_transaction_there() -> None:
 
 @atomic
 def test_a_transaction_cannot_be_joined_by_documents_of_another_connection() -> None:
-    far, book = Far(name="a").save(), Book(title="a").save()
+    far, book = Far(name="a").save(), Volume(title="a").save()
     with changeset() as done:
         Far.objects.update(name="b")
-        Book.objects.update(title="b")
+        Volume.objects.update(title="b")
     with pytest.raises(InvalidOperation, match="client"), changeset(atomic=True):
         revert_changeset(done)
     assert (len(history_of(far)), len(history_of(book))) == (2, 2)

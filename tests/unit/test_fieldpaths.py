@@ -13,48 +13,48 @@ from mongoengine_history.hiding import EXCLUDE, MASK
 from mongoengine_history.options import ATTRIBUTE, HistoryOptions
 
 
-class Card(me.EmbeddedDocument):
+class PathCard(me.EmbeddedDocument):
     meta = {"allow_inheritance": True}
     number = me.StringField(db_field="n")
     name = me.StringField()
     parent = me.EmbeddedDocumentField("self", db_field="p")
 
 
-class Gold(Card):
+class PathGold(PathCard):
     limit = me.IntField(db_field="max")
 
 
-class Loose(me.DynamicEmbeddedDocument):
+class PathLoose(me.DynamicEmbeddedDocument):
     name = me.StringField(db_field="n")
 
 
-class Order(me.Document):
+class PathOrder(me.Document):
     meta = {"allow_inheritance": True, "auto_create_index": False}
     title = me.StringField()
     code = me.StringField(db_field="c")
     c = me.StringField(db_field="d")
-    card = me.EmbeddedDocumentField(Card, db_field="k")
-    cards = me.EmbeddedDocumentListField(Card, db_field="ks")
-    grid = me.ListField(me.ListField(me.EmbeddedDocumentField(Card)))
+    card = me.EmbeddedDocumentField(PathCard, db_field="k")
+    cards = me.EmbeddedDocumentListField(PathCard, db_field="ks")
+    grid = me.ListField(me.ListField(me.EmbeddedDocumentField(PathCard)))
     texts = me.ListField(me.StringField())
     anything = me.ListField()
     facts = me.DictField(db_field="f")
-    by_name = me.MapField(me.EmbeddedDocumentField(Card))
-    lists = me.MapField(me.ListField(me.EmbeddedDocumentField(Card)))
+    by_name = me.MapField(me.EmbeddedDocumentField(PathCard))
+    lists = me.MapField(me.ListField(me.EmbeddedDocumentField(PathCard)))
     numbers = me.MapField(me.IntField())
-    loose = me.EmbeddedDocumentField(Loose)
+    loose = me.EmbeddedDocumentField(PathLoose)
     free = me.DynamicField()
     some = me.GenericEmbeddedDocumentField()
-    one_of = me.GenericEmbeddedDocumentField(choices=[Gold, Loose])
+    one_of = me.GenericEmbeddedDocumentField(choices=[PathGold, PathLoose])
     other = me.ReferenceField("self")
 
 
-class Rush(Order):
+class PathRush(PathOrder):
     fee = me.IntField(db_field="fee_cents")
     title = me.StringField(db_field="rush_title")
 
 
-class Open(me.DynamicDocument):
+class PathOpen(me.DynamicDocument):
     meta = {"auto_create_index": False}
     name = me.StringField(db_field="n")
 
@@ -112,28 +112,28 @@ def stored(model: Any, path: str) -> set[str]:
     ],
 )
 def test_a_path_may_name_attributes_and_stored_names(path: str, expected: str) -> None:
-    assert stored(Order, path) == set(expected.split())
+    assert stored(PathOrder, path) == set(expected.split())
 
 
 def test_a_name_that_means_two_fields_means_both() -> None:
     """``c`` is stored as ``d``, and the name under which ``code`` is."""
-    assert stored(Order, "c") == {"c", "d"}
+    assert stored(PathOrder, "c") == {"c", "d"}
 
 
 def test_a_field_that_a_subclass_stores_under_another_name_is_hidden_there_too() -> None:
-    assert stored(Order, "title") == {"title", "rush_title"}
-    assert stored(Rush, "title") == {"rush_title"}
+    assert stored(PathOrder, "title") == {"title", "rush_title"}
+    assert stored(PathRush, "title") == {"rush_title"}
 
 
 def test_in_a_generic_embedded_document_a_path_may_name_the_attributes_of_any_class() -> None:
-    assert {"some.n", "some.number"} <= stored(Order, "some.number")
-    assert stored(Order, "some.unheard_of.step") == {"some.unheard_of.step"}
+    assert {"some.n", "some.number"} <= stored(PathOrder, "some.number")
+    assert stored(PathOrder, "some.unheard_of.step") == {"some.unheard_of.step"}
 
 
 def test_in_a_dynamic_document_a_path_may_name_anything() -> None:
-    assert stored(Open, "name") == {"n"}
-    assert stored(Open, "more") == {"more"}
-    assert stored(Open, "more.*.still") == {"more.*.still"}
+    assert stored(PathOpen, "name") == {"n"}
+    assert stored(PathOpen, "more") == {"more"}
+    assert stored(PathOpen, "more.*.still") == {"more.*.still"}
 
 
 @pytest.mark.parametrize(
@@ -148,10 +148,10 @@ def test_in_a_dynamic_document_a_path_may_name_anything() -> None:
 @pytest.mark.parametrize("name", ["exclude", "mask"])
 def test_what_leads_nowhere_and_what_tells_documents_apart_is_refused(name: str, path: str) -> None:
     with pytest.raises(OptionsError) as caught:
-        hiding_by(Order, HistoryOptions(**{name: ["code", path]}))
+        hiding_by(PathOrder, HistoryOptions(**{name: ["code", path]}))
     assert (caught.value.name, caught.value.value) == (name, path)
     with pytest.raises(OptionsError):
-        hiding_by(Open, HistoryOptions(**{name: "*"}))
+        hiding_by(PathOpen, HistoryOptions(**{name: "*"}))
 
 
 def test_an_embedded_document_that_is_defined_later_is_looked_up_when_it_is_there() -> None:
@@ -188,17 +188,17 @@ def test_a_subclass_that_is_defined_later_may_store_a_field_elsewhere() -> None:
 def test_a_class_needs_not_have_what_another_one_of_the_same_tracked_base_has() -> None:
     options = HistoryOptions(mask=["fee"])
 
-    class Slow(Order):
+    class Slow(PathOrder):
         pass
 
     with pytest.raises(OptionsError):  # its base is not tracked, so it is not for its sake
         hiding_by(Slow, options)
-    setattr(Order, ATTRIBUTE, options)
+    setattr(PathOrder, ATTRIBUTE, options)
     try:
-        assert hiding_of(Order).rules == hiding_of(Rush).rules == {"fee_cents": MASK}
+        assert hiding_of(PathOrder).rules == hiding_of(PathRush).rules == {"fee_cents": MASK}
         assert hiding_of(Slow).rules == {}
     finally:
-        delattr(Order, ATTRIBUTE)
+        delattr(PathOrder, ATTRIBUTE)
 
 
 def test_the_rules_of_all_documents_need_only_one_class_that_has_the_field() -> None:
@@ -207,5 +207,5 @@ def test_the_rules_of_all_documents_need_only_one_class_that_has_the_field() -> 
 
 
 def test_without_paths_nothing_is_worked_out() -> None:
-    assert hiding_of(Order) is hiding_of(Open)
-    assert hiding_of(Order).rules == {}
+    assert hiding_of(PathOrder) is hiding_of(PathOpen)
+    assert hiding_of(PathOrder).rules == {}
