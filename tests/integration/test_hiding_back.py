@@ -36,7 +36,7 @@ Safe = vault("Safe")
 Watched = vault("WatchedToo", history=HIDING)
 
 
-class Free(Document):
+class Unbound(Document):
     meta = {"collection": "vault_free", "auto_create_index": False}
     key = me.IntField(primary_key=True)
     data = me.DictField()
@@ -48,7 +48,7 @@ class Item(me.EmbeddedDocument):
     card = me.StringField()
 
 
-class Basket(Document):
+class Trolley(Document):
     meta = {"collection": "vault_baskets", "auto_create_index": False}
     items = me.EmbeddedDocumentListField(Item)
     secret = me.StringField()
@@ -68,9 +68,9 @@ def model(request: Any, database: Any) -> Iterator[type[Document]]:
 
 @pytest.fixture
 def baskets(database: Any) -> Iterator[None]:
-    track_history(Basket, mask=["items.card", "secret"])
+    track_history(Trolley, mask=["items.card", "secret"])
     yield
-    untrack_history(Basket)
+    untrack_history(Trolley)
 
 
 def saved(document: Any) -> Any:
@@ -117,28 +117,28 @@ def test_all_but_what_is_hidden_is_kept_and_comes_back(
     exclude, mask = ([("data", *path) for path in some] for some in (exclude, mask))
     hiding = Hiding.of(exclude, mask, key)
     track_history(
-        Free,
+        Unbound,
         exclude=map(".".join, exclude),
         mask=map(".".join, mask),
         fingerprint_key=key if mask else None,
     )
     try:
-        Free._get_db()["vault_free"].delete_many({})
+        Unbound._get_db()["vault_free"].delete_many({})
         History._get_collection().delete_many({})
         known = written(drawn, (*exclude, *mask))
         recorded()
-        timeline = history_of(Free, 1)
+        timeline = history_of(Unbound, 1)
         for number, state in known.items():
             assert encode(as_wire(timeline.state(number))) == encode(hiding.hidden(state))
         for number, state in known.items():
-            document = Free.objects.get()
+            document = Unbound.objects.get()
             live = as_stored()
             revert(document, revision=number).save(validate=False)
             expected = hiding.revealed(hiding.hidden(state), live)
             assert encode(as_stored()) == encode(expected)
             assert agrees(document)
     finally:
-        untrack_history(Free)
+        untrack_history(Unbound)
 
 
 def clash(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
@@ -147,13 +147,15 @@ def clash(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
 
 
 def as_stored() -> dict[str, Any]:
-    found = Free._get_db()["vault_free"].with_options(codec_options=WIRE).find_one({}, {"_id": 0})
+    found = (
+        Unbound._get_db()["vault_free"].with_options(codec_options=WIRE).find_one({}, {"_id": 0})
+    )
     assert found is not None
     return found
 
 
 def as_wire(state: Any) -> Any:
-    codec = Free._get_collection().codec_options
+    codec = Unbound._get_collection().codec_options
     return bson.decode(bson.encode(state, codec_options=codec), WIRE)
 
 
@@ -162,8 +164,8 @@ def written(drawn: Any, rules: Any) -> dict[int, Any]:
     known = {}
     for state in drawn:
         full = planted({"data": state}, rules, secret)
-        Free._get_collection().replace_one({"_id": 1}, full, upsert=True)
-        known[len(history_of(Free, 1))] = as_stored()
+        Unbound._get_collection().replace_one({"_id": 1}, full, upsert=True)
+        known[len(history_of(Unbound, 1))] = as_stored()
     return known
 
 
@@ -270,41 +272,41 @@ def test_a_changeset_is_taken_back_but_for_what_is_hidden(model: Any) -> None:
 
 
 def test_items_keep_their_secrets_wherever_they_go(baskets: None) -> None:
-    basket = Basket(items=[Item(id=n, name="a", card=f"{MARK} of {n}") for n in range(4)]).save()
-    Basket.objects.update(set__items__2__name="b")
+    basket = Trolley(items=[Item(id=n, name="a", card=f"{MARK} of {n}") for n in range(4)]).save()
+    Trolley.objects.update(set__items__2__name="b")
     basket.reload()
     basket.items = [*basket.items[:0:-1], Item(id=9, name="a", card=f"{MARK} of 9")]
     basket.items[0].card = f"{MARK} of 3, new"
     basket.save()
     revert(basket, revision=1).save()
-    found = [(it.id, it.name, it.card) for it in Basket.objects.get().items]
+    found = [(it.id, it.name, it.card) for it in Trolley.objects.get().items]
     cards = [None, f"{MARK} of 1", f"{MARK} of 2", f"{MARK} of 3, new"]
     assert found == [(n, "a", card) for n, card in enumerate(cards)]
     assert agrees(basket)
 
 
 def test_the_deletion_of_a_document_of_which_all_is_hidden_is_recorded(database: Any) -> None:
-    track_history(Basket, exclude=["items", "secret"])
+    track_history(Trolley, exclude=["items", "secret"])
     try:
-        for delete in (lambda it: it.delete(), lambda it: Basket.objects(pk=it.pk).delete()):
-            basket = Basket(secret=secret()).save()
+        for delete in (lambda it: it.delete(), lambda it: Trolley.objects(pk=it.pk).delete()):
+            basket = Trolley(secret=secret()).save()
             delete(basket)
             assert [it.operation for it in history_of(basket)] == ["create", "delete"]
     finally:
-        untrack_history(Basket)
+        untrack_history(Trolley)
 
 
 @pytest.mark.parametrize("key", [None, KEY])
 def test_a_rule_that_comes_later_hides_from_then_on(database: Any, key: Any) -> None:
     """What was recorded before is as it was; going back counts by the rule of today."""
-    track_history(Basket)
-    basket = Basket(items=[Item(id=1, name="a", card="old")], secret="old").save()
-    gone = Basket(secret="old").save()
+    track_history(Trolley)
+    basket = Trolley(items=[Item(id=1, name="a", card="old")], secret="old").save()
+    gone = Trolley(secret="old").save()
     gone.delete()
-    untrack_history(Basket)
-    track_history(Basket, mask=["items.card", "secret"], fingerprint_key=key)
+    untrack_history(Trolley)
+    track_history(Trolley, mask=["items.card", "secret"], fingerprint_key=key)
     try:
-        basket = Basket.objects.get()
+        basket = Trolley.objects.get()
         basket.items[0].card, basket.items[0].name, basket.secret = secret(), "b", secret()
         basket.save()
         live = basket.items[0].card
@@ -314,17 +316,17 @@ def test_a_rule_that_comes_later_hides_from_then_on(database: Any, key: Any) -> 
             [{"id": 1, "name": "a", "card": live}],
             basket.secret,
         )
-        assert restore(Basket, gone.pk).save().secret == "old"
+        assert restore(Trolley, gone.pk).save().secret == "old"
     finally:
-        untrack_history(Basket)
+        untrack_history(Trolley)
     recorded()
 
 
 def test_a_rule_that_is_gone_leaves_masks_of_which_none_comes_back(database: Any) -> None:
-    track_history(Basket, mask=["items.card", "secret"])
-    basket = Basket(items=[Item(id=1, name="a", card=secret())], secret=secret()).save()
-    untrack_history(Basket)
-    track_history(Basket)
+    track_history(Trolley, mask=["items.card", "secret"])
+    basket = Trolley(items=[Item(id=1, name="a", card=secret())], secret=secret()).save()
+    untrack_history(Trolley)
+    track_history(Trolley)
     try:
         basket.items[0].name, basket.secret = "b", None
         basket.save()
@@ -334,16 +336,16 @@ def test_a_rule_that_is_gone_leaves_masks_of_which_none_comes_back(database: Any
         assert raw(basket)["items"] == [{"id": 1, "name": "a", "card": card}]
         assert history_of(basket).at(1).secret is None
     finally:
-        untrack_history(Basket)
+        untrack_history(Trolley)
 
 
 def test_equal_values_are_found_by_their_fingerprints(database: Any) -> None:
-    track_history(Basket, mask="secret", fingerprint_key=KEY)
+    track_history(Trolley, mask="secret", fingerprint_key=KEY)
     try:
         for value in ("one", "two", "one"):
-            Basket(id=ObjectId(), secret=value).save()
+            Trolley(id=ObjectId(), secret=value).save()
     finally:
-        untrack_history(Basket)
+        untrack_history(Trolley)
     marks = [it.data["items"][-1]["value"] for it in History.objects.order_by("stamp")]
     assert marks[0] == marks[2] != marks[1]
     # Not by keywords: MongoEngine makes a list of bytes.

@@ -44,24 +44,24 @@ class Article(me.Document):
         return queryset.filter(state="draft")
 
 
-class Vehicle(me.Document):
+class Vessel(me.Document):
     meta = {"collection": "vehicles", "auto_create_index": False, "allow_inheritance": True}
     name = me.StringField(primary_key=True)
     wheels = me.IntField()
 
 
-class Car(Vehicle):
+class Ferry(Vessel):
     doors = me.IntField()
 
 
-class Van(Car):
+class Van(Ferry):
     meta = {"queryset_class": Publishing}
     load = me.ListField(me.StringField())
     version = me.IntField()
     state = me.StringField()
 
 
-MODELS = [Article, Vehicle]
+MODELS = [Article, Vessel]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -76,8 +76,8 @@ def tracking() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def filled(database: Any) -> None:
     Article.objects.insert([Article(text=text) for text in "abc"])
-    Vehicle(name="cart", wheels=2).save()
-    Car(name="mini", wheels=4, doors=3).save()
+    Vessel(name="cart", wheels=2).save()
+    Ferry(name="mini", wheels=4, doors=3).save()
     Van(name="bus", wheels=6, load=["x"]).save()
 
 
@@ -117,68 +117,68 @@ def test_a_class_of_queries_keeps_its_methods_and_results() -> None:
     assert set(Article.objects.scalar("version")) == {1}
 
 
-@pytest.mark.parametrize("model", [Vehicle, Car, Van])
+@pytest.mark.parametrize("model", [Vessel, Ferry, Van])
 def test_a_query_of_a_subclass_is_recorded(model: type[me.Document]) -> None:
-    with recorded(Vehicle):
+    with recorded(Vessel):
         model.objects.update(inc__wheels=1)
-    with recorded(Vehicle):
+    with recorded(Vessel):
         model.objects.modify(inc__wheels=1)
-    with recorded(Vehicle):
+    with recorded(Vessel):
         model.objects(name="bus").delete()
-    assert told(Vehicle, "bus")[-1] == "delete"
+    assert told(Vessel, "bus")[-1] == "delete"
 
 
-@pytest.mark.parametrize("model", [Vehicle, Car, Van])
+@pytest.mark.parametrize("model", [Vessel, Ferry, Van])
 def test_an_upsert_of_a_subclass_has_its_class_on_record(model: type[me.Document]) -> None:
     twins = Twins(allow_inheritance=True)
     with twins.tracking():
         twins.both(lambda twin: twin.objects(name="new").update_one(upsert=True, number=1))
         twins.both(lambda twin: twin.objects(name="other").upsert_one(number=1))
-    with recorded(Vehicle):
+    with recorded(Vessel):
         made = model.objects(name="new").upsert_one(wheels=3)
     assert type(made) is model
     assert history_of(made).at(1)._class_name == model._class_name
 
 
 def test_only_the_class_itself_is_written_without_its_subclasses() -> None:
-    with recorded(Vehicle):
-        assert Car.objects.no_sub_classes().update(wheels=9) == 1
-    assert numbers(Vehicle) == {"cart": [1], "mini": [1, 2], "bus": [1]}
+    with recorded(Vessel):
+        assert Ferry.objects.no_sub_classes().update(wheels=9) == 1
+    assert numbers(Vessel) == {"cart": [1], "mini": [1, 2], "bus": [1]}
 
 
 @pytest.mark.parametrize(
     "classes",
     [
-        "Vehicle.Car",
-        {"$in": ["Vehicle.Car", "Vehicle.Car.Van"]},
-        {"$eq": "Vehicle.Car"},
-        {"$ne": "Vehicle"},
+        "Vessel.Ferry",
+        {"$in": ["Vessel.Ferry", "Vessel.Ferry.Van"]},
+        {"$eq": "Vessel.Ferry"},
+        {"$ne": "Vessel"},
         {"$exists": True},
-        {"$in": [re.compile("Car")]},
-        re.compile("^Vehicle"),
+        {"$in": [re.compile("Ferry")]},
+        re.compile("^Vessel"),
         None,
-        "Vehicle",
+        "Vessel",
     ],
 )
 def test_a_key_and_a_class_asked_for_in_any_way_mean_what_the_server_says(classes: Any) -> None:
     query = {"_id": "mini", "_cls": classes}
-    collection = Vehicle._get_collection()
+    collection = Vessel._get_collection()
     matching = collection.count_documents(query)
-    with recorded(Vehicle):
+    with recorded(Vessel):
         assert collection.update_many(query, {"$inc": {"wheels": 1}}).modified_count == matching
-    with recorded(Vehicle):
+    with recorded(Vessel):
         assert collection.delete_one(query).deleted_count == matching
 
 
 def test_a_key_means_what_the_collation_of_the_collection_says() -> None:
-    me.get_db().create_collection("loose", collation={"locale": "en", "strength": 2})
-    with switch_collection(Article, "loose"):
+    me.get_db().create_collection("collated", collation={"locale": "en", "strength": 2})
+    with switch_collection(Article, "collated"):
         Article(text="anna").save()
         with recorded(Article):
             assert Article.objects(text="ANNA").update(state="published") == 1
         with recorded(Article):
             assert Article.objects(text="ANNA").delete() == 1
-    me.get_db().drop_collection("loose")
+    me.get_db().drop_collection("collated")
 
 
 def history_in(alias: str) -> list[Any]:
@@ -250,14 +250,14 @@ def test_a_class_in_another_place_for_a_while_is_recorded_there() -> None:
 def test_the_context_managers_of_mongoengine_change_nothing_about_it() -> None:
     with no_dereference(Article), recorded(Article):
         Article.objects.update(state="published")
-    with me.context_managers.no_sub_classes(Vehicle), recorded(Vehicle):
-        Vehicle.objects.update(wheels=1)
+    with me.context_managers.no_sub_classes(Vessel), recorded(Vessel):
+        Vessel.objects.update(wheels=1)
 
 
 def test_an_inherited_document_keeps_its_options_and_identity() -> None:
     with changeset("anna"):
         Van.objects(name="bus").update(push__load="y", wheels=8)
-        Car.objects.get(name="mini").update(doors=5)
+        Ferry.objects.get(name="mini").update(doors=5)
     found = History.objects(identity="anna")
     assert {(it.document_id, it.path) for it in found} == {
         ("bus", ""),  # where the version is added

@@ -36,9 +36,9 @@ SERVING = {
 }
 
 
-class Note(me.Document):
+class Memo(me.Document):
     meta = {
-        "collection": "notes",
+        "collection": "memos",
         "auto_create_index": False,
         "history": {"version_every": 3},
     }
@@ -50,9 +50,9 @@ class Note(me.Document):
 @pytest.fixture
 def note(database: Any) -> Any:
     """A document of ten revisions, among others that have more."""
-    signals.post_save.connect(track_changes, sender=Note)
-    signals.post_delete.connect(track_changes, sender=Note)
-    notes = [Note(text="0", tags=["a"], facts={"x": {"y": 0}}) for _ in range(3)]
+    signals.post_save.connect(track_changes, sender=Memo)
+    signals.post_delete.connect(track_changes, sender=Memo)
+    notes = [Memo(text="0", tags=["a"], facts={"x": {"y": 0}}) for _ in range(3)]
     for note in notes:
         for number in range(10):
             with DocumentTrack(note, "ann"):
@@ -90,11 +90,11 @@ def reads(commands: Any) -> list[dict[str, Any]]:
 
 @contextmanager
 def automatic() -> Iterator[None]:
-    track_history(Note, version_every=3)
+    track_history(Memo, version_every=3)
     try:
         yield
     finally:
-        untrack_history(Note)
+        untrack_history(Memo)
 
 
 def uses(document: Any) -> list[Callable[[], Any]]:
@@ -104,31 +104,31 @@ def uses(document: Any) -> list[Callable[[], Any]]:
     records = History.objects.of(document)
 
     def edit() -> None:
-        with DocumentTrack(Note.objects.get(pk=document.pk)) as track:
+        with DocumentTrack(Memo.objects.get(pk=document.pk)) as track:
             track._document.text += "x"
             track._document.save()
 
     def bring_back() -> None:
         with DocumentTrack(document):
             document.delete()
-        restore(Note, document.pk).save()
+        restore(Memo, document.pk).save()
 
     def write_by_queries() -> None:
         with automatic():
-            Note.objects.update(set__text="new", set__facts__x__y=1)
-            Note.objects.update(set__text="newer")
-            Note.objects.insert([Note(pk=document.pk.from_datetime(moment), text="old")])
-            Note.objects(pk__ne=document.pk).delete()
+            Memo.objects.update(set__text="new", set__facts__x__y=1)
+            Memo.objects.update(set__text="newer")
+            Memo.objects.insert([Memo(pk=document.pk.from_datetime(moment), text="old")])
+            Memo.objects(pk__ne=document.pk).delete()
 
     def save_automatically() -> None:
         with automatic():
-            fresh = Note.objects.get(pk=document.pk)
+            fresh = Memo.objects.get(pk=document.pk)
             fresh.text += "y"
             fresh.save()
 
     def revert_all() -> None:
         with automatic(), changeset("ben") as changes:
-            Note.objects.update(set__text="newest")
+            Memo.objects.update(set__text="newest")
         with automatic():
             revert_changeset(changes)
 
