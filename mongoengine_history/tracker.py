@@ -334,8 +334,9 @@ class Tracker:
 
     def known_head(self, store: Store) -> tuple[Store, Head] | None:
         """Return the store kept since the last save and the newest revision, if they are known."""
-        is_known = self._store is not None and self._store.address == store.address
-        if self._store is None or not is_known or not self._head.number or store.in_transaction:
+        if self._store is None or not self._head.number or store.in_transaction:
+            return None
+        if self._store.address != store.address or self._store.options != store.options:
             return None
         return self._store, self._head
 

@@ -309,3 +309,21 @@ def test_a_write_that_nobody_may_sign_is_not_done() -> None:
             with recorded(Note), pytest.raises(ValueError, match="identity"):
                 write()
     assert raw(note) == {"_id": note.pk, "text": "a", "tags": ["x"]}
+
+
+def test_an_object_follows_the_rules_of_today(database: Any) -> None:
+    """What it knows of its history is of no use once the class is tracked in another way."""
+
+    class Ruled(me.Document):
+        meta = {"collection": "ruled", "auto_create_index": False}
+        text = me.StringField()
+        token = me.StringField()
+
+    track_history(Ruled)
+    document = Ruled(text="a", token="open").save()
+    untrack_history(Ruled)
+    track_history(Ruled, exclude=["token"])
+    document.text, document.token = "b", "closed"
+    document.save()
+    untrack_history(Ruled)
+    assert history_of(document)[2].patches == (("change", ["text"], ("a", "b")),)
