@@ -193,7 +193,8 @@ class Bulk:
     def stored(self, batch: Sequence[Found], roots: set[str] | None = None) -> dict[object, State]:
         """Read documents of a batch as they are stored now, or top-level names of them."""
         query = {"_id": {"$in": [found.key for found in batch]}}
-        found = chain.from_iterable(self._find(query, projection=_projection(roots)))
+        options = {"projection": _projection(roots), "batch_size": MOST + 1}  # in one round trip
+        found = chain.from_iterable(self._find(query, **options))
         return {identifier(it.key): _only(it.state, roots) for it in found}
 
     def _append(self, operation: str, changes: Iterable[tuple[Found, State, State]]) -> None:
@@ -221,7 +222,7 @@ class Bulk:
             {"$group": {"_id": "$document_id", **grouped}},
         ]
         session: Any = {"session": self._session}
-        found = self._place.read(pipeline, batchSize=MOST, **session)
+        found = self._place.read(pipeline, batchSize=MOST + 1, **session)  # in one round trip
         newest = {identifier(it["_id"]): it for it in found}
         several = {it["revision"] for it in newest.values() if it["position"] > 0}
         if several:  # revisions of several records, of which the first has what is wanted
