@@ -49,15 +49,16 @@ def insert_recorded(
         HistoryNotRecordedError: the documents are there, some of the records are not.
     """
     bulk = Bulk(model, collection, session)
-    without_key = [document for document in documents if "_id" not in document]
+    were_without_key = ["_id" not in document for document in documents]
     try:
         result = insert()
     except BaseException as error:
         with suppress(PyMongoError):  # what failed first is what the application has to know
             bulk.inserted(_arrived(bulk, _found(documents, collection), error))
         raise
-    fresh = {identifier(found.key) for found in _found(without_key, collection)}
-    bulk.inserted(_found(documents, collection), fresh)
+    made = _found(documents, collection)
+    pairs = zip(made, were_without_key, strict=True)
+    bulk.inserted(made, {identifier(it.key) for it, was_without in pairs if was_without})
     return result
 
 
