@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import bson
 from bson import Int64
-from pymongo import ASCENDING
 from pymongo.errors import BulkWriteError, OperationFailure
 
-from mongoengine_history.bulk import MOST
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.fieldpaths import hiding_of, with_subclasses
 from mongoengine_history.keys import check_model
 from mongoengine_history.layout import documents_of_version
+from mongoengine_history.overview import MOST, recorded
 from mongoengine_history.place import Place
-from mongoengine_history.records import BY_STAMP, History
 from mongoengine_history.revision import Context, StoredRevision
 from mongoengine_history.store import DUPLICATE_KEY
 from mongoengine_history.values import WIRE, identifier
@@ -53,7 +51,7 @@ def backfill(model: type[Document], progress: Callable[[int], object] | None = N
             active.
     """
     check_model(model)
-    place = Place(model, 0)
+    place = Place(model)
     if not place.options.version_every:
         raise OptionsError("model", model, "its version_every is 0, so it keeps no versions")
     if place.in_transaction:
@@ -103,8 +101,7 @@ def _merging(place: Place, chunk: dict[str, Any]) -> list[dict[str, Any]]:
     same = {"$and": [{"$eq": ["$document_type", name]}, {"$eq": ["$document_id", "$$key"]}]}
     known = [{"$match": {"$expr": same}}, {"$limit": 1}, {"$project": {"_id": 1}}]
     stamp = time.time_ns() // 1000
-    history = History._get_collection_name()
-    look = {"from": history, "let": {"key": "$_id"}, "pipeline": known, "as": "known"}
+    look = {"from": place.history.name, "let": {"key": "$_id"}, "pipeline": known, "as": "known"}
     version = {
         "document_type": name,
         "document_id": "$_id",
@@ -122,7 +119,7 @@ def _merging(place: Place, chunk: dict[str, Any]) -> list[dict[str, Any]]:
         {"$match": {"known": []}},
         {"$replaceWith": version},
         {"$unset": "state._id"},
-        {"$merge": {"into": history, "whenMatched": "fail"}},
+        {"$merge": {"into": place.history.name, "whenMatched": "fail"}},
     ]
 
 
@@ -137,24 +134,16 @@ def _keep_here(place: Place, hidings: Mapping[str, Hiding], chunk: dict[str, Any
     for raw in raws:
         found = {identifier(it["_id"]): it for it in bson.decode_all(raw, WIRE)}
         revision = _revision(time.time_ns() // 1000)
-        for known in _known(place, [document["_id"] for document in found.values()]):
-            found.pop(known, None)
+        # Those that only 1.1 recorded are among them.
+        for known in recorded(place, place.of(document["_id"] for document in found.values())):
+            found.pop(identifier(known), None)
         versions = []
         for document in found.values():
-            owner = {"document_type": place.document_type, "document_id": document.pop("_id")}
+            owner = place.owner(document.pop("_id"))
             state = hidings.get(document.get("_cls", ""), place.hiding).hidden(document)
             versions.append(documents_of_version(state, revision, owner, 0))
         if versions:
             _insert(place, versions)
-
-
-def _known(place: Place, keys: list[Any]) -> Iterator[object]:
-    """Yield which documents have a history, those among them that only 1.1 recorded."""
-    mine = {"document_type": place.document_type, "document_id": {"$in": keys}}
-    order = dict.fromkeys(BY_STAMP[:2], ASCENDING)  # for one look into the index for each
-    grouped = {"$group": {"_id": "$document_id"}}
-    found = place.history.aggregate([{"$match": mine}, {"$sort": order}, grouped])
-    return (identifier(it["_id"]) for it in found)
 
 
 def _insert(place: Place, versions: list[list[dict[str, Any]]]) -> None:

@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import bson
 from bson import ObjectId
-from pymongo import DESCENDING
 from pymongo.errors import PyMongoError
 
-from mongoengine_history.changesets import context_of
-from mongoengine_history.entries import NO_HEAD, Entries, Entry, Found
+from mongoengine_history.entries import NO_HEAD, Entry, Found, entries_of
 from mongoengine_history.errors import HistoryNotRecordedError
-from mongoengine_history.ledger import Head, head_of
-from mongoengine_history.origin import current_origin
-from mongoengine_history.place import PRIMARY
-from mongoengine_history.records import BY_REVISION, NUMBERED
+from mongoengine_history.ledger import Revisions
+from mongoengine_history.overview import MOST, heads
+from mongoengine_history.place import projection
 from mongoengine_history.revision import CREATE, DELETE, UPDATE
-from mongoengine_history.store import Store, duplicate_in, report
+from mongoengine_history.store import append, duplicate_in, missing, report, take_out
 from mongoengine_history.values import WIRE, State, identifier, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
-    from mongoengine import Document
-    from pymongo.collection import Collection
-
-MOST: Final = 2_000
-"""Documents that are written and recorded together, if they do not take more than 16 MB."""
-
-HEAD: Final = ("revision", "stamp", "lists", "operation", "position")
-"""The fields of the first record of a revision that `Head` is made of, and which record it is."""
+    from mongoengine_history.place import Place
+    from mongoengine_history.revision import Context
+    from mongoengine_history.turns import Head
 
 
 class Bulk:
@@ -41,25 +32,15 @@ class Bulk:
     Reads and records documents of one collection, all for one write.
 
     Args:
-        model: The tracked class.
-        collection: Where the documents lie.
+        place: Where the documents lie.
+        context: Who answers for the write, and why.
         session: The one that was asked for, if any.
-
-    Raises:
-        OptionsError: who answers for the write cannot be stored. Nothing was written.
     """
 
-    def __init__(
-        self, model: type[Document], collection: Collection[Any], session: Any = None
-    ) -> None:
-        self._model, self._collection = model, collection
-        self._place = Store(model, 0, collection)  # for what is the same for all documents
-        self._session = session or self._place.session
-        self._place.ensure_indexes()
-        origin = current_origin()
-        blocks = origin.tracker.blocks if origin else ()
-        said = origin.said if origin else {}
-        self.context = context_of(self._place.options, collection.codec_options, blocks, said)
+    def __init__(self, place: Place, context: Context, session: Any = None) -> None:
+        self._place, self._context = place, context
+        self._session = session or place.session
+        place.ensure_indexes()
 
     @property
     def in_transaction(self) -> bool:
@@ -75,11 +56,11 @@ class Bulk:
 
     def _opened(self, query: Mapping[str, Any]) -> list[Found]:
         """Read a document by its key, in one round trip with its newest revision."""
-        store = Store(self._model, query["_id"], self._collection)
-        head, state = store.opening()
+        revisions = Revisions(self._place, query["_id"])
+        head, state = revisions.opening()
         if state is None or ("_cls" in query and state.get("_cls") not in _classes(query)):
             return []
-        return [Found(store.document_id, state, head)]
+        return [Found(revisions.key, state, head)]
 
     def batches(
         self, query: Mapping[str, Any], roots: set[str] | None = None, **options: Any
@@ -104,9 +85,9 @@ class Bulk:
             if opened or not isinstance(query["_id"], str):  # which a collation may find
                 yield from filter(None, [opened])
                 return
-        for batch in self._find(query, projection=_projection(roots), **options):
-            heads = self.heads([found.key for found in batch])
-            known = [it._replace(head=heads.get(identifier(it.key), NO_HEAD)) for it in batch]
+        for batch in self._find(query, projection=projection(roots), **options):
+            newest = self._heads(batch)
+            known = [it._replace(head=newest.get(identifier(it.key), NO_HEAD)) for it in batch]
             yield known if roots is None else self._completed(known)
 
     def _completed(self, batch: list[Found]) -> list[Found]:
@@ -118,14 +99,14 @@ class Bulk:
             for it in batch
             if keeping and (not it.head.number or options.is_due(it.head.number + 1))
         ]
-        wholes = self.stored(partial) if partial else {}
-        return [it._replace(state=wholes.get(identifier(it.key), it.state)) for it in batch]
+        complete = self.stored(partial) if partial else {}
+        return [it._replace(state=complete.get(identifier(it.key), it.state)) for it in batch]
 
     def _find(self, query: Mapping[str, Any], **options: Any) -> Iterator[list[Found]]:
         """Read batches as the server sends them, which bounds their bytes, too: 16 MB."""
-        primary = self._collection.with_options(read_preference=PRIMARY)
+        asked = self._place.documents.with_options(codec_options=self._place.codec)
         options = {"batch_size": MOST, "session": self._session, **options}
-        for raw in primary.find_raw_batches(query, **options):
+        for raw in asked.find_raw_batches(query, **options):
             found = [Found.of(document) for document in bson.decode_all(raw, WIRE)]
             if found:
                 yield found
@@ -167,11 +148,11 @@ class Bulk:
         """Leave out what was done by others in between: of these there are revisions already."""
         if len(changes) <= count:
             return changes
-        heads = self.heads([found.key for found, *_ in changes])
+        newest = self._heads(found for found, *_ in changes)
         others = [
             found.key
             for found, *_ in changes
-            if heads.get(identifier(found.key), NO_HEAD).number > found.head.number
+            if newest.get(identifier(found.key), NO_HEAD).number > found.head.number
         ]
         theirs = {identifier(key) for key in others[: len(changes) - count]}
         return [change for change in changes if identifier(change[0].key) not in theirs]
@@ -186,20 +167,20 @@ class Bulk:
         """
         for start in range(0, len(documents), MOST):
             made = documents[start : start + MOST]
-            heads = self.heads([it.key for it in made if identifier(it.key) not in fresh])
-            known = (it._replace(head=heads.get(identifier(it.key), NO_HEAD)) for it in made)
+            newest = self._heads(it for it in made if identifier(it.key) not in fresh)
+            known = (it._replace(head=newest.get(identifier(it.key), NO_HEAD)) for it in made)
             self._append(CREATE, ((found, {}, found.state) for found in known))
 
     def stored(self, batch: Sequence[Found], roots: set[str] | None = None) -> dict[object, State]:
         """Read documents of a batch as they are stored now, or top-level names of them."""
         query = {"_id": {"$in": [found.key for found in batch]}}
-        options = {"projection": _projection(roots), "batch_size": MOST + 1}  # in one round trip
+        options = {"projection": projection(roots), "batch_size": MOST + 1}  # in one round trip
         found = chain.from_iterable(self._find(query, **options))
         return {identifier(it.key): _only(it.state, roots) for it in found}
 
     def _append(self, operation: str, changes: Iterable[tuple[Found, State, State]]) -> None:
         """Record changes: of each the document as it was, and what was and is there of it."""
-        entries = list(Entries(self._place, operation, self.context).of(changes))
+        entries = list(entries_of(self._place, operation, self._context, changes))
         self._clear_versions([it.found for it in entries if it.base is not None])
         self._insert(entries)
 
@@ -207,32 +188,11 @@ class Bulk:
         """Take away versions 0 that were kept early: what is stored now takes their place."""
         early = [found.key for found in beginning if found.head.stamp]
         if early:
-            mine = {"document_type": self._place.document_type, "document_id": {"$in": early}}
-            self._place.history.delete_many({**mine, "revision": 0}, session=self._session)
+            query = {**self._place.of(early), "revision": 0}
+            self._place.history.delete_many(query, session=self._session)
 
-    def heads(self, keys: list[Any]) -> dict[object, Head]:
-        """Read the newest revision of each document: 0 and a stamp is a version 0 alone."""
-        if not keys:
-            return {}
-        mine = {"document_type": self._place.document_type, "document_id": {"$in": keys}}
-        grouped = {name: {"$first": f"${name}"} for name in HEAD}
-        pipeline: list[dict[str, Any]] = [
-            {"$match": {**mine, **NUMBERED}},
-            {"$sort": dict.fromkeys(BY_REVISION, DESCENDING)},  # one look into the index for each
-            {"$group": {"_id": "$document_id", **grouped}},
-        ]
-        session: Any = {"session": self._session}
-        found = self._place.read(pipeline, batchSize=MOST + 1, **session)  # in one round trip
-        newest = {identifier(it["_id"]): it for it in found}
-        several = {it["revision"] for it in newest.values() if it["position"] > 0}
-        if several:  # revisions of several records, of which the first has what is wanted
-            first = {**mine, "revision": {"$in": list(several)}, "position": 0}
-            wanted = dict.fromkeys((*HEAD, "document_id"), 1)
-            for record in self._place.history.find(first, wanted, **session):
-                key = identifier(record["document_id"])
-                if record["revision"] == newest[key]["revision"]:
-                    newest[key] = record
-        return {key: head_of(it) for key, it in newest.items()}
+    def _heads(self, found: Iterable[Found]) -> dict[object, Head]:
+        return heads(self._place, [it.key for it in found], self._session)
 
     def _insert(self, entries: list[Entry]) -> None:
         """
@@ -252,11 +212,11 @@ class Bulk:
             except PyMongoError as error:
                 if self.in_transaction:
                     raise
-                place = duplicate_in(error)
-                if place is None:
-                    lost, cause = lost + self._missing(documents), error
+                index = duplicate_in(error)
+                if index is None:
+                    lost, cause = lost + missing(self._place, documents), error
                     break
-                taken, entries = _split(entries, place)
+                taken, entries = _split(entries, index)
                 try:
                     self._append_alone(taken)
                 except HistoryNotRecordedError as failure:
@@ -267,19 +227,9 @@ class Bulk:
             report(unrecorded, self._place.options)
 
     def _append_alone(self, entry: Entry) -> None:
-        ids = [document["_id"] for document in entry.documents if "_id" in document]
-        self._place.history.delete_many({"_id": {"$in": ids}}, session=self._session)
-        store = Store(self._model, entry.found.key, self._collection)
-        store.append(entry.change, entry.found.head, entry.base)
-
-    def _missing(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return which documents of a failed insert are not there."""
-        ids = [document["_id"] for document in documents if "_id" in document]
-        with suppress(PyMongoError):
-            found = self._place.history.find({"_id": {"$in": ids}}, {"_id": 1})
-            there = {document["_id"] for document in found}
-            return [it for it in documents if it.get("_id") not in there]
-        return documents
+        take_out(self._place, entry.documents, self._session)
+        revisions = Revisions(self._place, entry.found.key)
+        append(revisions, entry.change, entry.found.head, entry.base)
 
 
 def _names_a_key(query: Mapping[str, Any]) -> bool:
@@ -299,13 +249,6 @@ def _classes(query: Mapping[str, Any]) -> list[str]:
     return list(names) if is_by_name else []
 
 
-def _projection(roots: set[str] | None) -> dict[str, int] | None:
-    """Return what to read; a projection cannot name what begins with a dollar sign."""
-    if not roots or any(name.startswith("$") for name in roots):
-        return None
-    return dict.fromkeys(roots, 1)
-
-
 def _only(state: State, roots: set[str] | None) -> State:
     """Return what an update may have set of a state."""
     if roots is None or state.keys() <= roots:
@@ -313,10 +256,10 @@ def _only(state: State, roots: set[str] | None) -> State:
     return {key: state[key] for key in state if key in roots}
 
 
-def _split(entries: list[Entry], place: int) -> tuple[Entry, list[Entry]]:
-    """Find the entry whose document stands at *place* in all of them, and those behind it."""
+def _split(entries: list[Entry], index: int) -> tuple[Entry, list[Entry]]:
+    """Find the entry whose document stands at *index* in all of them, and those behind it."""
     for number, entry in enumerate(entries):
-        if place < len(entry.documents):
+        if index < len(entry.documents):
             return entry, entries[number + 1 :]
-        place -= len(entry.documents)
-    raise IndexError(place)
+        index -= len(entry.documents)
+    raise IndexError(index)

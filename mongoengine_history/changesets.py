@@ -191,7 +191,7 @@ def _transaction() -> Iterator[None]:
     if in_transaction(client):
         yield
         return
-    Place(History, pk=0).ensure_indexes()
+    Place(History).ensure_indexes()
     with transaction(client):
         yield
 

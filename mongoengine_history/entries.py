@@ -6,9 +6,9 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from mongoengine_history.layout import documents_of_revision
-from mongoengine_history.ledger import Head
 from mongoengine_history.revision import UPDATE
 from mongoengine_history.store import Change, numbered, patched
+from mongoengine_history.turns import Head
 from mongoengine_history.values import State, encode
 
 if TYPE_CHECKING:
@@ -42,55 +42,52 @@ class Entry(NamedTuple):
     documents: list[dict[str, Any]]
 
 
-class Entries:
+def entries_of(
+    place: Place, operation: str, context: Context, changes: Iterable[tuple[Found, State, State]]
+) -> Iterator[Entry]:
     """
-    Turns changes of documents of one write into what is inserted for them.
+    Turn changes of documents of one write into what is inserted for them.
 
     Args:
-        place: Where they and their history lie; the key does not count.
+        place: Where they and their history lie.
         operation: What the write was.
         context: Who answers for it, and why.
+        changes: Of each document as it was, and what was and is there of it.
     """
-
-    def __init__(self, place: Place, operation: str, context: Context) -> None:
-        self._place, self._operation, self._context = place, operation, context
-        self._stamp = time.time_ns() // 1000
-        #: Changes by the states before and after, which many documents of one write share …
-        self._changes: dict[bytes, Change] = {}
-        #: … and what they look like in the history, but for the key of the document.
-        self._documents: dict[tuple[int, int], list[dict[str, Any]]] = {}
-
-    def of(self, changes: Iterable[tuple[Found, State, State]]) -> Iterator[Entry]:
-        """Lay out changes: of each the document as it was, and what was and is there of it."""
-        for found, before, after in changes:
-            change = self._change(before, after)
-            if change.patches:
-                yield self._entry(found, change)
-
-    def _change(self, before: State, after: State) -> Change:
+    stamp = time.time_ns() // 1000
+    # Many documents of one write share the states before and after, and so what is recorded.
+    alike: dict[bytes, Change] = {}
+    laid_out: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    for found, before, after in changes:
         states = encode([before, after])
-        change = self._changes.get(states)
-        if change is None:
-            change = Change(self._operation, self._context, before, after, [], self._stamp)
-            change = self._changes[states] = patched(change, self._place.hiding)
-        return change
+        if states not in alike:
+            change = Change(operation, context, before, after, [], stamp)
+            alike[states] = patched(change, place.hiding)
+        if alike[states].patches:
+            yield _entry(place, found, alike[states], laid_out)
 
-    def _entry(self, found: Found, change: Change) -> Entry:
-        head, options, hiding = found.head, self._place.options, self._place.hiding
-        base = state = None
-        if change.operation == UPDATE and not head.number and options.version_every:
-            base = hiding.hidden(found.state)
-        if options.is_due(head.number + 1):
-            state = hiding.hidden(_after(found.state, change))
-        is_alike = base is None and state is None and not head.lists and head.stamp <= change.stamp
-        documents = self._documents.get((id(change), head.number)) if is_alike else None
-        if documents is None:
-            owner = {"document_type": self._place.document_type, "document_id": found.key}
-            documents = documents_of_revision(numbered(change, head), owner, state, base)
-            if is_alike:
-                self._documents[id(change), head.number] = documents
-        own = [{**document, "document_id": found.key} for document in documents]
-        return Entry(found, change, base, own)
+
+def _entry(
+    place: Place,
+    found: Found,
+    change: Change,
+    laid_out: dict[tuple[int, int], list[dict[str, Any]]],
+) -> Entry:
+    head, options, hiding = found.head, place.options, place.hiding
+    base = state = None
+    if change.operation == UPDATE and not head.number and options.version_every:
+        base = hiding.hidden(found.state)
+    if options.is_due(head.number + 1):
+        state = hiding.hidden(_after(found.state, change))
+    is_alike = base is None and state is None and not head.lists and head.stamp <= change.stamp
+    documents = laid_out.get((id(change), head.number)) if is_alike else None
+    if documents is None:
+        revision, owner = numbered(change, head), place.owner(found.key)
+        documents = documents_of_revision(revision, owner, state, base)
+        if is_alike:
+            laid_out[id(change), head.number] = documents
+    own = [{**document, "document_id": found.key} for document in documents]
+    return Entry(found, change, base, own)
 
 
 def _after(state: State, change: Change) -> State:

@@ -10,6 +10,8 @@ from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from mongoengine_history.bulk import Bulk
 from mongoengine_history.entries import Found
+from mongoengine_history.origin import context_at
+from mongoengine_history.place import Place
 from mongoengine_history.values import identifier, same, wire
 
 if TYPE_CHECKING:
@@ -48,7 +50,8 @@ def insert_recorded(
         OptionsError: who answers for it cannot be stored. Nothing was written.
         HistoryNotRecordedError: the documents are there, some of the records are not.
     """
-    bulk = Bulk(model, collection, session)
+    place = Place(model, collection)
+    bulk = Bulk(place, context_at(place), session)
     were_without_key = ["_id" not in document for document in documents]
     try:
         result = insert()

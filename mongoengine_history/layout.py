@@ -112,11 +112,9 @@ def revision_of(
     )
 
 
-def step_of(
-    records: Sequence[Mapping[str, Any]], codec: CodecOptions[Any]
-) -> tuple[str, Iterable[Patch]]:
-    """Return of a revision only what `replay` needs; the arguments are those of `revision_of`."""
-    return records[0]["operation"], map(patch_of, joined(records, codec))
+def step_of(records: Sequence[Mapping[str, Any]]) -> tuple[str, Iterable[Patch]]:
+    """Return of a revision, of which *records* are all documents, only what `replay` needs."""
+    return records[0]["operation"], map(patch_of, joined(records))
 
 
 def state_of(documents: Sequence[Mapping[str, Any]]) -> State:

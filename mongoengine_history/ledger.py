@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from pymongo import ASCENDING, DESCENDING
-from pymongo.errors import OperationFailure
 
 from mongoengine_history.errors import IncompleteRevisionError, RevisionNotFoundError
+from mongoengine_history.keys import key_in
 from mongoengine_history.layout import revision_of
-from mongoengine_history.lists import list_hash, path_text
 from mongoengine_history.patching import paths_of
-from mongoengine_history.place import Place, indexed
+from mongoengine_history.place import Place, projection
 from mongoengine_history.records import BY_REVISION, BY_STAMP, NUMBERED
 from mongoengine_history.revision import StoredRevision, wall_clock
 from mongoengine_history.touching import conditions
-from mongoengine_history.values import State, find
+from mongoengine_history.turns import Head, Turn, turn_at
+from mongoengine_history.values import WIRE, State, encode, wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
+
+    from mongoengine import Document
 
     from mongoengine_history.values import Path
 
 READS: Final = 5
 """How often to look for the rest of a revision that may be on its way."""
-
-BAD_HINT: Final = 2
 
 RECORD: Final = {"$gte": 0}
 """The positions of records and of their parts …"""
@@ -39,74 +38,86 @@ RECORD: Final = {"$gte": 0}
 VERSION: Final = {"$lt": 0}
 """… and those of versions."""
 
-BATCH: Final = 20_000
+ALL_AT_ONCE: Final = 20_000
 """Documents to read at once where all of them are wanted …"""
 
-STREAM: Final = 1_000
+ONE_BY_ONE: Final = 1_000
 """… and where they are taken one by one."""
 
 ONE_NUMBER: Final[Any] = {"projection": {"_id": 0, "revision": 1}, "limit": 1}
 
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What is known of the newest revision of a document."""
-
-    #: Its number; 0 before the first.
-    number: int = 0
-    #: Its time, microseconds since 1970 UTC.
-    stamp: int = 0
-    #: The hashes of lists that it carries.
-    lists: Mapping[str, bytes] = field(default_factory=dict)
-    #: The state that the history replays to, where it is known without reading.
-    state: State | None = None
-    #: What it was; empty where that is not known.
-    operation: str = ""
-    #: Whether another writer was seen, so that a look comes before the next number is tried.
-    is_contended: bool = False
-    #: When that was learned, on a clock of this process.
-    learned: float = field(default_factory=time.monotonic, compare=False)
-
-    def list_hash(self, path: Path) -> bytes | None:
-        """Return the hash of a list as the history has it, None if that is not known."""
-        known = self.lists.get(path_text(path))
-        if known is None and self.state is not None:
-            return list_hash(find(self.state, path))
-        return known
+NEEDED: Final = {
+    "_id": 0,
+    **dict.fromkeys(["revision", "position", "size", "action", "keys", "data"], 1),
+    **dict.fromkeys(["parts", "part_of", "bytes"], 1),
+}
+"""The fields that patches are made of."""
 
 
-class Ledger(Place):
-    """The revisions of one document, as they were recorded."""
+class Revisions:
+    """
+    What was recorded of one document.
 
-    def stored(self, names: Iterable[str] = ()) -> State | None:
+    Args:
+        place: Where it lies.
+        key: Its primary key, as MongoEngine's ``to_mongo()`` has it.
+        codec: How values are read; by default as they are stored.
+    """
+
+    def __init__(self, place: Place, key: Any, codec: Any = WIRE) -> None:
+        self.place = place
+        self.key = wire({"_id": key}, place.codec)["_id"]
+        self._codec = codec
+
+    @classmethod
+    def of(cls, document: Document) -> Revisions:
+        """Return what was recorded of *document*, where it lies now."""
+        return cls(Place(document), key_in(document))
+
+    @cached_property
+    def address(self) -> tuple[object, str, str, bytes]:
+        """Name the document for comparisons: server, database, collection, primary key."""
+        place = self.place
+        return place.client, place.database, place.document_type, encode(self.key)
+
+    @cached_property
+    def turn(self) -> Turn:
+        """The turn at this document; to be kept between its saves."""
+        return turn_at(self.address)
+
+    @property
+    def owner(self) -> dict[str, Any]:
+        """The fields that say whose a record is."""
+        return self.place.owner(self.key)
+
+    @property
+    def mine(self) -> dict[str, Any]:
+        """The condition that a record belongs to this document."""
+        return self.place.owner({"$eq": self.key})
+
+    def stored(self, names: set[str] | None = None) -> State | None:
         """Read the document as it is stored now, or top-level *names* of it; None if it is not."""
-        # A projection cannot name what begins with a dollar sign.
-        wanted = None if any(name.startswith("$") for name in names) else dict.fromkeys(names, 1)
-        query = {"_id": {"$eq": self.document_id}}
-        return _without_id(self.documents.find_one(query, wanted or None, session=self.session))
+        query, session = {"_id": {"$eq": self.key}}, self.place.session
+        return _without_id(self.place.documents.find_one(query, projection(names), session=session))
 
     def recordable(self) -> State | None:
         """Read the document as the history may have it; None if it is not stored."""
         stored = self.stored()
-        return stored and self.hiding.hidden(stored)
+        return stored and self.place.hiding.hidden(stored)
 
     def head(self) -> Head:
         """Read what is known of the newest revision."""
-        return self._newest_in(self.read(self._newest))
+        return _head_in(self.place.aggregate(self._newest))
 
     def opening(self) -> tuple[Head, State | None]:
         """Read the newest revision and the stored document, in one round trip where possible."""
-        if self.in_transaction:  # where $unionWith is not allowed
+        if self.place.in_transaction:  # where $unionWith is not allowed
             return self.head(), self.stored()
-        wanted = [{"$match": {"_id": {"$eq": self.document_id}}}]
-        union = {"$unionWith": {"coll": self.document_type, "pipeline": wanted}}
-        found = self.read([*self._newest, union])
+        wanted = [{"$match": {"_id": {"$eq": self.key}}}]
+        union = {"$unionWith": {"coll": self.place.document_type, "pipeline": wanted}}
+        found = self.place.aggregate([*self._newest, union])
         stored = next((item for item in found if "_id" in item), None)
-        newest = [item for item in found if "_id" not in item]
-        return self._newest_in(newest), _without_id(stored)
-
-    def _newest_in(self, found: list[dict[str, Any]]) -> Head:
-        return head_of(found[0]) if found else Head()
+        return _head_in([item for item in found if "_id" not in item]), _without_id(stored)
 
     def revision(self, number: int) -> StoredRevision:
         """
@@ -116,12 +127,12 @@ class Ledger(Place):
             RevisionNotFoundError: there is none of that number.
             IncompleteRevisionError: records of it are missing.
         """
-        found = list(self.revisions(number, number)) if number > 0 else []
+        found = list(self.between(number, number)) if number > 0 else []
         if not found:
-            raise RevisionNotFoundError(self.document_id, number, self.head().number)
+            raise RevisionNotFoundError(self.key, number, self.head().number)
         return found[0]
 
-    def revisions(
+    def between(
         self, first: int = 1, last: int | None = None, *, newest_first: bool = False
     ) -> Iterator[StoredRevision]:
         """
@@ -138,39 +149,21 @@ class Ledger(Place):
         upper = {} if last is None else {"$lte": last}
         order = DESCENDING if newest_first else ASCENDING
         query = {"revision": {"$gte": first, **upper}, "position": RECORD}
-        found = self._records(query, order, batch_size=STREAM)
+        found = self.records(query, order, batch_size=ONE_BY_ONE)
         bounds = (None, first) if newest_first else (first, None)
-        return (self._revision_of(records) for records in self.wholes(found, order, *bounds))
+        return map(partial(revision_of, codec=self._codec), self.complete(found, order, *bounds))
 
-    def _revision_of(self, records: Sequence[Mapping[str, Any]]) -> StoredRevision:
-        return revision_of(records, self.reading)
-
-    def _records(
-        self, query: Mapping[str, Any], order: int = ASCENDING, **options: Any
-    ) -> Iterator[Mapping[str, Any]]:
-        return self._sorted(BY_REVISION, query, order, **options)
-
-    def _sorted(
-        self, index: tuple[str, ...], query: Mapping[str, Any], order: int, **options: Any
+    def records(
+        self,
+        query: Mapping[str, Any],
+        order: int = ASCENDING,
+        index: tuple[str, ...] = BY_REVISION,
+        **options: Any,
     ) -> Iterator[Mapping[str, Any]]:
         """Read documents of this history by an index, in its order."""
-        keys = [(name, order) for name in index[2:]]
-        find = partial(self.history.find, {**self.mine, **query}, sort=keys, **options)
-        return self.by_index(index, find, options.get("batch_size"))
+        return self.place.find(index, {**self.mine, **query}, order, self._codec, **options)
 
-    def by_index(
-        self, index: tuple[str, ...], find: Callable[..., Any], size: int | None
-    ) -> Iterator[Mapping[str, Any]]:
-        """Call PyMongo's *find* with a hint; where that index is missing, the server may choose."""
-        hint = [(name, ASCENDING) for name in index]
-        try:
-            yield from _all_of(find(hint=hint, session=self.session), size)
-        except OperationFailure as error:
-            if error.code != BAD_HINT or self.in_transaction:
-                raise
-            yield from find(session=self.session)
-
-    def wholes(
+    def complete(
         self,
         found: Iterable[Mapping[str, Any]],
         step: int,
@@ -178,7 +171,7 @@ class Ledger(Place):
         last: int | None = None,
     ) -> Iterator[list[Mapping[str, Any]]]:
         """
-        Group documents by revision, each group in the order of positions.
+        Group documents by revision, each group complete and in the order of positions.
 
         Args:
             found: Sorted by revision.
@@ -192,45 +185,64 @@ class Ledger(Place):
         expected = first
         for number, group in groupby(found, itemgetter("revision")):
             if expected not in {None, number}:
-                raise IncompleteRevisionError(self.document_id, int(expected or 0), 0, 1)
+                raise IncompleteRevisionError(self.key, int(expected or 0), 0, 1)
             records = list(group)
             if len(records) > 1:
                 records.sort(key=itemgetter("position"))
             yield records if len(records) == records[0]["size"] else self._waited_for(records)
             expected = number + step
         if last is not None and expected not in {None, last + step}:
-            raise IncompleteRevisionError(self.document_id, int(expected or 0), 0, 1)
+            raise IncompleteRevisionError(self.key, int(expected or 0), 0, 1)
 
     def _waited_for(self, records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """Return all records of a revision of which some may still be on their way."""
         number, size = records[0]["revision"], records[0]["size"]
         for attempt in range(READS):
             time.sleep(0.05 * attempt)
-            records = list(self._records({"revision": number, "position": RECORD}))
+            records = list(self.records({"revision": number, "position": RECORD}))
             if len(records) == size:
                 return records
-        raise IncompleteRevisionError(self.document_id, number, len(records), size)
+        raise IncompleteRevisionError(self.key, number, len(records), size)
+
+    def changes(self, stamps: Mapping[str, int]) -> Iterator[Mapping[str, Any]]:
+        """
+        Read what patches are made of, by falling revision, in as few batches as possible.
+
+        Args:
+            stamps: Bounds of the stamp as MongoDB takes them. Without any all is read, and records
+                of 1.1, which have no number, come last.
+        """
+        query = {"position": {"$not": VERSION}, **({"stamp": stamps} if stamps else {})}
+        options = {"projection": NEEDED, "batch_size": ALL_AT_ONCE}
+        return self.records(query, DESCENDING, BY_STAMP, **options)
 
     def number_at(self, stamp: int) -> int:
         """Return the number of the last revision stamped at or before *stamp*; 0 without one."""
         query = {"stamp": {"$lte": stamp}, "revision": {"$gte": 1}}
-        return number_in(self._sorted(BY_STAMP, query, DESCENDING, **ONE_NUMBER)) or 0
+        return self.number_in(query, DESCENDING, BY_STAMP) or 0
 
     def last_touching(self, path: str | Sequence[str | int]) -> int:
         """Return the number of the last revision that says something about a path; 0 without."""
         query = {"revision": {"$gte": 1}, "position": RECORD, "$or": conditions(path)}
-        return number_in(self._records(query, DESCENDING, **ONE_NUMBER)) or 0
+        return self.number_in(query, DESCENDING) or 0
+
+    def number_in(
+        self, query: Mapping[str, Any], order: int, index: tuple[str, ...] = BY_REVISION
+    ) -> int | None:
+        """Read the number of the first document that a query finds; None if there is none."""
+        found = self.records(query, order, index, **ONE_NUMBER)
+        return next((document["revision"] for document in found), None)
 
     def touched(self, first: int) -> set[Path]:
         """Name the paths that revisions set, from number *first* on."""
-        return {path for it in self.revisions(first) for path in paths_of(it.patches)}
+        return {path for it in self.between(first) for path in paths_of(it.patches)}
 
     def legacy(self, since: datetime | None = None) -> list[Mapping[str, Any]]:
         """Read the records that mongoengine-history 1.1 wrote at or after *since*, oldest first."""
         earliest = {} if since is None else {"$gte": wall_clock(since)}
         made = {"$type": "date", **earliest}
         query = {"stamp": None, "revision": None, "created_at": made}
-        found = self._sorted(BY_STAMP, query, ASCENDING)
+        found = self.records(query, index=BY_STAMP)
         return sorted(found, key=itemgetter("created_at", "_id"))
 
     @property
@@ -242,38 +254,9 @@ class Ledger(Place):
             {"$project": {"_id": 0, "revision": 1, "stamp": 1, "lists": 1, "operation": 1}},
         ]
 
-    def read(self, pipeline: list[dict[str, Any]], **options: Any) -> list[dict[str, Any]]:
-        """Aggregate by the index of revisions, which is made again where somebody dropped it."""
-        hint = dict.fromkeys(BY_REVISION, ASCENDING)
-        options = {"hint": hint, "session": self.session, **options}
-        try:
-            return list(self.history.aggregate(pipeline, **options))
-        except OperationFailure as error:
-            if error.code != BAD_HINT or self.in_transaction:
-                raise
-        indexed.get(self.client, set()).discard(self.database)
-        self.ensure_indexes()
-        return list(self.history.aggregate(pipeline, **options))
 
-
-def _all_of(cursor: Any, size: int | None) -> Iterator[Mapping[str, Any]]:
-    """Take documents out of a cursor, *size* at once where PyMongo can: 4.9 or later."""
-    if size is None or not hasattr(cursor, "to_list"):
-        yield from cursor
-        return
-    while documents := cursor.to_list(size):
-        yield from documents
-
-
-def number_in(found: Iterator[Mapping[str, Any]]) -> int | None:
-    """Return the number of the one document that was looked for; None if it is not there."""
-    return next((document["revision"] for document in found), None)
-
-
-def head_of(newest: Mapping[str, Any]) -> Head:
-    """Make a head of the first record of the newest revision, or of a version 0."""
-    lists, operation = newest.get("lists") or {}, newest.get("operation") or ""
-    return Head(newest["revision"], newest["stamp"], lists, operation=operation)
+def _head_in(found: list[dict[str, Any]]) -> Head:
+    return Head.of(found[0]) if found else Head()
 
 
 def _without_id(document: Any) -> State | None:

@@ -10,11 +10,11 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine_history.errors import PatchError
-from mongoengine_history.patching import CHANGE, Patch, outermost_list, touched
+from mongoengine_history.patching import Patch, touched
 from mongoengine_history.values import ABSENT, Path, State, encode, find, unordered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
 LARGEST: Final = 90
 """Bytes of hashes that a revision carries: of the lists changed last, and of one at least."""
@@ -56,31 +56,6 @@ def is_relative(patch: Patch) -> bool:
     if any(isinstance(key, int) for key in patch.path):
         return True
     return patch.is_of_list
-
-
-def settle(
-    patches: Sequence[Patch], before: State, after: State, known: Callable[[Path], bytes | None]
-) -> list[Patch]:
-    """
-    Replace index patches of lists that the history has otherwise by one change of the list.
-
-    Args:
-        patches: What leads from *before* to *after*.
-        before: The state that the writer found in memory.
-        after: The state that was written.
-        known: Gives the hash of the list at a path as the history has it, None if it cannot tell.
-    """
-    settled: dict[Path, list[Patch]] = {}
-    for path in {outermost_list(patch.path) for patch in patches if is_relative(patch)}:
-        if known(path) != list_hash(find(before, path)):
-            settled[path] = [Patch(CHANGE, path, (find(before, path), find(after, path)))]
-    result: list[Patch] = []
-    for patch in patches:
-        path = outermost_list(patch.path)
-        result += settled.get(path, []) if is_relative(patch) and path in settled else [patch]
-        if is_relative(patch) and path in settled:
-            settled[path] = []  # once is enough
-    return result
 
 
 def remember(

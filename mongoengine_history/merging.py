@@ -63,22 +63,19 @@ def without(state: State, after: State, before: State, paths: Iterable[Path]) ->
 
 
 def collapse(
-    patches: Iterable[Patch], wholes: Iterable[Path], before: State, after: State
+    patches: list[Patch], paths: Iterable[Path], before: State, after: State
 ) -> list[Patch]:
-    """Replace the patches inside of dicts that were written as a whole by one change of each."""
-    left = {
-        path: Patch(CHANGE, path, (find(before, path), find(after, path)))
-        for path in wholes
-        if isinstance(find(before, path), dict) and isinstance(find(after, path), dict)
+    """Replace the patches at and inside of *paths* by one change of each from *before*."""
+    left: dict[Path, list[Patch]] = {
+        path: [Patch(CHANGE, path, (find(before, path), find(after, path)))]
+        for path in sorted(paths, key=len)
     }
     result: list[Patch] = []
-    done: set[Path] = set()
     for patch in patches:
         path = next((path for path in left if patch.path[: len(path)] == path), None)
-        if path not in done:
-            result.append(patch if path is None else left[path])
+        result += [patch] if path is None else left[path]
         if path is not None:
-            done.add(path)
+            left[path] = []  # once is enough
     return result
 
 

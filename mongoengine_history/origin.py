@@ -7,9 +7,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mongoengine_history.changesets import context_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from mongoengine_history.place import Place
+    from mongoengine_history.revision import Context
     from mongoengine_history.tracker import Tracker
 
 
@@ -40,3 +44,16 @@ def originating(tracker: Tracker, said: Mapping[str, Any], *, is_save: bool) -> 
         yield
     finally:
         _origin.reset(token)
+
+
+def context_at(place: Place) -> Context:
+    """
+    Return who answers for what is written now, and why.
+
+    Raises:
+        OptionsError: that cannot be stored.
+    """
+    origin = current_origin()
+    blocks = origin.tracker.blocks if origin else ()
+    said = origin.said if origin else {}
+    return context_of(place.options, place.codec, blocks, said)

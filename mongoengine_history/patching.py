@@ -5,15 +5,17 @@ A patch is dictdiffer's ``(action, path, data)`` and one thing more: where in it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mongoengine_history.draft import Draft
 from mongoengine_history.errors import PatchError
-from mongoengine_history.values import ABSENT, Path, State, find, same
+from mongoengine_history.values import ABSENT, Path, State, find, native, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from bson.codec_options import CodecOptions
 
 ADD: Final = "add"
 CHANGE: Final = "change"
@@ -203,3 +205,15 @@ def dictdiffer_patch(record: Mapping[str, Any]) -> DictdifferPatch:
     if action == CHANGE:
         return action, record["keys"], (data["old"], data["new"])
     return action, record["keys"], [(item["key"], item["value"]) for item in data["items"]]
+
+
+def as_dictdiffer(patches: Sequence[Patch], codec: CodecOptions[Any]) -> list[DictdifferPatch]:
+    """Return patches as dictdiffer has them, with values as an application with *codec* reads."""
+    values = native({"data": [patch.data for patch in patches]}, codec)["data"]
+    pairs = zip(patches, values, strict=True)
+    return [replace(patch, data=_shaped(patch, data)).as_dictdiffer() for patch, data in pairs]
+
+
+def _shaped(patch: Patch, data: Any) -> Any:
+    """Make tuples again of what BSON keeps as lists."""
+    return tuple(data) if patch.action == CHANGE else [tuple(item) for item in data]

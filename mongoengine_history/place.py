@@ -1,24 +1,25 @@
-"""Where a document and its history lie: collections, primary key, session, indexes."""
+"""Where the documents of a class and their history lie: collections, session, indexes."""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from pymongo import ReadPreference
+from pymongo import ASCENDING, ReadPreference
 from pymongo.errors import ExecutionTimeout, OperationFailure, WTimeoutError
 
 from mongoengine_history.errors import IndexesMissingError
 from mongoengine_history.fieldpaths import hiding_of
-from mongoengine_history.keys import key_in
 from mongoengine_history.options import HistoryOptions, options_of
-from mongoengine_history.records import INDEXES, History
+from mongoengine_history.records import BY_REVISION, INDEXES, History
 from mongoengine_history.sessions import active_session, in_transaction
-from mongoengine_history.values import WIRE, State, encode, wire
+from mongoengine_history.values import WIRE, State
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
     from mongoengine import Document
     from pymongo import MongoClient
     from pymongo.collection import Collection
@@ -31,40 +32,35 @@ PATIENCE: Final = 5_000
 
 CONFLICTING_INDEX: Final = (85, 86)
 
+BAD_HINT: Final = 2
+
 indexed: WeakKeyDictionary[MongoClient[Any], set[str]] = WeakKeyDictionary()
 """The databases of which this process knows that their history has its indexes."""
 
 
 class Place:
     """
-    One document and its history in the database.
+    Where documents of one class and their history lie, and how they are read there.
 
     Args:
-        document: The document, or its class if *pk* is given.
-        pk: The primary key as it is stored; that of *document* by default.
-        collection: Where it lies, if not where documents of its class lie now.
+        model: The class, or a document, which may have been switched to another collection.
+        collection: Where they lie, if not where *model* says.
     """
 
     def __init__(
-        self,
-        document: Document | type[Document],
-        pk: object = None,
-        collection: Collection[Any] | None = None,
+        self, model: Document | type[Document], collection: Collection[Any] | None = None
     ) -> None:
-        collection = document._get_collection() if collection is None else collection
-        if pk is None:
-            pk = key_in(document)
+        collection = model._get_collection() if collection is None else collection
         self._collection = collection
         self.client: MongoClient[Any] = collection.database.client
         self.database: str = collection.database.name
-        self.options: HistoryOptions = options_of(document)
-        self.hiding = hiding_of(document)
         self.document_type: str = collection.name
-        self.document_id = wire({"_id": pk}, collection.codec_options)["_id"]
+        self.options: HistoryOptions = options_of(model)
+        self.hiding = hiding_of(model)
 
     @cached_property
     def documents(self) -> Collection[State]:
-        """The collection that the document lies in."""
+        """The collection of the documents."""
         return self._collection.with_options(codec_options=WIRE, read_preference=PRIMARY)
 
     @cached_property
@@ -72,33 +68,21 @@ class Place:
         """The collection of the history."""
         name = History._get_collection_name()
         return self._collection.database.get_collection(
-            name, codec_options=self.reading, read_preference=PRIMARY
+            name, codec_options=WIRE, read_preference=PRIMARY
         )
 
     @property
-    def reading(self) -> Any:
-        """The codec options by which the history is read."""
-        return WIRE
-
-    @property
     def codec(self) -> Any:
-        """The options by which the application reads the document."""
+        """The options by which the application reads the documents."""
         return self._collection.codec_options
 
-    @cached_property
-    def address(self) -> tuple[object, str, str, bytes]:
-        """Name the document for comparisons: server, database, collection, primary key."""
-        return self.client, self.database, self.document_type, encode(self.document_id)
+    def owner(self, key: Any) -> dict[str, Any]:
+        """Return the fields that say whose a record is: of the document with a primary key."""
+        return {"document_type": self.document_type, "document_id": key}
 
-    @property
-    def owner(self) -> dict[str, Any]:
-        """The fields that say whose record it is."""
-        return {"document_type": self.document_type, "document_id": self.document_id}
-
-    @property
-    def mine(self) -> dict[str, Any]:
-        """The condition that a record belongs to this document."""
-        return {"document_type": self.document_type, "document_id": {"$eq": self.document_id}}
+    def of(self, keys: Iterable[Any]) -> dict[str, Any]:
+        """Return the condition that a record belongs to one of some documents."""
+        return self.owner({"$in": list(keys)})
 
     @property
     def session(self) -> Any:
@@ -109,6 +93,39 @@ class Place:
     def in_transaction(self) -> bool:
         """Say whether reads and writes are part of a transaction now."""
         return in_transaction(self.client)
+
+    def find(
+        self,
+        index: tuple[str, ...],
+        query: Mapping[str, Any],
+        order: int = ASCENDING,
+        codec: Any = WIRE,
+        **options: Any,
+    ) -> Iterator[Mapping[str, Any]]:
+        """Read the history by an index, in its order; where it is missing, the server chooses."""
+        history = self.history.with_options(codec_options=codec)
+        sort = [(name, order) for name in index]
+        find = partial(history.find, query, sort=sort, **options)
+        hint = [(name, ASCENDING) for name in index]
+        try:
+            yield from _all_of(find(hint=hint, session=self.session), options.get("batch_size"))
+        except OperationFailure as error:
+            if error.code != BAD_HINT or self.in_transaction:
+                raise
+            yield from find(session=self.session)
+
+    def aggregate(self, pipeline: list[dict[str, Any]], **options: Any) -> list[dict[str, Any]]:
+        """Aggregate by the index of revisions, which is made again where somebody dropped it."""
+        hint = dict.fromkeys(BY_REVISION, ASCENDING)
+        options = {"hint": hint, "session": self.session, **options}
+        try:
+            return list(self.history.aggregate(pipeline, **options))
+        except OperationFailure as error:
+            if error.code != BAD_HINT or self.in_transaction:
+                raise
+        indexed.get(self.client, set()).discard(self.database)
+        self.ensure_indexes()
+        return list(self.history.aggregate(pipeline, **options))
 
     def ensure_indexes(self) -> None:
         """
@@ -141,3 +158,19 @@ class Place:
             for index in others:
                 with suppress(OperationFailure):
                     self.history.create_indexes([index], session=session, **limit)
+
+
+def _all_of(cursor: Any, size: int | None) -> Iterator[Mapping[str, Any]]:
+    """Take documents out of a cursor, *size* at once where PyMongo can: 4.9 or later."""
+    if size is None or not hasattr(cursor, "to_list"):
+        yield from cursor
+        return
+    while documents := cursor.to_list(size):
+        yield from documents
+
+
+def projection(names: set[str] | None) -> dict[str, int] | None:
+    """Return what to read, None for all; no projection can name what begins with a dollar sign."""
+    if not names or any(name.startswith("$") for name in names):
+        return None
+    return dict.fromkeys(names, 1)

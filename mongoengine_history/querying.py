@@ -9,6 +9,8 @@ from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.results import DeleteResult, UpdateResult
 
 from mongoengine_history.bulk import Bulk
+from mongoengine_history.origin import context_at
+from mongoengine_history.place import Place
 from mongoengine_history.writes import root
 
 if TYPE_CHECKING:
@@ -53,7 +55,8 @@ class QueryWrite:
         query: Mapping[str, Any] | None,
         options: Mapping[str, Any],
     ) -> None:
-        self._bulk = Bulk(model, collection, options.get("session"))
+        place = Place(model, collection)
+        self._bulk = Bulk(place, context_at(place), options.get("session"))
         self._query = query or {}
         given = {name: options.get(name) for name in READING}
         self._reading = {name: value for name, value in given.items() if value is not None}

@@ -23,7 +23,8 @@ from mongoengine import Document, signals
 from mongoengine.base import BaseField
 
 from mongoengine_history.demo import ALIAS, raw, table
-from mongoengine_history.records import History
+from mongoengine_history.overview import size_of
+from mongoengine_history.place import Place
 from mongoengine_history.restoring import revert
 from mongoengine_history.timeline import history_of
 from mongoengine_history.tracking import DocumentTrack, track_changes
@@ -219,18 +220,11 @@ def _summary(
     document: Replayed, revisions: Sequence[Revision], entries: Sequence[Entry]
 ) -> list[str]:
     records = sum(len(revision.patches) for revision in revisions)
-    history, full = _history_bytes(document), sum(len(entry.state) for entry in entries)
+    history, full = size_of(Place(document)), sum(len(entry.state) for entry in entries)
     return [
         f"{len(entries):,} states are {len(revisions):,} revisions in {records:,} records.",
         f"The history has {_size(history)}, all states in full have {_size(full)}.",
     ]
-
-
-def _history_bytes(document: Replayed) -> int:
-    history = document._get_db()[History._get_collection_name()]
-    total = {"$group": {"_id": None, "bytes": {"$sum": {"$bsonSize": "$$ROOT"}}}}
-    size: int = next(history.aggregate([total]))["bytes"]
-    return size
 
 
 def _size(count: int) -> str:

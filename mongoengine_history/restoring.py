@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mongoengine import Document
 
+from mongoengine_history.archive import begins_with_creation, replayed, state_at
 from mongoengine_history.errors import (
     Conflict,
     DocumentDidNotExistError,
@@ -18,13 +19,13 @@ from mongoengine_history.errors import (
 )
 from mongoengine_history.hiding import is_mask
 from mongoengine_history.keys import has_key, stored_key
+from mongoengine_history.ledger import Revisions
 from mongoengine_history.legacy import unwind
 from mongoengine_history.merging import conflicts, differs, overlay
 from mongoengine_history.patching import paths_of
+from mongoengine_history.place import Place
 from mongoengine_history.revision import ANEW, DELETE, RESTORE, REVERT, UNDO, stamp_of
-from mongoengine_history.snapshot import loaded
-from mongoengine_history.store import Store
-from mongoengine_history.timeline import unrecorded
+from mongoengine_history.snapshot import loaded, unrecorded
 from mongoengine_history.tracker import Tracker
 from mongoengine_history.tracking import listen
 from mongoengine_history.values import ABSENT, native
@@ -32,9 +33,9 @@ from mongoengine_history.values import ABSENT, native
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from mongoengine_history.ledger import Head
     from mongoengine_history.patching import Patch
     from mongoengine_history.revision import StoredRevision
+    from mongoengine_history.turns import Head
     from mongoengine_history.values import State
 
 D = TypeVar("D", bound=Document)
@@ -75,8 +76,8 @@ def revert(document: D, since: datetime | None = None, *, revision: int | None =
     past = Past.of(document)
     if past.is_empty:
         if revision:
-            raise RevisionNotFoundError(past.store.document_id, revision, 0)
-        kept = None if revision is None else _kept(past.store)
+            raise RevisionNotFoundError(past.revisions.key, revision, 0)
+        kept = None if revision is None else _kept(past.revisions)
         if kept is not None:
             past.put_back(kept, REVERT)
         return document
@@ -123,14 +124,14 @@ def undo(document: D, number: int) -> D:
     _check_number("number", number)
     stored_key(document)
     past = Past.of(document)
-    revision = past.store.revision(past.head.number + 1 + number if number < 0 else number)
+    revision = past.revisions.revision(past.head.number + 1 + number if number < 0 else number)
     if revision.operation in ANEW:
-        raise DocumentDidNotExistError(past.store.document_id, revision.number - 1)
+        raise DocumentDidNotExistError(past.revisions.key, revision.number - 1)
     before = revision.before({}) if revision.leaves_nothing else past.at(revision.number - 1)
     wanted, found = undone(past.stored, revision, before)
     if found:
-        shown = [shown_conflict(conflict, past.store.codec) for conflict in found]
-        raise UndoConflictError(past.store.document_id, revision.number, shown)
+        shown = [shown_conflict(conflict, past.revisions.place.codec) for conflict in found]
+        raise UndoConflictError(past.revisions.key, revision.number, shown)
     past.put_back(wanted or {}, UNDO)
     return document
 
@@ -197,28 +198,28 @@ def restore(model: type[D], pk: object) -> D:
         HistoryError: as `revert` raises them.
     """
     key = stored_key(model, pk)
-    store = Store(model, key)
-    head, stored = store.opening()
+    revisions = Revisions(Place(model), key)
+    head, stored = revisions.opening()
     if stored is not None:
         raise DocumentExistsError(key)
-    wanted = _last(store, head)
+    wanted = _last(revisions, head)
     document = loaded(model, key, wanted or {})
-    Past(document, store, head, None, None).put_back(wanted or {}, RESTORE)
+    Past(document, revisions, head, None, None).put_back(wanted or {}, RESTORE)
     return document
 
 
-def _last(store: Store, head: Head) -> State | None:
-    kept = None if head.number else _kept(store)
+def _last(revisions: Revisions, head: Head) -> State | None:
+    kept = None if head.number else _kept(revisions)
     if kept is not None:
         return kept
-    newest = store.revision(max(head.number, 1))
-    return newest.before({}) if newest.leaves_nothing else store.state(newest.number)
+    newest = revisions.revision(max(head.number, 1))
+    return newest.before({}) if newest.leaves_nothing else state_at(revisions, newest.number)
 
 
-def _kept(store: Store) -> State | None:
+def _kept(revisions: Revisions) -> State | None:
     """Return the state that `backfill` kept of a document without a revision; None if none."""
     try:
-        return store.replayed(0)
+        return replayed(revisions, 0)
     except StateNotKeptError:
         return None
 
@@ -228,7 +229,7 @@ class Past:
     """A document, what is stored of it, and what its history had before."""
 
     document: Document
-    store: Store
+    revisions: Revisions
     head: Head
     #: As the history may have it; None if there is no document.
     stored: State | None
@@ -238,14 +239,15 @@ class Past:
     @classmethod
     def of(cls, document: Document) -> Past:
         """Read the newest revision and what is stored."""
-        store = Store(document)
-        head, live = store.opening()
-        return cls(document, store, head, live and store.hiding.hidden(live), live)
+        revisions = Revisions.of(document)
+        head, live = revisions.opening()
+        stored = live and revisions.place.hiding.hidden(live)
+        return cls(document, revisions, head, stored, live)
 
     @property
     def is_empty(self) -> bool:
         """Say whether nothing was recorded."""
-        return not self.head.number and not self.store.legacy()
+        return not self.head.number and not self.revisions.legacy()
 
     @property
     def is_gone_unrecorded(self) -> bool:
@@ -254,14 +256,16 @@ class Past:
 
     def at(self, number: int) -> State:
         """Return the state right after a revision."""
-        state = self.store.state(number) if self.head.number else self._base()
+        state = self._state(number)
         if state is None:
-            raise DocumentDidNotExistError(self.store.document_id, number)
+            raise DocumentDidNotExistError(self.revisions.key, number)
         return state
 
-    def _base(self) -> State | None:
-        """Return the state before revision 1, in which the records of 1.1 end."""
-        return self.store.state(0) if self.head.number else unrecorded(self.document, self.stored)
+    def _state(self, number: int) -> State | None:
+        """Return the state after a revision; records of 1.1 end in the one before revision 1."""
+        if not self.head.number:
+            return unrecorded(self.document, self.stored)
+        return state_at(self.revisions, number)
 
     def before(self, since: datetime | None) -> State:
         """Return the stored state, with all taken back that was recorded at *since* or later."""
@@ -271,33 +275,33 @@ class Past:
         target, legacy = (self.at(number), []) if number else self._before_all(since)
         if self.stored is None:
             return target
-        head = (self.store.state(self.head.number) if self.head.number else self._base()) or {}
+        head = self._state(self.head.number) or {}
         if not differs(self.stored, head):
             return target
-        paths = self.store.touched(number + 1) | paths_of(legacy)
+        paths = self.revisions.touched(number + 1) | paths_of(legacy)
         return overlay(self.stored, head, target, paths)
 
     def _last_kept(self, since: datetime | None) -> int:
         """Return the number of the newest revision that is not taken back."""
         if since is not None:
-            return self.store.number_at(stamp_of(since) - 1)
-        return int(self.store.begins_with_creation())
+            return self.revisions.number_at(stamp_of(since) - 1)
+        return int(begins_with_creation(self.revisions))
 
     def _before_all(self, since: datetime | None) -> tuple[State, list[Patch]]:
         """Take records of 1.1 back from the state before revision 1; return their patches, too."""
-        base, legacy = self._base(), self.store.legacy(since)
+        base, legacy = self._state(0), self.revisions.legacy(since)
         if base is None and legacy:  # they end in a document that was deleted unrecorded
-            raise StateNotKeptError(self.store.document_id, 0)
+            raise StateNotKeptError(self.revisions.key, 0)
         if base is None:
-            raise DocumentDidNotExistError(self.store.document_id, 0)
+            raise DocumentDidNotExistError(self.revisions.key, 0)
         return unwind(reversed(legacy), base)
 
     def put_back(self, wanted: State, operation: str) -> None:
         """Put a state onto the document, to be recorded as *operation* when it is saved."""
         if self.is_gone_unrecorded:  # the history has a state, which must not shine through
             operation = RESTORE
-        self.store.ensure_indexes()
+        self.revisions.place.ensure_indexes()
         listen(type(self.document))
         tracker = Tracker.of(self.document)
-        wanted = self.store.hiding.revealed(wanted, self.live)
-        tracker.put_back(self.store, self.head, self.live, wanted, operation)
+        wanted = self.revisions.place.hiding.revealed(wanted, self.live)
+        tracker.put_back(self.revisions, self.head, self.live, wanted, operation)

@@ -11,6 +11,7 @@ from mongoengine import Document
 from mongoengine.connection import ConnectionFailure
 from pymongo.errors import InvalidOperation
 
+from mongoengine_history.archive import state_at
 from mongoengine_history.changesets import Changeset, changeset
 from mongoengine_history.errors import (
     ChangesetConflictError,
@@ -20,21 +21,21 @@ from mongoengine_history.errors import (
     UndoConflictError,
 )
 from mongoengine_history.fieldpaths import with_subclasses
+from mongoengine_history.ledger import Revisions
 from mongoengine_history.merging import differs
+from mongoengine_history.overview import revisions_of
 from mongoengine_history.place import Place
 from mongoengine_history.records import History
 from mongoengine_history.restoring import Past, shown_conflict, undone
 from mongoengine_history.revision import UNDO
 from mongoengine_history.sessions import active_session, can_transact, in_transaction, transaction
 from mongoengine_history.snapshot import loaded
-from mongoengine_history.store import Store
 from mongoengine_history.tracking import DocumentTrack
-from mongoengine_history.values import WIRE, encode, native
+from mongoengine_history.values import encode, native
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pymongo.cursor import Cursor
     from pymongo.database import Database
 
     from mongoengine_history.values import State
@@ -88,7 +89,7 @@ def _together(concerned: list[_Known]) -> Iterator[None]:
         yield
         return
     for _, models in concerned:
-        Place(next(iter(models.values())), pk=0).ensure_indexes()
+        Place(next(iter(models.values()))).ensure_indexes()
     with transaction(client):
         yield
 
@@ -96,17 +97,17 @@ def _together(concerned: list[_Known]) -> Iterator[None]:
 def _carry_out(key: object, plans: list[_Plan]) -> None:
     written: list[tuple[str, object]] = []
     for plan in plans:
-        store, address = plan.past.store, (plan.past.store.document_type, plan.pk)
+        place = plan.past.revisions.place
         try:
             plan.carry_out()
         except Exception as error:  # whatever MongoEngine or the application raises
             if isinstance(error, HistoryNotRecordedError):
-                written.append(address)
+                written.append((place.document_type, plan.pk))
             if not written:
                 raise
             raise ChangesetPartlyRevertedError(key, written) from error
-        if not store.in_transaction:  # which takes it back itself
-            written.append(address)
+        if not place.in_transaction:  # which takes it back itself
+            written.append((place.document_type, plan.pk))
 
 
 @dataclass(frozen=True)
@@ -122,20 +123,22 @@ class _Plan:
     @classmethod
     def of(cls, model: type[Document], key: Any, numbers: list[int]) -> _Plan:
         """Take revisions out of a document, the newest first."""
-        store = Store(model, key)
-        pk = native({"": key}, store.codec)[""]
-        head, live = store.opening()
-        state = stored = live and store.hiding.hidden(live)
+        place = Place(model)
+        revisions = Revisions(place, key)
+        pk = native({"": key}, place.codec)[""]
+        head, live = revisions.opening()
+        state = stored = live and place.hiding.hidden(live)
         errors = []
         for number in numbers:
-            revision = store.revision(number)
-            before = revision.before({}) if revision.leaves_nothing else store.state(number - 1)
+            revision = revisions.revision(number)
+            is_deletion = revision.leaves_nothing
+            before = revision.before({}) if is_deletion else state_at(revisions, number - 1)
             state, found = undone(state, revision, before)
             if found:
-                shown = [shown_conflict(conflict, store.codec) for conflict in found]
+                shown = [shown_conflict(conflict, place.codec) for conflict in found]
                 errors.append(UndoConflictError(pk, number, shown))
         document = loaded(model, pk, live or state or {})
-        return cls(Past(document, store, head, stored, live), pk, state, errors)
+        return cls(Past(document, revisions, head, stored, live), pk, state, errors)
 
     @property
     def is_needed(self) -> bool:
@@ -157,24 +160,17 @@ class _Plan:
 def _is_concerned(database: Database[Any], key: object) -> bool:
     """Say whether revisions of a changeset lie in a database."""
     try:
-        return any(_records(database, key, active_session(database.client)).limit(1))
+        return any(revisions_of(key, database, active_session(database.client)).limit(1))
     except InvalidOperation:  # another client has bound a session; one of its own is allowed
         with database.client.start_session() as session:
-            return any(_records(database, key, session).limit(1))
-
-
-def _records(database: Database[Any], key: object, session: Any) -> Cursor[Any]:
-    """Find the first record of each revision of a changeset."""
-    history = database.get_collection(History._get_collection_name(), codec_options=WIRE)
-    wanted = ("document_type", "document_id", "revision", "stamp")
-    return history.find({"changeset": key, "position": 0}, wanted, session=session)
+            return any(revisions_of(key, database, session).limit(1))
 
 
 def _units(
     key: object, database: Database[Any], models: Mapping[str, type[Document]]
 ) -> Iterator[tuple[type[Document], Any, list[int]]]:
     """Yield the documents of a changeset, the one written last first, with their revisions."""
-    found = _records(database, key, active_session(database.client))
+    found = revisions_of(key, database, active_session(database.client))
     ordered = sorted(found, key=lambda it: (it["stamp"], it["revision"]), reverse=True)
     for (name, _), numbers in _by_document(ordered).items():
         if name not in models:

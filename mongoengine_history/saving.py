@@ -9,9 +9,11 @@ import bson
 from bson.raw_bson import RawBSONDocument
 
 from mongoengine_history.changesets import context_of
-from mongoengine_history.ledger import Head
+from mongoengine_history.ledger import Revisions
+from mongoengine_history.place import Place
 from mongoengine_history.revision import CREATE, UPDATE
-from mongoengine_history.store import Change, Store, patched
+from mongoengine_history.store import Change, append, patched
+from mongoengine_history.turns import Head
 from mongoengine_history.values import WIRE, State, wire
 from mongoengine_history.writes import UnknownOperatorError, dicts_in, root, updated
 
@@ -42,10 +44,11 @@ class Saving:
     def __init__(
         self, origin: Origin, model: type[Document], collection: Collection[Any], key: Any
     ) -> None:
-        self._tracker, self._model, self._collection = origin.tracker, model, collection
-        self._store = Store(model, 0 if key is None else key, collection)
-        self._store.ensure_indexes()
-        codec, options = collection.codec_options, self._store.options
+        self._tracker, self._collection = origin.tracker, collection
+        self._place = Place(model, collection)
+        self._store = Revisions(self._place, key)
+        self._place.ensure_indexes()
+        codec, options = self._place.codec, self._place.options
         self._context = context_of(options, codec, origin.tracker.blocks, origin.said)
         self._operation = origin.tracker.operation
 
@@ -53,22 +56,22 @@ class Saving:
         """Insert a document and record that it is there now."""
         is_fresh = "_id" not in document
         result = insert()
-        made = wire(document, self._store.codec)
+        made = wire(document, self._place.codec)
         key = made.pop("_id")
         if is_fresh:
-            self._store = Store(self._model, key, self._collection)
+            self._store = Revisions(self._place, key)
         head = Head(state={}) if is_fresh else self._store.head()
         self._append(CREATE, ({}, made), head)
         return result
 
     def replace(self, document: Mapping[str, Any], replace: Callable[[Any], Any]) -> Any:
         """Replace a document if it is there, by a collection of bytes, and record that."""
-        codec = self._store.codec.with_options(document_class=RawBSONDocument)
+        codec = self._place.codec.with_options(document_class=RawBSONDocument)
         found = replace(self._collection.with_options(codec_options=codec))
         if found is not None:
             before = bson.decode(found.raw, WIRE)
             before.pop("_id")
-            after = wire(document, self._store.codec)
+            after = wire(document, self._place.codec)
             after.pop("_id")
             head = self._store.head()
             self._append(UPDATE, (before, after), head, before)
@@ -76,7 +79,7 @@ class Saving:
 
     def update(self, update: dict[str, Any], write: Callable[[], UpdateResult]) -> UpdateResult:
         """Update a document, and record what that did."""
-        sent = wire(update, self._store.codec)
+        sent = wire(update, self._place.codec)
         head, before = self._opening(sent)
         result = write()
         if result.upserted_id is not None:
@@ -119,7 +122,7 @@ class Saving:
         store, stamp = self._store, time.time_ns() // 1000
         operation = self._operation or operation
         change = Change(operation, self._context, *states, [], stamp, wholes)
-        change = patched(change, store.hiding)
+        change = patched(change, store.place.hiding)
         if change.patches:
             head = head if head.number else Head(state=base or {})
-            self._tracker.learned(store, store.append(change, head, base))
+            self._tracker.learned(store, append(store, change, head, base))

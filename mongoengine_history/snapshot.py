@@ -71,6 +71,11 @@ def shown(document: Document, state: State) -> State:
         return {}
 
 
+def unrecorded(document: Document, stored: State | None) -> State:
+    """Return the state of a document without a revision: what is stored, else its memory."""
+    return decoded(snapshot(document)) if stored is None else stored
+
+
 def put(document: Document, state: State) -> None:
     """
     Make *document* in memory what loading *state* would give. Writes nothing to the database.

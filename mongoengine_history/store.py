@@ -7,32 +7,35 @@ import random
 import time
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bson.errors import BSONError
 from pymongo import ASCENDING
 from pymongo.errors import BulkWriteError, PyMongoError, ServerSelectionTimeoutError
 
-from mongoengine_history.archive import Archive
+from mongoengine_history.archive import replayed
 from mongoengine_history.diffing import diff
 from mongoengine_history.errors import HistoryError, HistoryNotRecordedError, RevisionConflictError
 from mongoengine_history.layout import documents_of_revision, revision_of
-from mongoengine_history.ledger import Head
-from mongoengine_history.lists import is_relative, remember, settle
+from mongoengine_history.lists import is_relative, list_hash, remember
 from mongoengine_history.merging import collapse, concerns, without
-from mongoengine_history.patching import ADD, REMOVE, Patch, paths_of
+from mongoengine_history.patching import ADD, REMOVE, Patch, outermost_list, paths_of
 from mongoengine_history.revision import ANEW, DELETE, UPDATE, Context, StoredRevision
-from mongoengine_history.turns import Turn, turn_at
+from mongoengine_history.turns import Head
+from mongoengine_history.values import find
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mongoengine_history.hiding import Hiding
+    from mongoengine_history.ledger import Revisions
     from mongoengine_history.options import HistoryOptions
+    from mongoengine_history.place import Place
     from mongoengine_history.values import Path, State
 
 LOG: Final = logging.getLogger("mongoengine_history")
 
-ATTEMPTS: Final = 30
+NUMBERING_ATTEMPTS: Final = 30
 
 LONGEST_WAIT: Final = 0.05
 """Seconds between two attempts at most."""
@@ -56,184 +59,195 @@ class Change(NamedTuple):
     stale: frozenset[str] = frozenset()
 
 
-class Store(Archive):
-    """The history of one document, for reading and for appending."""
+def append(revisions: Revisions, change: Change, head: Head, base: State | None) -> Head:
+    """
+    Number a change and insert it, with one round trip if *head* is the newest revision.
 
-    def append(self, change: Change, head: Head, base: State | None) -> Head:
-        """
-        Number a change and insert it, with one round trip if *head* is the newest revision.
+    Args:
+        revisions: Those of the document.
+        change: What was written.
+        head: What is known of the newest revision.
+        base: The stored state before the very first revision, kept as version 0; None where there
+            was no document, or where *head* is not the beginning.
 
-        Args:
-            change: What was written.
-            head: What is known of the newest revision.
-            base: The stored state before the very first revision, kept as version 0; None where
-                there was no document, or where *head* is not the beginning.
+    Returns:
+        The head after it.
 
-        Returns:
-            The head after it.
+    Raises:
+        HistoryNotRecordedError: the records could not be written, or other writers were faster
+            ``NUMBERING_ATTEMPTS`` times.
+        pymongo.errors.PyMongoError: the same inside a transaction, which undoes the write, too.
+    """
+    try:
+        return _recorded(revisions, change, head, base)
+    except HistoryNotRecordedError as error:
+        report(error, revisions.place.options)
+        return Head()  # nothing is known any more
 
-        Raises:
-            HistoryNotRecordedError: the records could not be written, or other writers were faster
-                ``ATTEMPTS`` times.
-            pymongo.errors.PyMongoError: the same inside a transaction, which undoes the write, too.
-        """
+
+def _recorded(revisions: Revisions, change: Change, head: Head, base: State | None) -> Head:
+    place = revisions.place
+    if place.hiding.rules:
+        base = base and place.hiding.hidden(base)
+        head = replace(head, state=head.state and place.hiding.hidden(head.state))
+    if place.in_transaction:  # of which others must know nothing before it is committed
+        if base is not None and not head.number:  # a duplicate key would end it
+            place.history.delete_many({**revisions.mine, "revision": 0}, session=place.session)
+        return _append(revisions, change, head, base)
+    with revisions.turn.taken():
+        latest = revisions.turn.latest(head)
+        appended = revisions.turn.head = _append(revisions, change, latest, base, head.number)
+    if base is not None and not head.number and appended.number > 1:
+        with suppress(HistoryError, PyMongoError, BSONError):  # all is recorded: no failure
+            _take_out_of_versions(revisions, change, base, appended.number)
+    return appended
+
+
+def _append(
+    revisions: Revisions, change: Change, head: Head, base: State | None, known: int | None = None
+) -> Head:
+    place = revisions.place
+    documents: list[dict[str, Any]] = []
+    known = head.number if known is None else known
+    for attempt in range(NUMBERING_ATTEMPTS):
         try:
-            return self._recorded(change, head, base)
-        except HistoryNotRecordedError as error:
-            report(error, self.options)
-            return Head()  # nothing is known any more
-
-    def _recorded(self, change: Change, head: Head, base: State | None) -> Head:
-        if self.hiding.rules:
-            base = base and self.hiding.hidden(base)
-            head = replace(head, state=head.state and self.hiding.hidden(head.state))
-        if self.in_transaction:  # of which others must know nothing before it is committed
-            if base is not None and not head.number:  # a duplicate key would end it
-                self.history.delete_many({**self.mine, "revision": 0}, session=self.session)
-            return self._append(change, head, base)
-        with self.turn.taken():
-            appended = self.turn.head = self._append(
-                change, self.turn.latest(head), base, head.number
-            )
-        if base is not None and not head.number and appended.number > 1:
-            with suppress(
-                HistoryError, PyMongoError, BSONError
-            ):  # all is recorded, so this is no failure
-                self._take_out_of_versions(change, base, appended.number)
-        return appended
-
-    @cached_property
-    def turn(self) -> Turn:
-        """The turn at this document; to be kept between its saves."""
-        return turn_at(self.address)
-
-    def _append(
-        self, change: Change, head: Head, base: State | None, known: int | None = None
-    ) -> Head:
-        documents: list[dict[str, Any]] = []
-        known = head.number if known is None else known
-        for attempt in range(ATTEMPTS):
-            try:
-                if attempt or head.is_contended:
-                    head = self._looked_again(head, attempt)
-                revision, state = self._with_state(numbered(change, head, known), head)
-                documents = self._laid_out(revision, state, None if head.number else base)
-                if self._insert(documents):
-                    return _head_after(revision, state, head)
-            except PyMongoError as error:
-                if self.in_transaction:
-                    raise
-                if documents and not isinstance(error, ServerSelectionTimeoutError):  # it was sent
-                    if self._is_inserted(documents):  # only the answer was lost
-                        return _head_after(revision, state, head)
-                    self._take_out(documents)
-                documents = documents or self._laid_out(numbered(change, head, known), None, None)
-                raise HistoryNotRecordedError(self.document_id, documents, error) from error
-        with suppress(PyMongoError):  # a number that may still be free when they are inserted later
-            documents = self._laid_out(numbered(change, self.head(), known), None, None)
-        conflict = RevisionConflictError(self.document_id, ATTEMPTS)
-        raise HistoryNotRecordedError(self.document_id, documents, conflict) from conflict
-
-    def _looked_again(self, head: Head, attempt: int) -> Head:
-        """
-        Read the newest revision, after a random pause that grows with each attempt.
-
-        Who met another writer looks first from then on, until nobody has come in between.
-        """
-        if attempt:
-            longest = min(LONGEST_WAIT, 0.0005 * 2**attempt)
-            time.sleep(random.random() * longest)  # noqa: S311  # spreads writers, no secret
-        newest = self.head()
-        if newest.number == head.number:
-            return replace(head, is_contended=False)  # whose state may be known
-        return replace(newest, is_contended=True)
-
-    def _with_state(
-        self, revision: StoredRevision, head: Head
-    ) -> tuple[StoredRevision, State | None]:
-        """Return a new revision and the state after it, if that is known or a version needs it."""
-        is_due = self.options.is_due(revision.number)
-        if head.state is None and not is_due:
-            return revision, None
-        try:
-            before = self.replayed(head.number) if head.state is None else head.state
-            return revision, revision.after(before or {})
-        except HistoryError:  # records were lost: what is stored is a new beginning
-            state = (self.recordable() or {}) if is_due else None
-            return revision._replace(lists={}), state
-
-    def _laid_out(
-        self, revision: StoredRevision, state: State | None, base: State | None
-    ) -> list[dict[str, Any]]:
-        """Return all that is inserted with a revision: its records first, version 0 at last."""
-        options = self.options
-        version = state if options.is_due(revision.number) else None
-        base = base if options.version_every else None
-        return documents_of_revision(revision, self.owner, version, base)
-
-    def _insert(self, documents: list[dict[str, Any]]) -> bool:
-        """Insert the documents of a revision; False if its number is taken."""
-        try:
-            self.history.insert_many(documents, session=self.session)
-        except BulkWriteError as error:
-            place = duplicate_in(error)
-            if self.in_transaction or place is None:
+            if attempt or head.is_contended:
+                head = _looked_again(revisions, head, attempt)
+            revision, state = _with_state(revisions, numbered(change, head, known), head)
+            documents = _laid_out(revisions, revision, state, None if head.number else base)
+            if _insert(revisions, documents):
+                return _head_after(revision, state, head)
+        except PyMongoError as error:
+            if place.in_transaction:
                 raise
-            if place == 0:
-                return False
-            # Parts or a version are left of records that were deleted: these take their place.
-            taken = [documents[0]["revision"], documents[-1]["revision"]]
-            ours = {"$nin": [document["_id"] for document in documents]}
-            leftovers = {**self.mine, "revision": {"$in": taken}, "_id": ours}
-            self.history.delete_many(leftovers, session=self.session)
-            self.history.insert_many(documents[place:], session=self.session)
+            if documents and not isinstance(error, ServerSelectionTimeoutError):  # it was sent
+                if not missing(place, documents):  # only the answer was lost
+                    return _head_after(revision, state, head)
+                with suppress(PyMongoError):  # so that all can be inserted later
+                    take_out(place, documents)
+            documents = documents or _laid_out(revisions, numbered(change, head, known))
+            raise HistoryNotRecordedError(revisions.key, documents, error) from error
+    with suppress(PyMongoError):  # a number that may still be free when they are inserted later
+        documents = _laid_out(revisions, numbered(change, revisions.head(), known))
+    conflict = RevisionConflictError(revisions.key, NUMBERING_ATTEMPTS)
+    raise HistoryNotRecordedError(revisions.key, documents, conflict) from conflict
+
+
+def _looked_again(revisions: Revisions, head: Head, attempt: int) -> Head:
+    """
+    Read the newest revision, after a random pause that grows with each attempt.
+
+    Who met another writer looks first from then on, until nobody has come in between.
+    """
+    if attempt:
+        longest = min(LONGEST_WAIT, 0.0005 * 2**attempt)
+        time.sleep(random.random() * longest)  # noqa: S311  # spreads writers, no secret
+    newest = revisions.head()
+    if newest.number == head.number:
+        return replace(head, is_contended=False)  # whose state may be known
+    return replace(newest, is_contended=True)
+
+
+def _with_state(
+    revisions: Revisions, revision: StoredRevision, head: Head
+) -> tuple[StoredRevision, State | None]:
+    """Return a new revision and the state after it, if that is known or a version needs it."""
+    is_due = revisions.place.options.is_due(revision.number)
+    if head.state is None and not is_due:
+        return revision, None
+    try:
+        before = replayed(revisions, head.number) if head.state is None else head.state
+        return revision, revision.after(before or {})
+    except HistoryError:  # records were lost: what is stored is a new beginning
+        state = (revisions.recordable() or {}) if is_due else None
+        return revision._replace(lists={}), state
+
+
+def _laid_out(
+    revisions: Revisions,
+    revision: StoredRevision,
+    state: State | None = None,
+    base: State | None = None,
+) -> list[dict[str, Any]]:
+    """Return all that is inserted with a revision: its records first, version 0 at last."""
+    options = revisions.place.options
+    version = state if options.is_due(revision.number) else None
+    base = base if options.version_every else None
+    return documents_of_revision(revision, revisions.owner, version, base)
+
+
+def _insert(revisions: Revisions, documents: list[dict[str, Any]]) -> bool:
+    """Insert the documents of a revision; False if its number is taken."""
+    history, session = revisions.place.history, revisions.place.session
+    try:
+        history.insert_many(documents, session=session)
+    except BulkWriteError as error:
+        index = duplicate_in(error)
+        if revisions.place.in_transaction or index is None:
+            raise
+        if index == 0:
+            return False
+        # Parts or a version are left of records that were deleted: these take their place.
+        taken = [documents[0]["revision"], documents[-1]["revision"]]
+        ours = {"$nin": [document["_id"] for document in documents]}
+        leftovers = {**revisions.mine, "revision": {"$in": taken}, "_id": ours}
+        history.delete_many(leftovers, session=session)
+        history.insert_many(documents[index:], session=session)
+    return True
+
+
+def _take_out_of_versions(revisions: Revisions, change: Change, base: State, number: int) -> None:
+    """
+    Take a change out of versions before its revision, which was meant to be the first.
+
+    Others have read the document between this write and its record, and took what they found for
+    what was there before. Where patches of lists build on it, it stays.
+    """
+    for _ in range(NUMBERING_ATTEMPTS):
+        found = list(revisions.records({"revision": {"$gte": 0, "$lt": number}}))
+        records = [document for document in found if document["position"] >= 0]
+        earlier = [revision_of(complete) for complete in revisions.complete(records, ASCENDING)]
+        versions = [document for document in found if "state" in document]
+        if all(_is_without(revisions.place, it, change, base, earlier) for it in versions):
+            return
+
+
+def _is_without(
+    place: Place, version: Any, change: Change, base: State, revisions: list[StoredRevision]
+) -> bool:
+    """Take a change out of one version; False if others have changed that meanwhile."""
+    relative = [
+        patch
+        for revision in revisions
+        for patch in revision.patches
+        if is_relative(patch) or revision.number <= version["revision"]
+    ]
+    own = [path for path in paths_of(change.patches) if not concerns(path, paths_of(relative))]
+    mended = without(version["state"], change.after, base, own)
+    if mended is None:
         return True
+    is_same = {"_id": version["_id"], "state": version["state"]}
+    done = place.history.update_one(is_same, {"$set": {"state": mended}}, session=place.session)
+    return done.modified_count > 0
 
-    def _take_out_of_versions(self, change: Change, base: State, number: int) -> None:
-        """
-        Take a change out of versions before its revision, which was meant to be the first.
 
-        Others have read the document between this write and its record, and took what they found
-        for what was there before. Where patches of lists build on it, it stays.
-        """
-        for _ in range(ATTEMPTS):
-            found = list(self._records({"revision": {"$gte": 0, "$lt": number}}))
-            records = [document for document in found if document["position"] >= 0]
-            revisions = [revision_of(whole) for whole in self.wholes(records, ASCENDING)]
-            versions = [document for document in found if "state" in document]
-            if all(self._is_without(version, change, base, revisions) for version in versions):
-                return
+def missing(place: Place, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return which documents of a failed insert are not there; all where that is not known."""
+    with suppress(PyMongoError):
+        found = place.history.find(_inserted(documents), {"_id": 1})
+        there = {document["_id"] for document in found}
+        return [it for it in documents if it.get("_id") not in there]
+    return documents
 
-    def _is_without(
-        self, version: Any, change: Change, base: State, revisions: list[StoredRevision]
-    ) -> bool:
-        """Take a change out of one version; False if others have changed that meanwhile."""
-        relative = [
-            patch
-            for revision in revisions
-            for patch in revision.patches
-            if is_relative(patch) or revision.number <= version["revision"]
-        ]
-        own = [path for path in paths_of(change.patches) if not concerns(path, paths_of(relative))]
-        mended = without(version["state"], change.after, base, own)
-        if mended is None:
-            return True
-        is_same = {"_id": version["_id"], "state": version["state"]}
-        done = self.history.update_one(is_same, {"$set": {"state": mended}}, session=self.session)
-        return done.modified_count > 0
 
-    def _is_inserted(self, documents: list[dict[str, Any]]) -> bool:
-        """Say whether all documents of a revision are there, although the insert failed."""
-        ids = [document["_id"] for document in documents if "_id" in document]
-        with suppress(PyMongoError):
-            return self.history.count_documents({"_id": {"$in": ids}}) == len(documents)
-        return False
+def take_out(place: Place, documents: list[dict[str, Any]], session: Any = None) -> None:
+    """Remove what was inserted of *documents*."""
+    place.history.delete_many(_inserted(documents), session=session or place.session)
 
-    def _take_out(self, documents: list[dict[str, Any]]) -> None:
-        """Remove what was inserted of a revision before it failed, so that all can be later."""
-        with suppress(PyMongoError):
-            ids = [document["_id"] for document in documents if "_id" in document]
-            self.history.delete_many({"_id": {"$in": ids}}, session=self.session)
+
+def _inserted(documents: list[dict[str, Any]]) -> dict[str, Any]:
+    """Name what PyMongo has sent of an insert: what it gave a key."""
+    return {"_id": {"$in": [document["_id"] for document in documents if "_id" in document]}}
 
 
 def report(error: HistoryNotRecordedError, options: HistoryOptions) -> None:
@@ -267,17 +281,28 @@ def numbered(change: Change, head: Head, known: int | None = None) -> StoredRevi
         known: The number of the newest one when the change was made; None if that is *head*.
     """
     is_alone = known is None or known == head.number
-    wholes = {path for path in change.wholes if not is_alone or path[0] in change.stale}
-    patches = change.patches
-    if wholes:
-        patches = collapse(patches, wholes, change.before, change.after)
-    if any(map(is_relative, patches)):
-        patches = settle(patches, change.before, change.after, head.list_hash)
+    whole = {*_sent_whole(change, is_alone=is_alone), *_unlike(change, head)}
+    patches = collapse(change.patches, whole, change.before, change.after)
     is_anew = change.operation in ANEW or change.operation == DELETE
     lists = remember({} if is_anew else head.lists, patches, change.after)
     stamp = max(change.stamp, head.stamp)
     number = head.number + 1
     return StoredRevision(number, stamp, change.operation, change.context, tuple(patches), lists)
+
+
+def _sent_whole(change: Change, *, is_alone: bool) -> Iterator[Path]:
+    """Name the dicts that were sent as a whole, where another writer came between or may have."""
+    for path in change.wholes:
+        both = find(change.before, path), find(change.after, path)
+        if (not is_alone or path[0] in change.stale) and all(isinstance(it, dict) for it in both):
+            yield path
+
+
+def _unlike(change: Change, head: Head) -> Iterator[Path]:
+    """Name the lists that the history has otherwise than the patches that name their indexes."""
+    for path in {outermost_list(patch.path) for patch in change.patches if is_relative(patch)}:
+        if head.list_hash(path) != list_hash(find(change.before, path)):
+            yield path
 
 
 def _head_after(revision: StoredRevision, state: State | None, head: Head) -> Head:
@@ -286,7 +311,7 @@ def _head_after(revision: StoredRevision, state: State | None, head: Head) -> He
 
 
 def duplicate_in(error: PyMongoError) -> int | None:
-    """Return the place of the document whose key is taken, None if it failed otherwise."""
+    """Return the index of the document whose key is taken, None if it failed otherwise."""
     if not isinstance(error, BulkWriteError):
         return None
     first = error.details["writeErrors"][0] if error.details.get("writeErrors") else {}

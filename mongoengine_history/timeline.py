@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
-from bson import ObjectId
 from mongoengine import Document
 
-from mongoengine_history.archive import Archive, NativeArchive
+from mongoengine_history.archive import state_as_of, state_at
 from mongoengine_history.blame import blame
 from mongoengine_history.diffing import diff
 from mongoengine_history.errors import (
@@ -17,11 +15,13 @@ from mongoengine_history.errors import (
     OptionsError,
     RevisionNotFoundError,
 )
-from mongoengine_history.keys import has_key, stored_key
+from mongoengine_history.keys import has_key, key_in, stored_key
 from mongoengine_history.layout import joined
+from mongoengine_history.ledger import Revisions
 from mongoengine_history.legacy import unwind
 from mongoengine_history.lists import path_text
-from mongoengine_history.patching import CHANGE, DictdifferPatch, Patch, dictdiffer_patch
+from mongoengine_history.patching import DictdifferPatch, Patch, as_dictdiffer, dictdiffer_patch
+from mongoengine_history.place import Place
 from mongoengine_history.records import History
 from mongoengine_history.revision import (
     Revision,
@@ -30,7 +30,7 @@ from mongoengine_history.revision import (
     stamp_of,
     wall_clock,
 )
-from mongoengine_history.snapshot import decoded, loaded, snapshot
+from mongoengine_history.snapshot import loaded, unrecorded
 from mongoengine_history.values import State, native
 
 if TYPE_CHECKING:
@@ -75,23 +75,26 @@ class Timeline(Generic[D]):
         self._document = document
         self._model: type[D] = document if isinstance(document, type) else type(document)
         self._key = key
-        self._archive = Archive(document, key)
-        self._shown = NativeArchive(document, key)
+        place = Place(document)
+        self._codec = place.codec
+        self._revisions = Revisions(place, key)
+        #: With the values that the application reads.
+        self._shown = Revisions(place, key, place.codec)
 
     def __repr__(self) -> str:
         return f"<Timeline of {self._model.__name__} {self._key!r}>"
 
     def __len__(self) -> int:
         """Return the number of the newest revision."""
-        return self._archive.head().number
+        return self._revisions.head().number
 
     def __iter__(self) -> Iterator[Revision]:
         """Read all revisions, the oldest first."""
-        return map(StoredRevision.shown, self._shown.revisions())
+        return map(StoredRevision.shown, self._shown.between())
 
     def __reversed__(self) -> Iterator[Revision]:
         """Read all revisions, the newest first."""
-        return map(StoredRevision.shown, self._shown.revisions(newest_first=True))
+        return map(StoredRevision.shown, self._shown.between(newest_first=True))
 
     @overload
     def __getitem__(self, index: int) -> Revision: ...
@@ -125,11 +128,11 @@ class Timeline(Generic[D]):
         wanted = [number for number in range(len(self) + 1)[index] if number]
         if not wanted:
             return []
-        found = self._shown.revisions(min(wanted), max(wanted))
+        found = self._shown.between(min(wanted), max(wanted))
         chosen = set(wanted)
         revisions = {it.number: it.shown() for it in found if it.number in chosen}
         for number in chosen - revisions.keys():
-            raise IncompleteRevisionError(self._archive.document_id, number, 0, 1)
+            raise IncompleteRevisionError(self._revisions.key, number, 0, 1)
         return [revisions[number] for number in wanted]
 
     @property
@@ -154,12 +157,12 @@ class Timeline(Generic[D]):
             PatchError: a revision does not fit the one before it: somebody edited the records.
             StateNotKeptError: no version was kept, and the document is gone.
         """
-        state: State = native(self._existing(number), self._archive.codec)
+        state: State = native(self._existing(number), self._codec)
         return state
 
     def _existing(self, index: int) -> State:
         number = self._number(index)
-        state = self._archive.state(number)
+        state = state_at(self._revisions, number)
         if state is None:
             raise DocumentDidNotExistError(self._key, number)
         return state
@@ -196,7 +199,7 @@ class Timeline(Generic[D]):
             OptionsError: *when* is no datetime.
             HistoryError: as `at` raises them.
         """
-        state = state_as_of(self._archive, when)
+        state = state_as_of(self._revisions, when)
         return None if state is None else self._made(state)
 
     def _made(self, state: State) -> D:
@@ -220,12 +223,12 @@ class Timeline(Generic[D]):
         Raises:
             HistoryError: as `state` raises them; a document that is not there is an empty one.
         """
-        return shown(diff(self._point(first), self._point(second)), self._archive.codec)
+        return as_dictdiffer(diff(self._point(first), self._point(second)), self._codec)
 
     def _point(self, number: int | None) -> State:
-        archive = self._archive
-        state = archive.recordable() if number is None else archive.state(self._number(number))
-        return state or {}
+        if number is None:
+            return self._revisions.recordable() or {}
+        return state_at(self._revisions, self._number(number)) or {}
 
     @overload
     def blame(self, path: str | Sequence[str | int]) -> Revision | None: ...
@@ -252,28 +255,11 @@ class Timeline(Generic[D]):
             HistoryError: as `state` raises them.
         """
         if path is not None:
-            number = self._archive.last_touching(path)
+            number = self._revisions.last_touching(path)
             return self[number] if number else None
-        state = self._archive.state(len(self)) or {}
-        setters = blame(self._shown.revisions(newest_first=True), state)
+        state = state_at(self._revisions, len(self)) or {}
+        setters = blame(self._shown.between(newest_first=True), state)
         return {path_text(at): revision.shown() for at, revision in setters.items()}
-
-
-def state_as_of(archive: Archive, when: datetime) -> State | None:
-    """Return the state at a moment; None if there was no document, as far as the history knows."""
-    number = archive.number_at(stamp_of(when))
-    if number:
-        return archive.state(number)
-    if not may_have_existed(archive.document_id, when):
-        return None
-    state = archive.state(0)
-    later = [it for it in archive.legacy(when) if it["created_at"] > wall_clock(when)]
-    return unwind(reversed(later), state)[0] if state is not None and later else state
-
-
-def may_have_existed(key: object, when: datetime) -> bool:
-    """Say whether a key is no younger than a moment; only an ObjectId tells, its second."""
-    return not isinstance(key, ObjectId) or stamp_of(key.generation_time) <= stamp_of(when)
 
 
 def load_history(
@@ -305,60 +291,46 @@ def load_history(
         **({} if since is None else {"$gte": stamp_of(since)}),
         **({} if until is None else {"$lte": last_stamp(until)}),
     }
-    archive = NativeArchive(document)
-    codec = archive.reading
-    older: list[object] = []
+    place, key = Place(document), key_in(document)
+    revisions = Revisions(place, key, place.codec)
+    found = _Numbered(revisions.changes(bounds))
     oldest, patches = 1, []
-    numbered = _numbered(archive.changes(bounds), older)
-    for whole in archive.wholes(numbered, -1, last=None if bounds else 1):
-        oldest = whole[0]["revision"]
-        patches += [dictdiffer_patch(it) for it in reversed(joined(whole, codec))]
+    for records in revisions.complete(found, -1, last=None if bounds else 1):
+        oldest = records[0]["revision"]
+        patches += [dictdiffer_patch(it) for it in reversed(joined(records, place.codec))]
     # 1.1 wrote before revision 1. If time has bounds, its records are not among those read.
-    is_older_left = oldest == 1 if bounds else older
+    is_older_left = oldest == 1 if bounds else found.is_older_left
     return patches + _legacy_patches(document, since, until) if is_older_left else patches
 
 
-def _numbered(
-    found: Iterator[Mapping[str, Any]], older: list[object]
-) -> Iterator[Mapping[str, Any]]:
-    """Pass on what has a number, up to the first record of 1.1, which goes to *older*."""
-    for record in found:
-        if "revision" not in record:
-            older.append(record)
-            return
-        yield record
+class _Numbered:
+    """Passes on what has a number, up to the first record of 1.1."""
+
+    def __init__(self, found: Iterator[Mapping[str, Any]]) -> None:
+        self._found = found
+        self.is_older_left = False
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        for record in self._found:
+            if "revision" not in record:
+                self.is_older_left = True
+                return
+            yield record
 
 
 def _legacy_patches(
     document: Document, since: datetime | None, until: datetime | None
 ) -> list[DictdifferPatch]:
     """Return the patches of records of 1.1, the newest first, with their exact paths."""
-    archive = Archive(document)
-    records = archive.legacy(since)
+    revisions = Revisions.of(document)
+    records = revisions.legacy(since)
     if not records:
         return []
-    head, stored = archive.opening()
-    state = (archive.state(0) if head.number else unrecorded(document, stored)) or {}
+    head, stored = revisions.opening()
+    state = (state_at(revisions, 0) if head.number else unrecorded(document, stored)) or {}
     wanted: list[Patch] = []
     for record in reversed(records):
         state, patches = unwind([record], state)
         if until is None or record["created_at"] <= wall_clock(until):
             wanted += patches
-    return shown(wanted, archive.codec)
-
-
-def unrecorded(document: Document, stored: State | None) -> State:
-    """Return the state of a document without a revision: what is stored, else its memory."""
-    return decoded(snapshot(document)) if stored is None else stored
-
-
-def shown(patches: Sequence[Patch], codec: Any) -> list[DictdifferPatch]:
-    """Return patches as dictdiffer has them, with values as an application reads them."""
-    values = native({"data": [patch.data for patch in patches]}, codec)["data"]
-    pairs = zip(patches, values, strict=True)
-    return [replace(patch, data=_shaped(patch, data)).as_dictdiffer() for patch, data in pairs]
-
-
-def _shaped(patch: Patch, data: Any) -> Any:
-    """Make tuples again of what BSON keeps as lists."""
-    return tuple(data) if patch.action == CHANGE else [tuple(item) for item in data]
+    return as_dictdiffer(wanted, revisions.place.codec)

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from mongoengine_history.changesets import context_of
 from mongoengine_history.fieldpaths import hiding_of
-from mongoengine_history.ledger import Head
+from mongoengine_history.ledger import Revisions
 from mongoengine_history.options import options_of
+from mongoengine_history.place import Place
 from mongoengine_history.revision import CREATE, DELETE, UPDATE, Context
 from mongoengine_history.snapshot import codec_of, decoded, put, shown, snapshot
-from mongoengine_history.store import Change, Store, patched
+from mongoengine_history.store import Change, append, patched
+from mongoengine_history.turns import Head
 from mongoengine_history.values import ABSENT, State, same, same_unordered, wire
 from mongoengine_history.writes import (
     ExactWrite,
@@ -50,7 +52,7 @@ class Tracker:
         #: The document as its writer knows it: bytes as taken, later the state after a write.
         self._before: bytes | State = b""
         #: The history that `_head` is the head of; another one after ``switch_collection``.
-        self._store: Store | None = None
+        self._store: Revisions | None = None
         self._head = Head()
         #: What was stored before the write under way; None if there was no document.
         self._stored: State | None = None
@@ -164,7 +166,7 @@ class Tracker:
         if self._recording and "_id" not in inserted:
             self._store, self._head = None, Head(state={})
         elif self._recording:
-            self._open(Store(self._document, inserted["_id"]))
+            self._open(Revisions(Place(self._document), inserted["_id"]))
             self._stored = None if force else self._stored
         return inserted, force
 
@@ -174,11 +176,13 @@ class Tracker:
             update = self._exact.update(self._document, update)
         self._is_fresh = False
         if update and self._recording and not self._pending:
-            store, is_known = Store(self._document), False
+            store, is_known = Revisions.of(self._document), False
             if self._store is not None and self._store.address == store.address:
                 store, is_known = self._store, True  # which has the turn of this process, too
             # What a revert sends whole may have been written by others since it was prepared.
-            is_sure = is_known and self._head.number and not (store.in_transaction or self._exact)
+            is_sure = (
+                is_known and self._head.number and not (store.place.in_transaction or self._exact)
+            )
             if is_sure and not seems_idle(self._state_before(), self._wired(update)):
                 self._stored = None
             else:
@@ -194,9 +198,9 @@ class Tracker:
 
     def before_delete(self) -> None:
         """Learn what will be gone."""
-        self._open(Store(self._document))
+        self._open(Revisions.of(self._document))
 
-    def _open(self, store: Store) -> None:
+    def _open(self, store: Revisions) -> None:
         head, self._stored = store.opening()
         self._seen, self._is_fresh = self._stored or {}, True
         if not self._state_before():  # neither loaded nor saved by this object
@@ -274,7 +278,7 @@ class Tracker:
             if self._is_fresh:
                 before = with_overwritten(before, update, seen)
         except (LookupError, UnknownOperatorError):  # only the server can tell
-            after = source = Store(self._document).stored() or {}
+            after = source = Revisions.of(self._document).stored() or {}
             before = _replaced(before, stored)
         self._seen = _replaced(seen, {key: source.get(key, ABSENT) for key in stored})
         self._is_fresh = False
@@ -306,7 +310,7 @@ class Tracker:
 
     def _state_made(self, write: Write) -> State:
         if write.upserted:  # the server took more than was set: the shard key
-            return Store(self._document).stored() or {}
+            return Revisions.of(self._document).stored() or {}
         made = wire(write.inserted, codec_of(self._document))
         made.pop("_id")
         return made
@@ -324,28 +328,28 @@ class Tracker:
                 change = self._pending.pop(0)
                 change = patched(change, hiding_of(self._document))
                 if change.patches:
-                    self._append(self._store or Store(self._document), change)
+                    self._append(self._store or Revisions.of(self._document), change)
         finally:
             self._is_asked = False
             self._sleep()
 
-    def _append(self, store: Store, change: Change) -> None:
-        self.learned(store, store.append(change, self._head, self._stored))
+    def _append(self, store: Revisions, change: Change) -> None:
+        self.learned(store, append(store, change, self._head, self._stored))
 
-    def known_head(self, store: Store) -> tuple[Store, Head] | None:
+    def known_head(self, store: Revisions) -> tuple[Revisions, Head] | None:
         """Return the store kept since the last save and the newest revision, if they are known."""
-        if self._store is None or not self._head.number or store.in_transaction:
+        if self._store is None or not self._head.number or store.place.in_transaction:
             return None
-        if self._store.address != store.address or self._store.options != store.options:
+        if self._store.address != store.address or self._store.place.options != store.place.options:
             return None
         return self._store, self._head
 
-    def learned(self, store: Store, head: Head) -> None:
+    def learned(self, store: Revisions, head: Head) -> None:
         """Keep what is the newest revision now; inside a transaction it may be undone."""
-        self._store, self._head = None if store.in_transaction else store, head
+        self._store, self._head = None if store.place.in_transaction else store, head
 
     def put_back(
-        self, store: Store, head: Head, stored: State | None, wanted: State, operation: str
+        self, store: Revisions, head: Head, stored: State | None, wanted: State, operation: str
     ) -> None:
         """
         Put *wanted* into the document; its next save stores it exactly.

@@ -10,8 +10,8 @@ from mongoengine_history.changesets import is_untracked, next_order
 from mongoengine_history.context import checked
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.options import is_tracked
+from mongoengine_history.place import Place
 from mongoengine_history.snapshot import codec_of
-from mongoengine_history.store import Store
 from mongoengine_history.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ class DocumentTrack:
         self._order = next_order()
         listen(type(document))
         if _is_connected(type(document)):
-            # They are the same for any key, and asking a new document for its own may make one.
-            Store(document, pk=0).ensure_indexes()
+            Place(document).ensure_indexes()
         self._enter()
 
     def _enter(self) -> None:

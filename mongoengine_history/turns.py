@@ -1,19 +1,57 @@
-"""Threads that save one document take turns, and share what they know of its history."""
+"""What is known of the newest revision of a document, and whose turn it is to number the next."""
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
-from mongoengine_history.ledger import Head
+from mongoengine_history.lists import list_hash, path_text
+from mongoengine_history.values import State, find
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Hashable, Iterator, Mapping
+
+    from mongoengine_history.values import Path
 
 LONGEST: Final = 1.0
 """Seconds to wait for a turn: without one a number may be taken, which is noticed and mended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What is known of the newest revision of a document."""
+
+    #: Its number; 0 before the first.
+    number: int = 0
+    #: Its time, microseconds since 1970 UTC.
+    stamp: int = 0
+    #: The hashes of lists that it carries.
+    lists: Mapping[str, bytes] = field(default_factory=dict)
+    #: The state that the history replays to, where it is known without reading.
+    state: State | None = None
+    #: What it was; empty where that is not known.
+    operation: str = ""
+    #: Whether another writer was seen, so that a look comes before the next number is tried.
+    is_contended: bool = False
+    #: When that was learned, on a clock of this process.
+    learned: float = field(default_factory=time.monotonic, compare=False)
+
+    @classmethod
+    def of(cls, newest: Mapping[str, Any]) -> Head:
+        """Make it of the first record of the newest revision, or of a version 0."""
+        lists, operation = newest.get("lists") or {}, newest.get("operation") or ""
+        return cls(newest["revision"], newest["stamp"], lists, operation=operation)
+
+    def list_hash(self, path: Path) -> bytes | None:
+        """Return the hash of a list as the history has it, None if that is not known."""
+        known = self.lists.get(path_text(path))
+        if known is None and self.state is not None:
+            return list_hash(find(self.state, path))
+        return known
 
 
 class Turn:

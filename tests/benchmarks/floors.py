@@ -8,7 +8,7 @@ from typing import Any, Final
 import mongoengine
 from benchmarks.lives import Life
 
-from mongoengine_history.archive import NEEDED
+from mongoengine_history.ledger import NEEDED
 from mongoengine_history.records import BY_REVISION, BY_STAMP
 
 BATCH: Final = 20_000

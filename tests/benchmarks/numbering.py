@@ -1,7 +1,7 @@
 """
 What it costs to number revisions, where only one writer is.
 
-"insert": `Store.append` of a change, as a tracked save calls it once the document is written, with
+"insert": `append` of a change, as a tracked save calls it once the document is written, with
 the newest revision known, against ``insert_many`` of the very same records (made before the clock
 starts) into another collection with the same indexes. So the ratio holds the numbering, and also
 the hashes of lists and the layout of the records.
@@ -26,10 +26,11 @@ from mongoengine import signals
 from mongoengine_history import DocumentTrack, track_changes
 from mongoengine_history.diffing import diff
 from mongoengine_history.layout import records_of_revision
-from mongoengine_history.ledger import Head
+from mongoengine_history.ledger import Revisions
 from mongoengine_history.records import INDEXES
 from mongoengine_history.revision import CREATE, UPDATE, Context
-from mongoengine_history.store import Change, Store, numbered
+from mongoengine_history.store import Change, append, numbered
+from mongoengine_history.turns import Head
 
 PLAIN, TRACKED = (documents(prefix)["small"] for prefix in ("Unnumbered", "Numbered"))
 signals.post_save.connect(track_changes, sender=TRACKED)
@@ -50,12 +51,12 @@ class Inserts:
     def __init__(self, changed: int) -> None:
         self._changed, self._number = changed, -1
         self._document = filled(TRACKED).save()
-        self._store = Store(self._document)
-        self._store.ensure_indexes()
+        self._store = Revisions.of(self._document)
+        self._store.place.ensure_indexes()
         self._twin = unnumbered()
         self._state: dict[str, Any] = {}
         created = self._change(CREATE)
-        self._head = self._store.append(created, Head(state={}), None)
+        self._head = append(self._store, created, Head(state={}), None)
 
     def _change(self, operation: str) -> Change:
         before, self._state = self._state, self._document.to_mongo().to_dict()
@@ -77,7 +78,7 @@ class Inserts:
         return self._append
 
     def _append(self) -> None:
-        self._head = self._store.append(self._next, self._head, None)
+        self._head = append(self._store, self._next, self._head, None)
 
     def insert(self, number: int) -> Act:
         self._prepare(number)

@@ -134,7 +134,7 @@ def test_each_document_gets_the_version_0_that_is_stored(
 
 
 def from_here(model: Model) -> None:
-    _keep_here(Place(model, 0), {}, {})
+    _keep_here(Place(model), {}, {})
 
 
 @given(st.lists(states, min_size=1, max_size=5))
@@ -283,7 +283,7 @@ def test_of_a_version_in_parts_nothing_stays_where_somebody_was_faster(
 ) -> None:
     monkeypatch.setattr("mongoengine_history.parts.LARGEST", 100)
     filled(Old, [{"_id": 1, "name": "x" * 250}])
-    place = Place(Old, 0)
+    place = Place(Old)
 
     def kept(state: Any) -> list[dict[str, Any]]:
         owner = {"document_type": "bf_old", "document_id": 1}

@@ -34,10 +34,12 @@ from mongoengine_history import (
     revert,
     track_changes,
 )
-from mongoengine_history.archive import Archive
+from mongoengine_history import store as appending
+from mongoengine_history.archive import begins_with_creation, state_at
+from mongoengine_history.ledger import Revisions
 from mongoengine_history.lists import list_hash
 from mongoengine_history.patching import apply, paths_of
-from mongoengine_history.store import Store
+from mongoengine_history.place import Place
 from mongoengine_history.turns import Turn
 from mongoengine_history.values import ABSENT, State, encode, find
 
@@ -128,11 +130,11 @@ def without_id(document: dict[str, bytes]) -> dict[str, bytes]:
     return {key: value for key, value in document.items() if key != "_id"}
 
 
-def replayed(archive: Archive) -> list[State]:
+def replayed(recorded: Revisions) -> list[State]:
     """Return all states by their numbers, each made of the first one and all patches since."""
-    state: State = {} if archive.begins_with_creation() else archive.state(0)
+    state: State = {} if begins_with_creation(recorded) else state_at(recorded, 0)
     states = [state]
-    for revision in archive.revisions():
+    for revision in recorded.between():
         state = apply(revision.patches, state)
         states.append(state)
     return states
@@ -150,10 +152,10 @@ def read(model: type[Any], key: int) -> None:
 
 def prove(model: type[Any], key: int, saves: Saves, first: dict[str, bytes]) -> None:
     """Check the whole history of a document after all writers are through."""
-    archive = Archive(model, key)
-    revisions = list(archive.revisions())
+    recorded = Revisions(Place(model), key)
+    revisions = list(recorded.between())
     assert [it.number for it in revisions] == list(range(1, len(saves) + 2))
-    assert archive.head().number == len(saves) + 1
+    assert recorded.head().number == len(saves) + 1
     told = [it.context.identity for it in revisions[1:]]
     assert sorted(told) == sorted(save["who"] for save in saves)
     for writer in {save["who"].partition("-")[0] for save in saves}:
@@ -161,10 +163,10 @@ def prove(model: type[Any], key: int, saves: Saves, first: dict[str, bytes]) -> 
         assert own == [save["who"] for save in saves if save["who"] in own]
     stamps = [it.stamp for it in revisions]
     assert stamps == sorted(stamps)
-    states = replayed(archive)
+    states = replayed(recorded)
     for number, state in enumerate(states):
         if number or key % 2:
-            assert fields_of(archive.state(number)) == fields_of(state), number
+            assert fields_of(state_at(recorded, number)) == fields_of(state), number
     versions = {version.revision: version.state for version in Version.objects(document_id=key)}
     every = model._meta["history"]["version_every"]
     assert set(versions) == {*([0] if key % 2 else []), *range(every, len(states), every)}
@@ -172,9 +174,9 @@ def prove(model: type[Any], key: int, saves: Saves, first: dict[str, bytes]) -> 
         assert fields_of(state) == fields_of(states[number]), number
     for it in revisions:
         prove_lists(states[it.number], it.lists)
-    prove_drift(revisions, states[-1], archive.stored(), {save["who"]: save for save in saves})
+    prove_drift(revisions, states[-1], recorded.stored(), {save["who"]: save for save in saves})
     last = edited(model.objects.get(pk=key), "last", title="last", lines=["last"], cells={})
-    assert fields_of(archive.stored()) == fields_of(archive.state(len(states)))
+    assert fields_of(recorded.stored()) == fields_of(state_at(recorded, len(states)))
     assert stored(revert(last, revision=len(states) // 2).save()) == {
         **fields_of(states[len(states) // 2]),
         "_id": first["_id"],
@@ -231,7 +233,7 @@ def trips(commands: Any, monkeypatch: Any) -> Callable[[], int]:
 @pytest.fixture
 def apart(monkeypatch: Any) -> None:
     """Objects share nothing that is known of a history, as if each had a process of its own."""
-    monkeypatch.setattr("mongoengine_history.store.turn_at", lambda _: Turn())
+    monkeypatch.setattr("mongoengine_history.ledger.turn_at", lambda _: Turn())
 
 
 def saves_of_threads() -> Saves:
@@ -266,15 +268,15 @@ class Overlap:
     def __init__(self, monkeypatch: Any, save: Callable[[], Any]) -> None:
         self._thread = threading.Thread(target=save)
         self._is_written, self._may_go = threading.Event(), threading.Event()
-        append = Store.append
+        append = appending._recorded
 
-        def late(store: Store, *args: Any) -> Any:
+        def late(store: Revisions, *args: Any) -> Any:
             if threading.current_thread() is self._thread:
                 self._is_written.set()
                 self._may_go.wait(PATIENCE)
             return append(store, *args)
 
-        monkeypatch.setattr(Store, "append", late)
+        monkeypatch.setattr(appending, "_recorded", late)
 
     def write(self) -> None:
         """Write the document, but no record."""
@@ -422,19 +424,19 @@ def prove_torn_is_noticed(model: type[Any], key: int, torn: Sequence[int]) -> No
 
 def prove_the_rest_is_read(model: type[Any], key: int, torn: Sequence[int]) -> None:
     """Check each revision, and each state: it needs a torn revision after the version, or not."""
-    archive, found = Archive(model, key), groups(key)
+    recorded, found = Revisions(Place(model), key), groups(key)
     versions = complete_versions(key)
     for number, records in found.items():
         nearest = max(version for version in versions if version <= number)
         if number not in torn:
-            assert len(archive.revision(number).patches) == len(records)
+            assert len(recorded.revision(number).patches) == len(records)
         missing = [it for it in torn if nearest < it <= number]
         if missing:
             with pytest.raises(IncompleteRevisionError) as caught:
-                archive.state(number)
+                state_at(recorded, number)
             assert caught.value.number == missing[0]
         else:
-            prove_lists(archive.state(number), records[0]["lists"])
+            prove_lists(state_at(recorded, number), records[0]["lists"])
 
 
 def prove_lists(state: State, lists: Any) -> None:
@@ -473,9 +475,9 @@ def test_writers_that_are_killed_at_any_moment_tear_nothing(
         go_on(Sheet, 1, 5)
         saves = ended(writers)
     assert prove_nothing_is_mixed(1, saves, killed=4) == []
-    archive = Archive(Sheet, 1)
-    for number, state in enumerate(replayed(archive)):
-        assert fields_of(archive.state(number)) == fields_of(state), number
+    recorded = Revisions(Place(Sheet), 1)
+    for number, state in enumerate(replayed(recorded)):
+        assert fields_of(state_at(recorded, number)) == fields_of(state), number
 
 
 def test_what_killed_writers_have_torn_is_noticed_and_ends_with_the_next_version(
@@ -510,7 +512,9 @@ def test_what_killed_writers_have_torn_is_noticed_and_ends_with_the_next_version
         edited(leaflet, "last", title=f"title {after}", lines=[*leaflet.lines, "x"])
         assert len(history_of(Leaflet, 1)) == after
         if number < after - after % 3:  # a version has been written since
-            assert fields_of(Archive(Leaflet, 1).state(after)) == without_id(stored(leaflet))
+            assert fields_of(state_at(Revisions(Place(Leaflet), 1), after)) == without_id(
+                stored(leaflet)
+            )
     assert stored(revert(leaflet, revision=0).save()) == first
 
 
@@ -549,7 +553,7 @@ def test_the_beginning_of_a_revision_is_never_read_as_a_whole_one(
     assert history_of(leaflet).state(1)["title"] == "opened"
     edited(leaflet, "next", title="next")
     assert history_of(leaflet)[3].identity == "next"
-    assert fields_of(Archive(leaflet).state(3)) == without_id(stored(leaflet))
+    assert fields_of(state_at(Revisions.of(leaflet), 3)) == without_id(stored(leaflet))
     assert revert(leaflet).title == "first"
     assert stored(revert(leaflet, revision=0).save()) == first
 
@@ -568,15 +572,15 @@ def test_a_version_that_begins_anew_may_hold_a_write_that_is_numbered_later(
         second = Leaflet.objects.get()
         edited(second, "late", lines=["late", *second.lines])
 
-    late, stored_now, looks = Overlap(monkeypatch, insert), Store.stored, []
+    late, stored_now, looks = Overlap(monkeypatch, insert), Revisions.stored, []
 
-    def interrupted(store: Store) -> Any:
+    def interrupted(store: Revisions) -> Any:
         looks.append(True)
         if len(looks) == 1:
             late.write()
         return stored_now(store)
 
-    monkeypatch.setattr(Store, "stored", interrupted)
+    monkeypatch.setattr(Revisions, "stored", interrupted)
     edited(first, "first", lines=["a", "b"])
     late.record()
     timeline = history_of(first)
@@ -596,15 +600,15 @@ def test_a_version_that_its_writer_did_not_finish_is_not_used(
     killed_at(database, mongodb_uri, 2, hold)
     there = [it["position"] for it in database.history.find({"revision": 3}).sort("position", 1)]
     assert there == [0, 1, 2, 3] if hold == 4 else [-2, 0, 1, 2, 3]
-    archive = Archive(Leaflet, 2)
-    assert fields_of(archive.state(3)) == without_id(stored(leaflet))
+    recorded = Revisions(Place(Leaflet), 2)
+    assert fields_of(state_at(recorded, 3)) == without_id(stored(leaflet))
     leaflet = Leaflet.objects.get()
     for number in range(4, 8):
         edited(leaflet, "next", title=f"title {number}")
-        assert fields_of(archive.state(number)) == without_id(stored(leaflet))
+        assert fields_of(state_at(recorded, number)) == without_id(stored(leaflet))
     assert complete_versions(2) == [6]
-    for number, state in enumerate(replayed(archive)):
-        assert not number or fields_of(archive.state(number)) == fields_of(state)
+    for number, state in enumerate(replayed(recorded)):
+        assert not number or fields_of(state_at(recorded, number)) == fields_of(state)
 
 
 def test_without_version_0_of_a_writer_that_was_killed_the_first_state_is_unwound(
@@ -651,7 +655,7 @@ def test_a_writer_inside_a_transaction_reads_the_newest_number_first(
     assert [revision.number for revision in timeline] == list(range(1, 7))
     lines = [timeline.state(number)["lines"] for number in range(3, 7)]
     assert lines == [["0"], ["1"], ["a", "b", "c"], ["a", "b", "c"]]
-    assert fields_of(Archive(own).state(6)) == without_id(stored(own))
+    assert fields_of(state_at(Revisions.of(own), 6)) == without_id(stored(own))
     edited(other, "bob", title="after")
     assert len(timeline) == 7
 
@@ -710,16 +714,16 @@ def test_who_met_another_writer_looks_first_until_nobody_comes_in_between(comman
 
 def overtake(monkeypatch: Any, other: Any, times: int) -> None:
     """Let another object save after each of the next looks at the newest number."""
-    head, looks = Store.head, []
+    head, looks = Revisions.head, []
 
-    def overtaken(store: Store) -> Any:
+    def overtaken(store: Revisions) -> Any:
         found = head(store)
         looks.append(store)
         if store is looks[0] and looks.count(store) <= times:
             edited(other, "fast", title=f"after {found.number}")
         return found
 
-    monkeypatch.setattr(Store, "head", overtaken)
+    monkeypatch.setattr(Revisions, "head", overtaken)
 
 
 def not_recorded(monkeypatch: Any) -> HistoryNotRecordedError:
@@ -729,7 +733,7 @@ def not_recorded(monkeypatch: Any) -> HistoryNotRecordedError:
     for sheet in (slow, fast):
         edited(sheet, "known", lines=["a", "b"], title=str(id(sheet)))
     with monkeypatch.context() as patch:
-        patch.setattr("mongoengine_history.store.ATTEMPTS", 3)
+        patch.setattr("mongoengine_history.store.NUMBERING_ATTEMPTS", 3)
         edited(slow, "known", title="slow", cells={"a": 1})
         edited(fast, "known", title="fast", cells={"a": 1})
         overtake(patch, fast, times=3)
@@ -787,13 +791,13 @@ def test_list_edits_of_stale_copies_replay_to_what_was_stored(
             edit_lines(sheet, str(number), chance)
             sheet.save()
         states[number] = stored(sheet)
-    archive = Archive(Sheet, 1)
+    recorded = Revisions(Place(Sheet), 1)
     kinds = {record.action for record in History.objects(path="lines")}
     assert kinds == {"add", "remove", "change"}  # relative ones, and whole lists
     for number, state in states.items():
-        assert fields_of(archive.state(number)) == without_id(state), number
-    for number, state in enumerate(replayed(archive)):
-        assert fields_of(archive.state(number)) == fields_of(state), number
+        assert fields_of(state_at(recorded, number)) == without_id(state), number
+    for number, state in enumerate(replayed(recorded)):
+        assert fields_of(state_at(recorded, number)) == fields_of(state), number
 
 
 @pytest.mark.usefixtures("apart")
@@ -836,9 +840,9 @@ def test_a_list_of_which_no_hash_is_carried_is_stored_whole() -> None:
             with DocumentTrack(document):
                 document.lists[name].insert(0, "c")
                 document.save()
-            assert fields_of(Archive(document).state(len(history_of(document)))) == without_id(
-                stored(document)
-            )
+            assert fields_of(
+                state_at(Revisions.of(document), len(history_of(document)))
+            ) == without_id(stored(document))
     actions = [it.action for it in History.objects(revision__gt=12).order_by("revision")]
     assert actions == ["change", "add", "change", "change"]
 

@@ -26,8 +26,7 @@ from mongoengine_history import (
     track_changes,
     undo,
 )
-from mongoengine_history.place import indexed
-from mongoengine_history.store import Store
+from mongoengine_history.place import Place, indexed
 
 
 class Memo(me.Document):
@@ -295,7 +294,7 @@ def test_indexes_of_the_application_on_the_same_keys_are_fine(database: Any) -> 
     assert "history_revision" in database.history.index_information()
     database.drop_collection("history")
     indexed.clear()
-    Store(memo).ensure_indexes()
+    Place(memo).ensure_indexes()
 
 
 def test_the_ends_of_time_are_moments_too() -> None:

@@ -30,8 +30,8 @@ from mongoengine_history import (
     revert,
     track_changes,
 )
-from mongoengine_history.ledger import Head
-from mongoengine_history.store import Store
+from mongoengine_history.ledger import Revisions
+from mongoengine_history.turns import Head
 
 
 class Page(me.Document):
@@ -414,11 +414,11 @@ def test_indexes_that_a_transaction_keeps_from_being_made_are_asked_for(
 def test_writers_who_are_always_slower_are_told_with_their_records(monkeypatch: Any) -> None:
     page = Page(text="a").save()
     edited(page, text="b")
-    monkeypatch.setattr("mongoengine_history.store.ATTEMPTS", 3)
-    monkeypatch.setattr(Store, "head", lambda _: Head())
+    monkeypatch.setattr("mongoengine_history.store.NUMBERING_ATTEMPTS", 3)
+    monkeypatch.setattr(Revisions, "head", lambda _: Head())
     with pytest.raises(HistoryNotRecordedError) as caught:
         stale = Page.objects.get()
-        monkeypatch.setattr(Store, "opening", lambda _: (Head(), {"text": "b"}))
+        monkeypatch.setattr(Revisions, "opening", lambda _: (Head(), {"text": "b"}))
         edited(stale, text="d")
     assert isinstance(caught.value.__cause__, RevisionConflictError)
     assert caught.value.__cause__.attempts == 3
@@ -427,7 +427,7 @@ def test_writers_who_are_always_slower_are_told_with_their_records(monkeypatch: 
 
 def test_a_look_at_the_history_that_fails_otherwise_is_not_hidden(monkeypatch: Any) -> None:
     page = Page(text="a").save()
-    monkeypatch.setattr(Store, "_newest", [{"$noSuchStage": 1}])
+    monkeypatch.setattr(Revisions, "_newest", [{"$noSuchStage": 1}])
     with pytest.raises((OperationFailure, me.errors.OperationError)):
         edited(page, text="b")
     assert raw(page)["text"] == "a"

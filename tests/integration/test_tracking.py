@@ -470,14 +470,14 @@ def test_unstorable_history_says_so_and_carries_the_records(monkeypatch: Any) ->
 def test_a_failing_look_at_the_history_stops_the_save_before_it_writes(monkeypatch: Any) -> None:
     from pymongo.errors import AutoReconnect
 
-    from mongoengine_history.store import Store
+    from mongoengine_history.ledger import Revisions
 
     def fail(*args: Any) -> None:
         raise AutoReconnect("gone")
 
     note = Note(text="a").save()
     with DocumentTrack(note), monkeypatch.context() as patch:
-        patch.setattr(Store, "opening", fail)
+        patch.setattr(Revisions, "opening", fail)
         note.text = "b"
         with pytest.raises(AutoReconnect):
             note.save()

@@ -11,9 +11,8 @@ from mongoengine import signals
 from pymongo import MongoClient
 
 from mongoengine_history import DocumentTrack, History, history_of, track_changes
-from mongoengine_history.ledger import Head
-from mongoengine_history.store import Store
-from mongoengine_history.turns import LONGEST, Turn
+from mongoengine_history.ledger import Revisions
+from mongoengine_history.turns import LONGEST, Head, Turn
 
 
 class Sheet(me.Document):
@@ -103,7 +102,7 @@ def test_a_turn_that_is_never_passed_on_is_not_waited_for(monkeypatch: Any) -> N
     """A lock that was held while the process forked stays locked for ever in the child."""
     monkeypatch.setattr("mongoengine_history.turns.LONGEST", 0.01)
     first, _ = two_objects()
-    with Store(first).turn.taken():
+    with Revisions.of(first).turn.taken():
         write(first, "a", 1)
         write(first, "a", 2)
     assert numbers() == [1, 2, 3, 4]

@@ -1,0 +1,116 @@
+"""What the history knows of many documents at once, each query by an index."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
+
+from pymongo import ASCENDING, DESCENDING
+
+from mongoengine_history.archive import FOLDABLE
+from mongoengine_history.records import BY_REVISION, BY_STAMP, NUMBERED, History
+from mongoengine_history.turns import Head
+from mongoengine_history.values import WIRE, encode, identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pymongo.cursor import Cursor
+    from pymongo.database import Database
+
+    from mongoengine_history.place import Place
+
+SMALL: Final = 500
+"""Documents that are read together: enough to save round trips, few enough to plan for."""
+
+MOST: Final = 2_000
+"""Documents that are written and recorded together, if they do not take more than 16 MB."""
+
+OF_HEAD: Final = ("revision", "stamp", "lists", "operation", "position")
+"""The fields of the first record of a revision that `Head` is made of, and which record it is."""
+
+
+def recorded(place: Place, query: Mapping[str, Any]) -> Iterator[Any]:
+    """Read the keys of documents of which a query finds something, in the order of its index."""
+    order = dict.fromkeys(BY_STAMP[:2], ASCENDING)
+    return (found["_id"] for found in _grouped(place, query, order, {}))
+
+
+def numbers_at(place: Place, keys: list[Any], stamp: int) -> dict[bytes, int]:
+    """Read the number of the last revision of each document at a moment, by its encoded key."""
+    query = {"document_id": {"$in": keys}, "stamp": {"$lte": stamp}}
+    order = dict.fromkeys(BY_STAMP, DESCENDING)
+    found = _grouped(place, query, order, {"number": {"$first": "$revision"}})
+    return {encode(it["_id"]): it["number"] for it in found if it["number"]}
+
+
+def _grouped(
+    place: Place, query: Mapping[str, Any], order: Mapping[str, int], wanted: Mapping[str, Any]
+) -> Iterator[Mapping[str, Any]]:
+    """Take what is *wanted* of the first record of each document: one look into the index."""
+    pipeline: list[dict[str, Any]] = [
+        {"$match": {"document_type": place.document_type, **query}},
+        {"$sort": order},
+        {"$group": {"_id": "$document_id", **wanted}},
+    ]
+    return place.history.aggregate(pipeline, session=place.session, batchSize=MOST + 1)
+
+
+def near(
+    place: Place, keys: Mapping[bytes, Any], numbers: Mapping[bytes, int]
+) -> Iterator[tuple[bytes, list[Mapping[str, Any]]]]:
+    """
+    Read the revisions from the version that should be near, one document after another.
+
+    Args:
+        place: Where all lies.
+        keys: The documents, by their encoded keys.
+        numbers: The revision of each that is wanted; 0 where it is not named.
+    """
+    every = place.options.version_every
+    ranges = []
+    for encoded, key in keys.items():
+        number = numbers.get(encoded, 0)
+        bounds = {"$gte": number - number % every if every else number, "$lte": max(number, 1)}
+        ranges.append({**place.owner(key), "revision": bounds})
+    wanted = {name: 0 for name in FOLDABLE if name != "document_id"}
+    found = place.find(BY_REVISION, {"$or": ranges}, projection=wanted, batch_size=SMALL)
+    groups = groupby(found, lambda it: encode(it["document_id"]))
+    return ((key, list(own)) for key, own in groups)
+
+
+def heads(place: Place, keys: list[Any], session: Any) -> dict[object, Head]:
+    """Read the newest revision of each document: 0 and a stamp is a version 0 alone."""
+    if not keys:
+        return {}
+    grouped = {name: {"$first": f"${name}"} for name in OF_HEAD}
+    pipeline: list[dict[str, Any]] = [
+        {"$match": {**place.of(keys), **NUMBERED}},
+        {"$sort": dict.fromkeys(BY_REVISION, DESCENDING)},  # one look into the index for each
+        {"$group": {"_id": "$document_id", **grouped}},
+    ]
+    found = place.aggregate(pipeline, batchSize=MOST + 1, session=session)  # in one round trip
+    newest = {identifier(it["_id"]): it for it in found}
+    several = {it["revision"] for it in newest.values() if it["position"] > 0}
+    if several:  # revisions of several records, of which the first has what is wanted
+        first = {**place.of(keys), "revision": {"$in": list(several)}, "position": 0}
+        wanted = dict.fromkeys((*OF_HEAD, "document_id"), 1)
+        for record in place.history.find(first, wanted, session=session):
+            key = identifier(record["document_id"])
+            if record["revision"] == newest[key]["revision"]:
+                newest[key] = record
+    return {key: Head.of(it) for key, it in newest.items()}
+
+
+def revisions_of(changeset: object, database: Database[Any], session: Any) -> Cursor[Any]:
+    """Find the first record of each revision that belongs to a changeset in a database."""
+    history = database.get_collection(History._get_collection_name(), codec_options=WIRE)
+    wanted = ("document_type", "document_id", "revision", "stamp")
+    return history.find({"changeset": changeset, "position": 0}, wanted, session=session)
+
+
+def size_of(place: Place) -> int:
+    """Count the bytes that a history takes, the one of all classes of its database."""
+    total = {"$group": {"_id": None, "bytes": {"$sum": {"$bsonSize": "$$ROOT"}}}}
+    size: int = next(place.history.aggregate([total]))["bytes"]
+    return size
