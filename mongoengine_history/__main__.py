@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SECONDS: Final = 5
 """How long a server may take to answer."""
 
-LONGEST: Final = 400
+LONGEST_MESSAGE: Final = 400
 """Characters of an error message."""
 
 
@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _one_line(error: Exception) -> str:
     text, _, _ = str(error).partition(", full error:")  # the same again, as the server sent it
-    return shortened(" ".join(text.split()), LONGEST)
+    return shortened(" ".join(text.split()), LONGEST_MESSAGE)
 
 
 def _run(uri: str | None, file: Path | None) -> bool:

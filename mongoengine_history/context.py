@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from bson.codec_options import CodecOptions
 
-LARGEST: Final = 1024 * 1024
+LARGEST_CONTEXT: Final = 1024 * 1024
 """Bytes that identity, reason and metadata may take each: every record carries them."""
 
-DEEPEST: Final = 50
+DEEPEST_CONTEXT: Final = 50
 """Levels that each may nest."""
 
 
@@ -71,7 +71,7 @@ def _plain(name: str, value: object, codec: CodecOptions[Any]) -> Any:
         problem = f"it is no BSON value ({error}); give an id, a text or a saved document"
         raise OptionsError(name, value, problem) from error
     plain = bson.decode(raw, codec_options=WIRE)[name]
-    if len(raw) > LARGEST or depth(plain) > DEEPEST:
+    if len(raw) > LARGEST_CONTEXT or depth(plain) > DEEPEST_CONTEXT:
         raise OptionsError(name, value, "it is too large or nests too deep for every record")
     return plain
 

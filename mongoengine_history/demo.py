@@ -31,7 +31,7 @@ ALIAS: Final = "mongoengine_history_demo"
 WIDTH: Final = 100
 """Columns of a line at most."""
 
-LONGEST: Final = (6, 23, 12, 18)
+WIDEST_CELLS: Final = (6, 23, 12, 18)
 """Columns of the first four cells of a table at most: number, time, who, why."""
 
 HEADINGS: Final = ("rev", "when (UTC)", "who", "why", "what")
@@ -221,4 +221,4 @@ def _cells(revision: Revision, when: datetime) -> tuple[str, ...]:
     moment = when.replace(tzinfo=None).isoformat(" ", "milliseconds")
     who = "-" if revision.identity is None else str(revision.identity)
     cells = (str(revision.number), moment, who, revision.reason or "-")
-    return tuple(shortened(cell, width) for cell, width in zip(cells, LONGEST, strict=True))
+    return tuple(shortened(cell, width) for cell, width in zip(cells, WIDEST_CELLS, strict=True))

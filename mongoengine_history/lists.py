@@ -16,7 +16,7 @@ from mongoengine_history.values import ABSENT, Path, State, encode, find, unorde
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-LARGEST: Final = 90
+LARGEST_HASHES: Final = 90
 """Bytes of hashes that a revision carries: of the lists changed last, and of one at least."""
 
 
@@ -85,7 +85,7 @@ def _newest(hashes: dict[str, bytes]) -> dict[str, bytes]:
     size = 0
     for text, value in reversed(hashes.items()):
         size += len(text.encode()) + len(value) + 8  # BSON adds 7 to a binary value, 1 to a key
-        if kept and size > LARGEST:
+        if kept and size > LARGEST_HASHES:
             break
         kept.insert(0, (text, value))
     return dict(kept)

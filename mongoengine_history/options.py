@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mongoengine import Document
 
-ATTRIBUTE: Final = "_history_options"
+OPTIONS_ATTRIBUTE: Final = "_history_options"
 """Where a tracked class, and so each of its subclasses, has its options."""
 
 SHORTEST_KEY: Final = 16
@@ -104,7 +104,7 @@ def options_of(model: Document | type[Document]) -> HistoryOptions:
     Raises:
         OptionsError: its ``meta`` has an option that does not exist or cannot be used.
     """
-    tracked: HistoryOptions | None = getattr(model, ATTRIBUTE, None)
+    tracked: HistoryOptions | None = getattr(model, OPTIONS_ATTRIBUTE, None)
     if tracked is not None:
         return tracked
     given: Any = model._meta.get("history")
@@ -118,4 +118,4 @@ def options_of(model: Document | type[Document]) -> HistoryOptions:
 
 def is_tracked(model: type[Document]) -> bool:
     """Say whether all writes to a class are recorded: it, or a base of it, is tracked."""
-    return getattr(model, ATTRIBUTE, None) is not None
+    return getattr(model, OPTIONS_ATTRIBUTE, None) is not None

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from bson.codec_options import CodecOptions
 
-LARGEST: Final = 12 * 1024 * 1024
+LARGEST_VALUE: Final = 12 * 1024 * 1024
 """Bytes of a value in one record; MongoDB's limit is 16 MB, and a record has other fields, too."""
 
-DEEPEST: Final = 100
+DEEPEST_VALUE: Final = 100
 """Levels that a value in a record may nest; MongoDB's limit is 180 with the record's own."""
 
 
@@ -30,7 +30,9 @@ LEVEL: Final = 8
 def fits(values: object) -> bool:
     """Say whether *values* fit into one record together, so that none of them needs a look."""
     size = len(encode(values))
-    return size <= LARGEST and (size <= DEEPEST * LEVEL or depth(values) <= DEEPEST)
+    return size <= LARGEST_VALUE and (
+        size <= DEEPEST_VALUE * LEVEL or depth(values) <= DEEPEST_VALUE
+    )
 
 
 def split(record: dict[str, Any], field: str) -> list[bytes]:
@@ -42,14 +44,14 @@ def split(record: dict[str, Any], field: str) -> list[bytes]:
         count as ``parts``; empty where the record is fine as it is.
     """
     raw = bson.encode({field: record[field]}, codec_options=WIRE)
-    if len(raw) <= LARGEST and depth(record[field]) <= DEEPEST:
+    if len(raw) <= LARGEST_VALUE and depth(record[field]) <= DEEPEST_VALUE:
         return []
     items = record[field].get("items") if field == "data" else None
     if items is None:
         del record[field]
     else:  # queries for a path need the keys
         record[field] = {"items": [{"key": item["key"]} for item in items]}
-    pieces = [raw[start : start + LARGEST] for start in range(0, len(raw), LARGEST)]
+    pieces = [raw[start : start + LARGEST_VALUE] for start in range(0, len(raw), LARGEST_VALUE)]
     record["parts"] = len(pieces)
     return pieces
 

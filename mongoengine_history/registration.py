@@ -13,7 +13,7 @@ from mongoengine_history.changesets import is_untracked
 from mongoengine_history.collection import RecordingCollection
 from mongoengine_history.errors import HistoryNotRecordedError, OptionsError
 from mongoengine_history.fieldpaths import hiding_by, with_subclasses
-from mongoengine_history.options import ATTRIBUTE, HistoryOptions, is_tracked, options_of
+from mongoengine_history.options import OPTIONS_ATTRIBUTE, HistoryOptions, is_tracked, options_of
 from mongoengine_history.origin import originating
 from mongoengine_history.strictness import StrictDatabase
 from mongoengine_history.tracker import Tracker
@@ -124,7 +124,7 @@ def untrack_history(cls: type[Document]) -> None:
         raise OptionsError("cls", cls, "track_history was not called for this class")
     for cover in _covers.pop(cls):
         cover.take_off()
-    delattr(cls, ATTRIBUTE)
+    delattr(cls, OPTIONS_ATTRIBUTE)
     for model in with_subclasses(cls):
         if isinstance(model.__dict__.get("_collection"), RecordingCollection):
             model._collection = None  # MongoEngine gets it anew
@@ -134,7 +134,7 @@ def _track(cls: M, options: HistoryOptions) -> M:
     _check(cls)
     model: Any = cls
     hiding_by(model, options)  # which checks the paths
-    setattr(cls, ATTRIBUTE, options)
+    setattr(cls, OPTIONS_ATTRIBUTE, options)
     _covers[cls] = [_Cover(cls, name, front) for name, front in FRONTS.items()]
     signals.pre_save_post_validation.connect(_hear)
     return cls
@@ -143,7 +143,7 @@ def _track(cls: M, options: HistoryOptions) -> M:
 def _check(cls: type[Document]) -> None:
     if not (isinstance(cls, type) and issubclass(cls, Document)):
         raise OptionsError("cls", cls, "only a class of top-level documents has a history")
-    if ATTRIBUTE in cls.__dict__ and not is_tracked(cls):
+    if OPTIONS_ATTRIBUTE in cls.__dict__ and not is_tracked(cls):
         raise OptionsError("cls", cls, "the history has no history")
     if cls._meta.get("timeseries"):
         raise OptionsError("cls", cls, "MongoDB finds no document of a time series by its key")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mongoengine_history.values import Path
 
-LONGEST: Final = 1.0
+LONGEST_TURN: Final = 1.0
 """Seconds to wait for a turn: without one a number may be taken, which is noticed and mended."""
 
 
@@ -65,7 +65,7 @@ class Turn:
     @contextmanager
     def taken(self) -> Iterator[None]:
         """Wait for the turn, but not for long, and pass it on at the end of the block."""
-        is_taken = self._lock.acquire(timeout=LONGEST)
+        is_taken = self._lock.acquire(timeout=LONGEST_TURN)
         try:
             yield
         finally:

@@ -24,7 +24,7 @@ WIRE: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
 """Decodes BSON so that encoding gives back the same bytes, whatever an application's codec does."""
 
 
-SIMPLE: Final = {str, int, bool, type(None)}
+SIMPLE_TYPES: Final = {str, int, bool, type(None)}
 """Types of decoded values of which equal ones of one type are the same BSON."""
 
 
@@ -59,7 +59,7 @@ def same(first: object, second: object) -> bool:
         return True
     if first is ABSENT or second is ABSENT:
         return False
-    if type(first) in SIMPLE and type(second) in SIMPLE:  # a short cut, no other result
+    if type(first) in SIMPLE_TYPES and type(second) in SIMPLE_TYPES:  # a short cut, no other result
         return type(first) is type(second) and first == second
     return encode(first) == encode(second)
 

@@ -38,7 +38,7 @@ from mongoengine_history import (
 )
 from mongoengine_history.backfilling import _insert, _keep_here, _revision
 from mongoengine_history.layout import documents_of_version, state_of
-from mongoengine_history.parts import LARGEST
+from mongoengine_history.parts import LARGEST_VALUE
 from mongoengine_history.place import Place
 from mongoengine_history.values import WIRE, encode
 
@@ -268,7 +268,7 @@ def test_of_a_class_that_shares_its_collection_only_its_own_documents_count(
     assert (backfill(Kept), len(versions(Kept))) == (4, 4)
 
 
-@pytest.mark.parametrize("size", [LARGEST - 100, LARGEST + 100, 16 * 1024 * 1024 - 60])
+@pytest.mark.parametrize("size", [LARGEST_VALUE - 100, LARGEST_VALUE + 100, 16 * 1024 * 1024 - 60])
 def test_large_documents_are_kept_in_parts_beside_small_ones(tracked: None, size: int) -> None:
     filled(Old, [{"_id": 1}, {"_id": 2, "name": "x" * size}, {"_id": 3}])
     backfill(Old)
@@ -281,7 +281,7 @@ def test_large_documents_are_kept_in_parts_beside_small_ones(tracked: None, size
 def test_of_a_version_in_parts_nothing_stays_where_somebody_was_faster(
     tracked: None, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("mongoengine_history.parts.LARGEST", 100)
+    monkeypatch.setattr("mongoengine_history.parts.LARGEST_VALUE", 100)
     filled(Old, [{"_id": 1, "name": "x" * 250}])
     place = Place(Old)
 

@@ -407,7 +407,7 @@ def test_keys_may_be_any_bson(keys: list[Any], version_every: int) -> None:
 class TestBatches:
     @pytest.fixture(autouse=True)
     def small_batches(self, monkeypatch: Any) -> None:
-        monkeypatch.setattr(past, "BATCH", 3)
+        monkeypatch.setattr(past, "SMALL", 3)
 
     @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 6, 7])
     def test_every_document_is_given_once(self, every: int, count: int) -> None:
@@ -471,7 +471,7 @@ class TestCost:
 
     @pytest.fixture(autouse=True)
     def smaller_batches(self, monkeypatch: Any) -> None:
-        monkeypatch.setattr(past, "BATCH", 100)
+        monkeypatch.setattr(past, "SMALL", 100)
 
     @pytest.mark.parametrize("version_every", [1, 3, 100])
     def test_round_trips_grow_with_batches_and_not_with_documents(

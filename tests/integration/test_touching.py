@@ -163,7 +163,7 @@ def test_what_is_stored_in_parts_is_never_missed(
 ) -> None:
     """Nobody can look into it, so it is found wherever it may hold the path."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "LARGEST", 30)
+        patch.setattr(parts, "LARGEST_VALUE", 30)
         stored = store(database, lives)
     assert found(path) >= expected(stored, tuple(path))
 

@@ -10,7 +10,7 @@ import pytest
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.fieldpaths import hiding_by, hiding_of
 from mongoengine_history.hiding import EXCLUDE, MASK
-from mongoengine_history.options import ATTRIBUTE, HistoryOptions
+from mongoengine_history.options import OPTIONS_ATTRIBUTE, HistoryOptions
 
 
 class PathCard(me.EmbeddedDocument):
@@ -193,12 +193,12 @@ def test_a_class_needs_not_have_what_another_one_of_the_same_tracked_base_has() 
 
     with pytest.raises(OptionsError):  # its base is not tracked, so it is not for its sake
         hiding_by(Slow, options)
-    setattr(PathOrder, ATTRIBUTE, options)
+    setattr(PathOrder, OPTIONS_ATTRIBUTE, options)
     try:
         assert hiding_of(PathOrder).rules == hiding_of(PathRush).rules == {"fee_cents": MASK}
         assert hiding_of(Slow).rules == {}
     finally:
-        delattr(PathOrder, ATTRIBUTE)
+        delattr(PathOrder, OPTIONS_ATTRIBUTE)
 
 
 def test_the_rules_of_all_documents_need_only_one_class_that_has_the_field() -> None:
