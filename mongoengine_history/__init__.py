@@ -31,10 +31,10 @@ from mongoengine_history.records import History, Version
 from mongoengine_history.registration import track_history, untrack_history
 from mongoengine_history.restoring import restore, revert, undo
 from mongoengine_history.reversal import revert_changeset
-from mongoengine_history.revision import Revision
+from mongoengine_history.state.revision import Revision
+from mongoengine_history.state.values import ABSENT
 from mongoengine_history.timeline import Timeline, history_of, load_history
 from mongoengine_history.tracking import DocumentTrack, track_changes
-from mongoengine_history.values import ABSENT
 
 __all__ = [
     "ABSENT",

@@ -21,7 +21,7 @@ from mongoengine_history.demo import ALIAS, demo
 from mongoengine_history.embedded import NoServerError, embedded_server
 from mongoengine_history.errors import HistoryError
 from mongoengine_history.replay import FORMAT, ReplayError, read, replay
-from mongoengine_history.wording import shortened
+from mongoengine_history.state.wording import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -10,17 +10,17 @@ from pymongo import ASCENDING, DESCENDING
 from mongoengine_history.errors import RevisionNotFoundError, StateNotKeptError
 from mongoengine_history.layout import state_of, step_of
 from mongoengine_history.ledger import ALL_AT_ONCE, VERSION
-from mongoengine_history.legacy import unwind
-from mongoengine_history.lists import check
 from mongoengine_history.records import OWNER
-from mongoengine_history.revision import ANEW, DELETE, replay, stamp_of, wall_clock
+from mongoengine_history.state.legacy import unwind
+from mongoengine_history.state.merge import check
+from mongoengine_history.state.revision import ANEW, DELETE, replay, stamp_of, wall_clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from mongoengine_history.ledger import Revisions
-    from mongoengine_history.values import State
+    from mongoengine_history.state.values import State
 
 FOLDABLE: Final = dict.fromkeys(
     [*OWNER, "_id", "created_at", "path", "identity", "reason", "metadata"], 0

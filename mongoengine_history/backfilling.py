@@ -15,16 +15,16 @@ from mongoengine_history.keys import check_model
 from mongoengine_history.layout import documents_of_version
 from mongoengine_history.overview import MOST, recorded
 from mongoengine_history.place import Place
-from mongoengine_history.revision import Context, StoredRevision
+from mongoengine_history.state.revision import Context, StoredRevision
+from mongoengine_history.state.values import WIRE, identifier
 from mongoengine_history.store import DUPLICATE_KEY
-from mongoengine_history.values import WIRE, identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from mongoengine import Document
 
-    from mongoengine_history.hiding import Hiding
+    from mongoengine_history.state.hiding import Hiding
 
 CHUNK: Final = 10_000
 """Documents that the server goes through at once."""

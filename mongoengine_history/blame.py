@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mongoengine_history.patching import paths_of
+from mongoengine_history.state.patches import paths_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from mongoengine_history.revision import StoredRevision
-    from mongoengine_history.values import Path, State
+    from mongoengine_history.state.revision import StoredRevision
+    from mongoengine_history.state.values import Path, State
 
 
 def blame(newest_first: Iterable[StoredRevision], state: State) -> dict[Path, StoredRevision]:

@@ -15,15 +15,15 @@ from mongoengine_history.errors import HistoryNotRecordedError
 from mongoengine_history.ledger import Revisions
 from mongoengine_history.overview import MOST, heads
 from mongoengine_history.place import projection
-from mongoengine_history.revision import CREATE, DELETE, UPDATE
+from mongoengine_history.state.revision import CREATE, DELETE, UPDATE
+from mongoengine_history.state.values import WIRE, State, identifier, same
 from mongoengine_history.store import append, duplicate_in, missing, report, take_out
-from mongoengine_history.values import WIRE, State, identifier, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
     from mongoengine_history.place import Place
-    from mongoengine_history.revision import Context
+    from mongoengine_history.state.revision import Context
     from mongoengine_history.turns import Head
 
 

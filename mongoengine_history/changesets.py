@@ -16,12 +16,11 @@ from mongoengine import get_connection, get_db
 from mongoengine.connection import ConnectionFailure
 
 from mongoengine_history.blocks import Block
-from mongoengine_history.context import checked, identity_of, innermost
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.place import Place
 from mongoengine_history.records import History
-from mongoengine_history.revision import Context
 from mongoengine_history.sessions import in_transaction, transaction
+from mongoengine_history.state.revision import Context, checked, identity_of, innermost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -13,14 +13,14 @@ from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS
 from mongoengine import Document, EmbeddedDocument, fields, signals
 
 from mongoengine_history.restoring import revert
+from mongoengine_history.state.wording import changes, shortened
 from mongoengine_history.timeline import history_of
 from mongoengine_history.tracking import DocumentTrack, track_changes
-from mongoengine_history.wording import changes, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from mongoengine_history.revision import Revision
+    from mongoengine_history.state.revision import Revision
 
     Show = Callable[[Iterable[str]], object]
     Edit = Callable[["Order"], None]

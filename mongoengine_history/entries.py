@@ -6,16 +6,16 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from mongoengine_history.layout import documents_of_revision
-from mongoengine_history.revision import UPDATE
+from mongoengine_history.state.revision import UPDATE
+from mongoengine_history.state.values import State, encode
 from mongoengine_history.store import Change, numbered, patched
 from mongoengine_history.turns import Head
-from mongoengine_history.values import State, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from mongoengine_history.place import Place
-    from mongoengine_history.revision import Context
+    from mongoengine_history.state.revision import Context
 
 NO_HEAD: Final = Head()
 

@@ -16,8 +16,8 @@ from mongoengine.fields import (
 )
 
 from mongoengine_history.errors import OptionsError
-from mongoengine_history.hiding import ANY, Hiding
 from mongoengine_history.options import HistoryOptions, options_of
+from mongoengine_history.state.hiding import ANY, Hiding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -12,7 +12,7 @@ from mongoengine_history.bulk import Bulk
 from mongoengine_history.entries import Found
 from mongoengine_history.origin import context_at
 from mongoengine_history.place import Place
-from mongoengine_history.values import identifier, same, wire
+from mongoengine_history.state.values import identifier, same, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -7,16 +7,16 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from mongoengine_history.parts import fits, join, split
-from mongoengine_history.patching import Patch, patch_of, record_of
-from mongoengine_history.revision import Context, StoredRevision
-from mongoengine_history.values import WIRE
+from mongoengine_history.state.patches import Patch, patch_of, record_of
+from mongoengine_history.state.revision import Context, StoredRevision
+from mongoengine_history.state.values import WIRE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from bson.codec_options import CodecOptions
 
-    from mongoengine_history.values import State
+    from mongoengine_history.state.values import State
 
 
 def records_of_revision(revision: StoredRevision, owner: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -13,13 +13,13 @@ from pymongo import ASCENDING, DESCENDING
 from mongoengine_history.errors import IncompleteRevisionError, RevisionNotFoundError
 from mongoengine_history.keys import key_in
 from mongoengine_history.layout import revision_of
-from mongoengine_history.patching import paths_of
 from mongoengine_history.place import Place, projection
 from mongoengine_history.records import BY_REVISION, BY_STAMP, NUMBERED
-from mongoengine_history.revision import StoredRevision, wall_clock
+from mongoengine_history.state.patches import paths_of
+from mongoengine_history.state.revision import StoredRevision, wall_clock
+from mongoengine_history.state.values import WIRE, State, encode, wire
 from mongoengine_history.touching import conditions
 from mongoengine_history.turns import Head, Turn, turn_at
-from mongoengine_history.values import WIRE, State, encode, wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from mongoengine import Document
 
-    from mongoengine_history.values import Path
+    from mongoengine_history.state.values import Path
 
 READS: Final = 5
 """How often to look for the rest of a revision that may be on its way."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mongoengine_history.place import Place
-    from mongoengine_history.revision import Context
+    from mongoengine_history.state.revision import Context
     from mongoengine_history.tracker import Tracker
 
 

@@ -9,8 +9,8 @@ from pymongo import ASCENDING, DESCENDING
 
 from mongoengine_history.archive import FOLDABLE
 from mongoengine_history.records import BY_REVISION, BY_STAMP, NUMBERED, History
+from mongoengine_history.state.values import WIRE, encode, identifier
 from mongoengine_history.turns import Head
-from mongoengine_history.values import WIRE, encode, identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import bson
 
-from mongoengine_history.values import WIRE, depth, encode
+from mongoengine_history.state.values import WIRE, depth, encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,9 +13,9 @@ from mongoengine_history.keys import check_model
 from mongoengine_history.ledger import Revisions
 from mongoengine_history.overview import SMALL, near, numbers_at, recorded
 from mongoengine_history.place import Place
-from mongoengine_history.revision import ANEW, stamp_of
 from mongoengine_history.snapshot import loaded
-from mongoengine_history.values import State, encode
+from mongoengine_history.state.revision import ANEW, stamp_of
+from mongoengine_history.state.values import State, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -15,7 +15,7 @@ from mongoengine_history.fieldpaths import hiding_of
 from mongoengine_history.options import HistoryOptions, options_of
 from mongoengine_history.records import BY_REVISION, INDEXES, History
 from mongoengine_history.sessions import active_session, in_transaction
-from mongoengine_history.values import WIRE, State
+from mongoengine_history.state.values import WIRE, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

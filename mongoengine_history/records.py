@@ -8,9 +8,8 @@ from mongoengine import Document, fields
 from mongoengine.queryset import QuerySet, queryset_manager
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from mongoengine_history.context import identity_of
 from mongoengine_history.keys import stored_key
-from mongoengine_history.revision import last_stamp, stamp_of, wall_clock
+from mongoengine_history.state.revision import identity_of, last_stamp, stamp_of, wall_clock
 from mongoengine_history.touching import conditions
 
 if TYPE_CHECKING:

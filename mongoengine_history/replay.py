@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mongoengine_history.demo import Show
-    from mongoengine_history.revision import Revision
+    from mongoengine_history.state.revision import Revision
 
 T = TypeVar("T")
 

@@ -17,26 +17,26 @@ from mongoengine_history.errors import (
     StateNotKeptError,
     UndoConflictError,
 )
-from mongoengine_history.hiding import is_mask
 from mongoengine_history.keys import has_key, stored_key
 from mongoengine_history.ledger import Revisions
-from mongoengine_history.legacy import unwind
-from mongoengine_history.merging import conflicts, differs, overlay
-from mongoengine_history.patching import paths_of
 from mongoengine_history.place import Place
-from mongoengine_history.revision import ANEW, DELETE, RESTORE, REVERT, UNDO, stamp_of
 from mongoengine_history.snapshot import loaded, unrecorded
+from mongoengine_history.state.hiding import is_mask
+from mongoengine_history.state.legacy import unwind
+from mongoengine_history.state.merge import conflicts, differs, overlay
+from mongoengine_history.state.patches import paths_of
+from mongoengine_history.state.revision import ANEW, DELETE, RESTORE, REVERT, UNDO, stamp_of
+from mongoengine_history.state.values import ABSENT, native
 from mongoengine_history.tracker import Tracker
 from mongoengine_history.tracking import listen
-from mongoengine_history.values import ABSENT, native
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from mongoengine_history.patching import Patch
-    from mongoengine_history.revision import StoredRevision
+    from mongoengine_history.state.patches import Patch
+    from mongoengine_history.state.revision import StoredRevision
+    from mongoengine_history.state.values import State
     from mongoengine_history.turns import Head
-    from mongoengine_history.values import State
 
 D = TypeVar("D", bound=Document)
 

@@ -22,23 +22,23 @@ from mongoengine_history.errors import (
 )
 from mongoengine_history.fieldpaths import with_subclasses
 from mongoengine_history.ledger import Revisions
-from mongoengine_history.merging import differs
 from mongoengine_history.overview import revisions_of
 from mongoengine_history.place import Place
 from mongoengine_history.records import History
 from mongoengine_history.restoring import Past, shown_conflict, undone
-from mongoengine_history.revision import UNDO
 from mongoengine_history.sessions import active_session, can_transact, in_transaction, transaction
 from mongoengine_history.snapshot import loaded
+from mongoengine_history.state.merge import differs
+from mongoengine_history.state.revision import UNDO
+from mongoengine_history.state.values import encode, native
 from mongoengine_history.tracking import DocumentTrack
-from mongoengine_history.values import encode, native
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pymongo.database import Database
 
-    from mongoengine_history.values import State
+    from mongoengine_history.state.values import State
 
     _Known = tuple[Database[Any], dict[str, type[Document]]]
 

@@ -9,9 +9,9 @@ from mongoengine import Document
 
 from mongoengine_history.errors import OptionsError, StateMismatchError
 from mongoengine_history.fieldpaths import hiding_of
-from mongoengine_history.hiding import without_masks
 from mongoengine_history.keys import has_key, key_in
-from mongoengine_history.values import WIRE, State, native
+from mongoengine_history.state.hiding import without_masks
+from mongoengine_history.state.values import WIRE, State, native
 
 if TYPE_CHECKING:
     from bson.codec_options import CodecOptions

@@ -14,24 +14,30 @@ from pymongo import ASCENDING
 from pymongo.errors import BulkWriteError, PyMongoError, ServerSelectionTimeoutError
 
 from mongoengine_history.archive import replayed
-from mongoengine_history.diffing import diff
 from mongoengine_history.errors import HistoryError, HistoryNotRecordedError, RevisionConflictError
 from mongoengine_history.layout import documents_of_revision, revision_of
-from mongoengine_history.lists import is_relative, list_hash, remember
-from mongoengine_history.merging import collapse, concerns, without
-from mongoengine_history.patching import ADD, REMOVE, Patch, outermost_list, paths_of
-from mongoengine_history.revision import ANEW, DELETE, UPDATE, Context, StoredRevision
+from mongoengine_history.state.diff import diff
+from mongoengine_history.state.merge import (
+    collapse,
+    concerns,
+    is_relative,
+    list_hash,
+    remember,
+    without,
+)
+from mongoengine_history.state.patches import ADD, REMOVE, Patch, outermost_list, paths_of
+from mongoengine_history.state.revision import ANEW, DELETE, UPDATE, Context, StoredRevision
+from mongoengine_history.state.values import find
 from mongoengine_history.turns import Head
-from mongoengine_history.values import find
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mongoengine_history.hiding import Hiding
     from mongoengine_history.ledger import Revisions
     from mongoengine_history.options import HistoryOptions
     from mongoengine_history.place import Place
-    from mongoengine_history.values import Path, State
+    from mongoengine_history.state.hiding import Hiding
+    from mongoengine_history.state.values import Path, State
 
 LOG: Final = logging.getLogger("mongoengine_history")
 

@@ -8,7 +8,6 @@ from mongoengine import Document
 
 from mongoengine_history.archive import state_as_of, state_at
 from mongoengine_history.blame import blame
-from mongoengine_history.diffing import diff
 from mongoengine_history.errors import (
     DocumentDidNotExistError,
     IncompleteRevisionError,
@@ -18,20 +17,26 @@ from mongoengine_history.errors import (
 from mongoengine_history.keys import has_key, key_in, stored_key
 from mongoengine_history.layout import joined
 from mongoengine_history.ledger import Revisions
-from mongoengine_history.legacy import unwind
-from mongoengine_history.lists import path_text
-from mongoengine_history.patching import DictdifferPatch, Patch, as_dictdiffer, dictdiffer_patch
 from mongoengine_history.place import Place
 from mongoengine_history.records import History
-from mongoengine_history.revision import (
+from mongoengine_history.snapshot import loaded, unrecorded
+from mongoengine_history.state.diff import diff
+from mongoengine_history.state.legacy import unwind
+from mongoengine_history.state.merge import path_text
+from mongoengine_history.state.patches import (
+    DictdifferPatch,
+    Patch,
+    as_dictdiffer,
+    dictdiffer_patch,
+)
+from mongoengine_history.state.revision import (
     Revision,
     StoredRevision,
     last_stamp,
     stamp_of,
     wall_clock,
 )
-from mongoengine_history.snapshot import loaded, unrecorded
-from mongoengine_history.values import State, native
+from mongoengine_history.state.values import State, native
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -10,11 +10,11 @@ from mongoengine_history.fieldpaths import hiding_of
 from mongoengine_history.ledger import Revisions
 from mongoengine_history.options import options_of
 from mongoengine_history.place import Place
-from mongoengine_history.revision import CREATE, DELETE, UPDATE, Context
 from mongoengine_history.snapshot import codec_of, decoded, put, shown, snapshot
+from mongoengine_history.state.revision import CREATE, DELETE, UPDATE, Context
+from mongoengine_history.state.values import ABSENT, State, same, same_unordered, wire
 from mongoengine_history.store import Change, append, patched
 from mongoengine_history.turns import Head
-from mongoengine_history.values import ABSENT, State, same, same_unordered, wire
 from mongoengine_history.writes import (
     ExactWrite,
     UnknownOperatorError,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from mongoengine import Document
 
-    from mongoengine_history.values import Path
+    from mongoengine_history.state.values import Path
 
 ATTRIBUTE = "_history_tracker"
 

@@ -9,13 +9,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
-from mongoengine_history.lists import list_hash, path_text
-from mongoengine_history.values import State, find
+from mongoengine_history.state.merge import list_hash, path_text
+from mongoengine_history.state.values import State, find
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
 
-    from mongoengine_history.values import Path
+    from mongoengine_history.state.values import Path
 
 LONGEST_TURN: Final = 1.0
 """Seconds to wait for a turn: without one a number may be taken, which is noticed and mended."""

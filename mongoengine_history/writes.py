@@ -10,16 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mongoengine_history.draft import Draft
 from mongoengine_history.snapshot import decoded, memory
-from mongoengine_history.values import ABSENT, encode, find, same
+from mongoengine_history.state.patches import Draft
+from mongoengine_history.state.values import ABSENT, encode, find, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mongoengine import Document
 
-    from mongoengine_history.values import Path, State
+    from mongoengine_history.state.values import Path, State
 
 SIMPLE = {"$set", "$unset"}
 """The operators that MongoEngine itself sends; `updated` works them out."""

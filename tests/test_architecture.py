@@ -1,74 +1,86 @@
-"""The shape of the package: imports lead downwards, files and functions stay short."""
+"""The shape of the package: folders tell the story, imports lead downwards, all stays short."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+from collections import Counter
+from graphlib import TopologicalSorter
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 import pytest
+from mongoengine import Document, QuerySet
+from mongoengine.base import BaseField
+from pymongo import MongoClient
+from pymongo.collection import Collection
 
 import mongoengine_history
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-PACKAGE = Path(__file__).parents[1] / "mongoengine_history"
-MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py"))}
+NAME = "mongoengine_history"
+PACKAGE = Path(__file__).parents[1] / NAME
+FILES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
 
-#: A module imports from rows above its own only. So there is no cycle, either.
-LAYERS = [
-    ["values", "errors", "embedded"],
-    ["blocks", "draft", "alignment", "parts", "touching"],
-    ["patching", "hiding"],
-    ["merging", "diffing", "lists", "legacy", "wording"],
-    ["revision"],
-    ["layout", "blame"],
-    ["context", "keys", "options", "sessions"],
-    ["fieldpaths"],
-    ["records", "snapshot"],
-    ["place", "turns"],
-    ["changesets", "ledger"],
-    ["archive"],
-    ["store", "writes"],
-    ["tracker", "timeline", "entries", "overview"],
-    ["origin", "bulk"],
-    ["tracking", "past", "saving", "querying", "inserting", "mixing", "strictness"],
-    ["collection"],
-    ["registration"],
-    ["restoring", "backfilling"],
-    ["reversal"],
-    ["__init__"],
-    ["demo"],
-    ["replay"],
-    ["__main__"],
+#: A folder, or a file beside the folders, imports from rows below its own only.
+ROWS = [
+    {"__main__"},
+    {"contrib", "demo"},
+    {"__init__"},
+    {"back"},
+    {"capture", "read"},
+    {"record"},
+    {"documents"},
+    {"state"},
+    {"errors", "embedded"},
 ]
 
-#: Plain Python, no database. They do use bson, the data format, which comes with PyMongo.
-CORE = ["values", "errors", *(module for layer in LAYERS[1:6] for module in layer)]
+#: Files that still lie beside the folders, by the folder that they belong to.
+AT_THE_TOP = {
+    **dict.fromkeys(["collection", "saving", "tracker", "tracking", "writes", "origin"], "capture"),
+    **dict.fromkeys(["registration", "querying", "inserting", "mixing", "strictness"], "capture"),
+    **dict.fromkeys(["changesets", "blocks"], "capture"),
+    **dict.fromkeys(["options", "fieldpaths", "snapshot", "keys"], "documents"),
+    **dict.fromkeys(["records", "touching", "place", "sessions", "layout", "parts"], "record"),
+    **dict.fromkeys(["turns", "ledger", "archive", "overview", "store", "bulk"], "record"),
+    **dict.fromkeys(["entries", "backfilling"], "record"),
+    **dict.fromkeys(["timeline", "blame", "past"], "read"),
+    **dict.fromkeys(["restoring", "reversal"], "back"),
+    **dict.fromkeys(["demo", "replay"], "demo"),
+}
 
 #: The guard of the embedded server runs that file as a script and must start without PyMongo.
 IMPORTS_IN_FUNCTIONS = {"embedded": {"pymongo", "pymongo.errors"}}
 
 #: What each module of ``contrib`` connects. Beside it stand the data format and the public names.
 FRAMEWORKS = {
-    "__init__": set(),
-    "asgi": set(),
-    "celery": {"celery"},
-    "django": {"asgiref", "django"},
-    "flask": {"flask", "flask_login"},
-    "streams": set(),
+    "contrib.__init__": set(),
+    "contrib.asgi": set(),
+    "contrib.celery": {"celery"},
+    "contrib.django": {"asgiref", "django"},
+    "contrib.flask": {"flask", "flask_login"},
+    "contrib.streams": set(),
 }
-CONTRIB = {path.stem: path for path in sorted((PACKAGE / "contrib").glob("*.py"))}
+
+
+class Extended(Document):
+    """A class as applications write them."""
+
+
+#: Whose underscore names MongoEngine and PyMongo lay open to those who extend them.
+FOREIGN = (Extended(), QuerySet(Extended, None), BaseField, Collection, MongoClient)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
-
-def tree_of(module: str) -> ast.Module:
-    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in FILES.items()}
 
 
 def imported(node: ast.AST) -> set[str]:
@@ -82,10 +94,19 @@ def imported(node: ast.AST) -> set[str]:
     return names
 
 
-def own(names: set[str]) -> set[str]:
-    """Keep the modules of this package, by their short names."""
-    parts = [name.split(".") for name in names]
-    return {(part[1:] or ["__init__"])[0] for part in parts if part[0] == PACKAGE.name}
+def own(names: Iterable[str]) -> set[str]:
+    """Keep the files of this package, as `FILES` names them."""
+    found = {name.removeprefix(NAME).lstrip(".") for name in names if re.match(rf"{NAME}\b", name)}
+    return {name if name in FILES else f"{name}.__init__".lstrip(".") for name in found}
+
+
+def folder_of(name: str) -> str:
+    folder = name.partition(".")[0]
+    return AT_THE_TOP.get(folder, folder)
+
+
+def row_of(name: str) -> int:
+    return next(index for index, row in enumerate(ROWS) if folder_of(name) in row)
 
 
 def functions(node: ast.AST) -> Iterator[Function]:
@@ -98,56 +119,111 @@ def length(function: Function) -> int:
     return body[-1].end_lineno - body[0].lineno + 1 if body else 0
 
 
-def test_each_module_has_its_layer() -> None:
-    assert set(MODULES) <= {module for layer in LAYERS for module in layer}
+@pytest.mark.parametrize("name", FILES)
+def test_imports_lead_to_lower_folders(name: str) -> None:
+    for other in own(imported(TREES[name])):
+        assert folder_of(other) == folder_of(name) or row_of(other) > row_of(name), other
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_lead_downwards(module: str) -> None:
-    place = next(place for place, layer in enumerate(LAYERS) if module in layer)
-    below = {name for layer in LAYERS[:place] for name in layer}
-    assert own(imported(tree_of(module))) <= below
+def test_no_file_needs_itself() -> None:
+    """An order in which all of them can be imported is found, so there is no cycle."""
+    graph = {name: own(imported(tree)) for name, tree in TREES.items()}
+    assert len([*TopologicalSorter(graph).static_order()]) == len(FILES)
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_stand_at_the_top(module: str) -> None:
-    inside = [imported(function) for function in functions(tree_of(module))]
-    assert set().union(*inside) == IMPORTS_IN_FUNCTIONS.get(module, set())
+@pytest.mark.parametrize("name", FILES)
+def test_imports_stand_at_the_top(name: str) -> None:
+    inside = [imported(function) for function in functions(TREES[name])]
+    assert set().union(*inside) == IMPORTS_IN_FUNCTIONS.get(name, set())
 
 
-@pytest.mark.parametrize("module", CORE)
-def test_the_core_knows_no_database(module: str) -> None:
-    roots = {name.partition(".")[0] for name in imported(tree_of(module))}
+@pytest.mark.parametrize("name", [name for name in FILES if folder_of(name) == "state"])
+def test_states_know_no_database(name: str) -> None:
+    """They do use bson, the data format, which comes with PyMongo."""
+    roots = {name.partition(".")[0] for name in imported(TREES[name])}
     assert not roots & {"mongoengine", "pymongo"}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_file_has_one_noun(module: str) -> None:
-    assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= 400
-    assert module not in {"core", "common", "helpers", "misc", "utils"}
+@pytest.mark.parametrize("name", [name for name in FILES if folder_of(name) != "record"])
+def test_only_record_names_the_collection_of_the_history(name: str) -> None:
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Attribute):
+            is_asked = node.attr in {"objects", "_get_collection", "_get_collection_name"}
+            assert not (is_asked and getattr(node.value, "id", "") in {"History", "Version"})
+            assert node.attr != "history"
+
+
+def private_names_of(tree: ast.AST) -> set[str]:
+    """Name what a file defines for itself: functions, classes, attributes, constants."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, Function | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.attr if isinstance(node, ast.Attribute) else node.id)
+    return {name for name in names if is_private(name)}
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__") and name != "_"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_private_is_used_in_its_own_file_only(name: str) -> None:
+    tree = TREES[name]
+    used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(NAME):
+            used |= {alias.name for alias in node.names}
+    others = set().union(*(private_names_of(TREES[other]) for other in FILES if other != name))
+    strange = {each for each in used & others if is_private(each)} - private_names_of(tree)
+    assert {each for each in strange if not any(hasattr(it, each) for it in FOREIGN)} == set()
+
+
+def test_a_constant_has_one_name_in_the_whole_package() -> None:
+    names = Counter(
+        target.id
+        for tree in TREES.values()
+        for node in tree.body
+        for target in getattr(node, "targets", [getattr(node, "target", None)])
+        if isinstance(target, ast.Name) and len(target.id) > 1 and target.id.isupper()
+    )
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_has_one_noun(name: str) -> None:
+    assert len(FILES[name].read_text(encoding="utf-8").splitlines()) <= 400
+    assert not {*name.split(".")} & {"core", "common", "helpers", "misc", "utils"}
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".__init__")])
+def test_a_folder_is_nothing_by_itself(name: str) -> None:
+    """Its docstring says what is in it; nobody imports from it."""
+    assert [type(node) for node in TREES[name].body] == [ast.Expr]
+    assert len(FILES[name].read_text(encoding="utf-8").splitlines()) == 1
 
 
 def test_functions_are_short() -> None:
-    lengths = sorted(length(each) for module in MODULES for each in functions(tree_of(module)))
+    lengths = sorted(length(each) for tree in TREES.values() for each in functions(tree))
     assert median(lengths) <= 8
     assert lengths[len(lengths) * 9 // 10] <= 25
 
 
 def test_each_framework_has_its_module() -> None:
-    assert set(CONTRIB) == set(FRAMEWORKS)
+    assert {name for name in FILES if folder_of(name) == "contrib"} == set(FRAMEWORKS)
 
 
-@pytest.mark.parametrize("module", CONTRIB)
-def test_a_framework_is_connected_by_public_names(module: str) -> None:
-    tree = ast.parse(CONTRIB[module].read_text(encoding="utf-8"))
-    names = imported(tree)
-    assert own(names) <= {"__init__", "contrib"}
-    known = {"bson", PACKAGE.name, *FRAMEWORKS[module], *sys.stdlib_module_names}
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_a_framework_is_connected_by_public_names(name: str) -> None:
+    names = imported(TREES[name])
+    assert {folder_of(other) for other in own(names)} <= {"__init__", "contrib"}
+    known = {"bson", NAME, *FRAMEWORKS[name], *sys.stdlib_module_names}
     assert {name.partition(".")[0] for name in names} <= known
     used = {
         alias.name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module == PACKAGE.name
+        for node in ast.walk(TREES[name])
+        if isinstance(node, ast.ImportFrom) and node.module == NAME
         for alias in node.names
     }
     assert used <= set(mongoengine_history.__all__)
@@ -158,5 +234,5 @@ def test_no_framework_is_needed() -> None:
     code = "import sys, mongoengine_history; print(*sys.modules, sep='\\n')"
     command = [sys.executable, "-c", code]
     modules = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    assert "mongoengine_history" in modules
-    assert not {"mongoengine_history.contrib", *set().union(*FRAMEWORKS.values())} & {*modules}
+    assert NAME in modules
+    assert not {f"{NAME}.contrib", *set().union(*FRAMEWORKS.values())} & {*modules}

@@ -6,13 +6,13 @@ import json
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from mongoengine_history.hiding import is_mask
-from mongoengine_history.patching import CHANGE, REMOVE
+from mongoengine_history.state.hiding import is_mask
+from mongoengine_history.state.patches import CHANGE, REMOVE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from mongoengine_history.values import Path
+    from mongoengine_history.state.values import Path
 
 
 def changes(

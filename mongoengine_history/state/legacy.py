@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mongoengine_history.draft import Draft
-from mongoengine_history.patching import ADD, CHANGE, REMOVE, Patch
-from mongoengine_history.values import ABSENT, Path, State, find, same
+from mongoengine_history.state.patches import ADD, CHANGE, REMOVE, Draft, Patch
+from mongoengine_history.state.values import ABSENT, Path, State, find, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

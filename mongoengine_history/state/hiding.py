@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from bson import Code, DBRef
 from bson.binary import Binary
 
-from mongoengine_history.alignment import gaps
-from mongoengine_history.values import ABSENT, State, encode
+from mongoengine_history.state.diff import gaps
+from mongoengine_history.state.values import ABSENT, State, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -1,0 +1,1 @@
+"""Plain Python: states, patches, revisions. No database, only the data format `bson`."""
