@@ -13,8 +13,8 @@ from bson import ObjectId
 
 from mongoengine_history import History
 from mongoengine_history.layout import documents_of_version, records_of_revision
-from mongoengine_history.patching import ADD, CHANGE, Patch
-from mongoengine_history.revision import CREATE, UPDATE, Context, StoredRevision
+from mongoengine_history.state.patches import ADD, CHANGE, Patch
+from mongoengine_history.state.revision import CREATE, UPDATE, Context, StoredRevision
 
 VERSION_EVERY: Final = 100
 WHO: Final = Context(identity=ObjectId())

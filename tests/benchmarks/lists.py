@@ -12,8 +12,8 @@ import bson
 import dictdiffer
 from benchmarks.shapes import Item, filled
 
-from mongoengine_history.diffing import diff
-from mongoengine_history.patching import record_of
+from mongoengine_history.state.diff import diff
+from mongoengine_history.state.patches import record_of
 
 LENGTH = 5000
 

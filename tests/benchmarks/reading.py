@@ -35,7 +35,7 @@ from wheel_1_1 import Elsewhere, fetch
 
 from mongoengine_history import as_of, history_of, load_history, revert
 from mongoengine_history.embedded import server_uri
-from mongoengine_history.revision import EPOCH, MICROSECOND
+from mongoengine_history.state.revision import EPOCH, MICROSECOND
 
 NEWEST = 100
 HEADER = ["", "read", "ms", "trips", "raw ms", "x raw", "1.1: ms", "x slower", "goal"]

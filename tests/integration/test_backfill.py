@@ -40,7 +40,7 @@ from mongoengine_history.backfilling import _insert, _keep_here, _revision
 from mongoengine_history.layout import documents_of_version, state_of
 from mongoengine_history.parts import LARGEST_VALUE
 from mongoengine_history.place import Place
-from mongoengine_history.values import WIRE, encode
+from mongoengine_history.state.values import WIRE, encode
 
 Model = type[Document]
 

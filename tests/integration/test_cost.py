@@ -13,8 +13,8 @@ from bson import ObjectId
 from mongoengine import DynamicDocument, signals
 
 from mongoengine_history import DocumentTrack, track_changes
-from mongoengine_history.diffing import diff
-from mongoengine_history.patching import record_of
+from mongoengine_history.state.diff import diff
+from mongoengine_history.state.patches import record_of
 
 SHAPES = documents("Cost")
 MOST = 400  # bytes of a record beyond the values that it holds

@@ -20,8 +20,8 @@ from pymongo import MongoClient
 from mongoengine_history import __main__ as program
 from mongoengine_history.demo import WIDTH, compare, table
 from mongoengine_history.embedded import NO_SERVER, NoServerError, find_mongod
-from mongoengine_history.patching import ADD, CHANGE, Patch
-from mongoengine_history.revision import Context, Revision, StoredRevision
+from mongoengine_history.state.patches import ADD, CHANGE, Patch
+from mongoengine_history.state.revision import Context, Revision, StoredRevision
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Write = Callable[[Sequence[Any]], Path]

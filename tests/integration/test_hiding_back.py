@@ -29,8 +29,8 @@ from mongoengine_history import (
     undo,
     untrack_history,
 )
-from mongoengine_history.hiding import Hiding
-from mongoengine_history.values import WIRE, encode
+from mongoengine_history.state.hiding import Hiding
+from mongoengine_history.state.values import WIRE, encode
 
 Safe = vault("Safe")
 Watched = vault("WatchedToo", history=HIDING)

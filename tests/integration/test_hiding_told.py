@@ -42,7 +42,7 @@ from mongoengine_history import (
     undo,
     untrack_history,
 )
-from mongoengine_history.values import encode
+from mongoengine_history.state.values import encode
 
 Told = vault("Told")
 

@@ -52,8 +52,8 @@ from mongoengine_history import (
     track_changes,
     undo,
 )
-from mongoengine_history.patching import outermost_list
-from mongoengine_history.values import ABSENT, find
+from mongoengine_history.state.patches import outermost_list
+from mongoengine_history.state.values import ABSENT, find
 
 LIVES = int(os.environ.get("MACHINE_EXAMPLES", "30"))
 EVERY = [0, 1, 2, 3, 100]

@@ -37,11 +37,11 @@ from mongoengine_history import (
 from mongoengine_history import store as appending
 from mongoengine_history.archive import begins_with_creation, state_at
 from mongoengine_history.ledger import Revisions
-from mongoengine_history.lists import list_hash
-from mongoengine_history.patching import apply, paths_of
 from mongoengine_history.place import Place
+from mongoengine_history.state.merge import list_hash
+from mongoengine_history.state.patches import apply, paths_of
+from mongoengine_history.state.values import ABSENT, State, encode, find
 from mongoengine_history.turns import Turn
-from mongoengine_history.values import ABSENT, State, encode, find
 
 PROCESSES, THREADS, SAVES = 4, 8, 25
 """Raise them to 8, 8 and 200 for a long run by hand."""

@@ -23,11 +23,11 @@ from mongoengine_history import (
     parts,
     track_changes,
 )
-from mongoengine_history.diffing import diff
 from mongoengine_history.layout import records_of_revision
-from mongoengine_history.patching import CHANGE, Patch
-from mongoengine_history.revision import UPDATE, Context, StoredRevision
-from mongoengine_history.values import ABSENT, WIRE, Path, find, wire
+from mongoengine_history.state.diff import diff
+from mongoengine_history.state.patches import CHANGE, Patch
+from mongoengine_history.state.revision import UPDATE, Context, StoredRevision
+from mongoengine_history.state.values import ABSENT, WIRE, Path, find, wire
 
 
 class Thing(me.Document):

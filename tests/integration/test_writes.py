@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pymongo.errors import WriteError
 from strategies import values
 
-from mongoengine_history.values import WIRE, wire
+from mongoengine_history.state.values import WIRE, wire
 from mongoengine_history.writes import updated
 
 # Not "00" beside "0": for MongoDB 6.0.5 both are index 0, and it dies of a failed invariant.

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from strategies import states
 
 from mongoengine_history.blame import blame
-from mongoengine_history.diffing import diff
-from mongoengine_history.patching import paths_of
-from mongoengine_history.revision import CREATE, UPDATE, Context, StoredRevision
-from mongoengine_history.values import WIRE, Path, find, same, wire
+from mongoengine_history.state.diff import diff
+from mongoengine_history.state.patches import paths_of
+from mongoengine_history.state.revision import CREATE, UPDATE, Context, StoredRevision
+from mongoengine_history.state.values import WIRE, Path, find, same, wire
 
 
 def revisions(lives: list[dict[str, Any]]) -> list[StoredRevision]:

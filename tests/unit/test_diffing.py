@@ -12,9 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import keys, states, values
 
-from mongoengine_history.diffing import diff
-from mongoengine_history.patching import Patch, apply, invert, patch_of, record_of
-from mongoengine_history.values import WIRE, encode, same, wire
+from mongoengine_history.state.diff import diff
+from mongoengine_history.state.patches import Patch, apply, invert, patch_of, record_of
+from mongoengine_history.state.values import WIRE, encode, same, wire
 
 
 def by_key(state: dict[str, Any]) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import pytest
 
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.fieldpaths import hiding_by, hiding_of
-from mongoengine_history.hiding import EXCLUDE, MASK
 from mongoengine_history.options import OPTIONS_ATTRIBUTE, HistoryOptions
+from mongoengine_history.state.hiding import EXCLUDE, MASK
 
 
 class PathCard(me.EmbeddedDocument):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from strategies import scalars, values
 from vault import Paths, planted
 
-from mongoengine_history.hiding import (
+from mongoengine_history.state.hiding import (
     BLANK,
     SUBTYPE,
     Binary,
@@ -22,10 +22,10 @@ from mongoengine_history.hiding import (
     is_mask,
     without_masks,
 )
-from mongoengine_history.patching import apply, invert, record_of
-from mongoengine_history.revision import UPDATE, Context
+from mongoengine_history.state.patches import apply, invert, record_of
+from mongoengine_history.state.revision import UPDATE, Context
+from mongoengine_history.state.values import State, encode
 from mongoengine_history.store import Change, patched
-from mongoengine_history.values import State, encode
 
 KEY = b"sixteen bytes or more"
 

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from strategies import scalars, states, values
 
 from mongoengine_history import parts
-from mongoengine_history.diffing import diff
 from mongoengine_history.layout import (
     documents_of_version,
     joined,
@@ -21,8 +20,9 @@ from mongoengine_history.layout import (
     revision_of,
     state_of,
 )
-from mongoengine_history.revision import CREATE, UPDATE, Context, StoredRevision
-from mongoengine_history.values import WIRE, encode, wire
+from mongoengine_history.state.diff import diff
+from mongoengine_history.state.revision import CREATE, UPDATE, Context, StoredRevision
+from mongoengine_history.state.values import WIRE, encode, wire
 
 normal = states.map(lambda state: wire(state, WIRE))
 identities = scalars.map(lambda value: wire({"": value}, WIRE)[""])

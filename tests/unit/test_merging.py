@@ -8,11 +8,11 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from strategies import states, values
 
-from mongoengine_history.diffing import diff
 from mongoengine_history.errors import Conflict
-from mongoengine_history.merging import conflicts, differs, overlay
-from mongoengine_history.patching import paths_of
-from mongoengine_history.values import ABSENT, WIRE, Path, encode, find, same, wire
+from mongoengine_history.state.diff import diff
+from mongoengine_history.state.merge import conflicts, differs, overlay
+from mongoengine_history.state.patches import paths_of
+from mongoengine_history.state.values import ABSENT, WIRE, Path, encode, find, same, wire
 
 
 def by_key(state: dict[str, Any]) -> dict[str, Any]:

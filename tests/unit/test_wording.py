@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import states
 
-from mongoengine_history.diffing import diff
-from mongoengine_history.values import WIRE, wire
-from mongoengine_history.wording import changes, readable, shortened
+from mongoengine_history.state.diff import diff
+from mongoengine_history.state.values import WIRE, wire
+from mongoengine_history.state.wording import changes, readable, shortened
 
 
 @pytest.mark.parametrize(
