@@ -9,9 +9,9 @@ import bson
 from bson import Int64
 from pymongo.errors import BulkWriteError, OperationFailure
 
+from mongoengine_history.documents.fieldpaths import hiding_of, with_subclasses
+from mongoengine_history.documents.snapshot import check_model
 from mongoengine_history.errors import OptionsError
-from mongoengine_history.fieldpaths import hiding_of, with_subclasses
-from mongoengine_history.keys import check_model
 from mongoengine_history.layout import documents_of_version
 from mongoengine_history.overview import MOST, recorded
 from mongoengine_history.place import Place

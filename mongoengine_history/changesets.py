@@ -25,7 +25,7 @@ from mongoengine_history.state.revision import Context, checked, identity_of, in
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from mongoengine_history.options import HistoryOptions
+    from mongoengine_history.documents.options import HistoryOptions
 
 
 @dataclass(frozen=True, slots=True, eq=False)

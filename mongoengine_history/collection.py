@@ -23,10 +23,10 @@ from pymongo.errors import OperationFailure
 from pymongo.results import BulkWriteResult, InsertManyResult, InsertOneResult, UpdateResult
 
 from mongoengine_history.changesets import is_untracked
+from mongoengine_history.documents.options import is_tracked, options_of
 from mongoengine_history.errors import WriteRefusedError
 from mongoengine_history.inserting import insert_recorded, own
 from mongoengine_history.mixing import write_one_by_one
-from mongoengine_history.options import is_tracked, options_of
 from mongoengine_history.origin import current_origin
 from mongoengine_history.querying import QueryWrite
 from mongoengine_history.saving import Saving

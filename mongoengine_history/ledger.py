@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pymongo import ASCENDING, DESCENDING
 
+from mongoengine_history.documents.snapshot import key_in
 from mongoengine_history.errors import IncompleteRevisionError, RevisionNotFoundError
-from mongoengine_history.keys import key_in
 from mongoengine_history.layout import revision_of
 from mongoengine_history.place import Place, projection
 from mongoengine_history.records import BY_REVISION, BY_STAMP, NUMBERED

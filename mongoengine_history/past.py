@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mongoengine import Document
 
 from mongoengine_history.archive import folded, may_have_existed, state_as_of
-from mongoengine_history.keys import check_model
+from mongoengine_history.documents.snapshot import check_model, loaded
 from mongoengine_history.ledger import Revisions
 from mongoengine_history.overview import SMALL, near, numbers_at, recorded
 from mongoengine_history.place import Place
-from mongoengine_history.snapshot import loaded
 from mongoengine_history.state.revision import ANEW, stamp_of
 from mongoengine_history.state.values import State, encode
 

@@ -10,9 +10,9 @@ from weakref import WeakKeyDictionary
 from pymongo import ASCENDING, ReadPreference
 from pymongo.errors import ExecutionTimeout, OperationFailure, WTimeoutError
 
+from mongoengine_history.documents.fieldpaths import hiding_of
+from mongoengine_history.documents.options import HistoryOptions, options_of
 from mongoengine_history.errors import IndexesMissingError
-from mongoengine_history.fieldpaths import hiding_of
-from mongoengine_history.options import HistoryOptions, options_of
 from mongoengine_history.records import BY_REVISION, INDEXES, History
 from mongoengine_history.sessions import active_session, in_transaction
 from mongoengine_history.state.values import WIRE, State

@@ -8,7 +8,7 @@ from mongoengine import Document, fields
 from mongoengine.queryset import QuerySet, queryset_manager
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from mongoengine_history.keys import stored_key
+from mongoengine_history.documents.snapshot import stored_key
 from mongoengine_history.state.revision import identity_of, last_stamp, stamp_of, wall_clock
 from mongoengine_history.touching import conditions
 

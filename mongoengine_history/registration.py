@@ -11,9 +11,14 @@ from pymongo.database import Database
 
 from mongoengine_history.changesets import is_untracked
 from mongoengine_history.collection import RecordingCollection
+from mongoengine_history.documents.fieldpaths import hiding_by, with_subclasses
+from mongoengine_history.documents.options import (
+    OPTIONS_ATTRIBUTE,
+    HistoryOptions,
+    is_tracked,
+    options_of,
+)
 from mongoengine_history.errors import HistoryNotRecordedError, OptionsError
-from mongoengine_history.fieldpaths import hiding_by, with_subclasses
-from mongoengine_history.options import OPTIONS_ATTRIBUTE, HistoryOptions, is_tracked, options_of
 from mongoengine_history.origin import originating
 from mongoengine_history.strictness import StrictDatabase
 from mongoengine_history.tracker import Tracker

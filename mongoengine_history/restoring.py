@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mongoengine import Document
 
 from mongoengine_history.archive import begins_with_creation, replayed, state_at
+from mongoengine_history.documents.snapshot import has_key, loaded, stored_key, unrecorded
 from mongoengine_history.errors import (
     Conflict,
     DocumentDidNotExistError,
@@ -17,10 +18,8 @@ from mongoengine_history.errors import (
     StateNotKeptError,
     UndoConflictError,
 )
-from mongoengine_history.keys import has_key, stored_key
 from mongoengine_history.ledger import Revisions
 from mongoengine_history.place import Place
-from mongoengine_history.snapshot import loaded, unrecorded
 from mongoengine_history.state.hiding import is_mask
 from mongoengine_history.state.legacy import unwind
 from mongoengine_history.state.merge import conflicts, differs, overlay

@@ -33,8 +33,8 @@ from mongoengine_history.turns import Head
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mongoengine_history.documents.options import HistoryOptions
     from mongoengine_history.ledger import Revisions
-    from mongoengine_history.options import HistoryOptions
     from mongoengine_history.place import Place
     from mongoengine_history.state.hiding import Hiding
     from mongoengine_history.state.values import Path, State

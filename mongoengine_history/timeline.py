@@ -8,18 +8,17 @@ from mongoengine import Document
 
 from mongoengine_history.archive import state_as_of, state_at
 from mongoengine_history.blame import blame
+from mongoengine_history.documents.snapshot import has_key, key_in, loaded, stored_key, unrecorded
 from mongoengine_history.errors import (
     DocumentDidNotExistError,
     IncompleteRevisionError,
     OptionsError,
     RevisionNotFoundError,
 )
-from mongoengine_history.keys import has_key, key_in, stored_key
 from mongoengine_history.layout import joined
 from mongoengine_history.ledger import Revisions
 from mongoengine_history.place import Place
 from mongoengine_history.records import History
-from mongoengine_history.snapshot import loaded, unrecorded
 from mongoengine_history.state.diff import diff
 from mongoengine_history.state.legacy import unwind
 from mongoengine_history.state.merge import path_text

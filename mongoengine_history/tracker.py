@@ -6,11 +6,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from mongoengine_history.changesets import context_of
-from mongoengine_history.fieldpaths import hiding_of
+from mongoengine_history.documents.fieldpaths import hiding_of
+from mongoengine_history.documents.options import options_of
+from mongoengine_history.documents.snapshot import codec_of, decoded, put, shown, snapshot
 from mongoengine_history.ledger import Revisions
-from mongoengine_history.options import options_of
 from mongoengine_history.place import Place
-from mongoengine_history.snapshot import codec_of, decoded, put, shown, snapshot
 from mongoengine_history.state.revision import CREATE, DELETE, UPDATE, Context
 from mongoengine_history.state.values import ABSENT, State, same, same_unordered, wire
 from mongoengine_history.store import Change, append, patched

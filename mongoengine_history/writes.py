@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mongoengine_history.snapshot import decoded, memory
+from mongoengine_history.documents.snapshot import decoded, memory
 from mongoengine_history.state.patches import Draft
 from mongoengine_history.state.values import ABSENT, encode, find, same
 

@@ -15,8 +15,8 @@ from mongoengine.fields import (
     ListField,
 )
 
+from mongoengine_history.documents.options import HistoryOptions, options_of
 from mongoengine_history.errors import OptionsError
-from mongoengine_history.options import HistoryOptions, options_of
 from mongoengine_history.state.hiding import ANY, Hiding
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""The classes and documents of MongoEngine: what they ask for, and what they hold."""
