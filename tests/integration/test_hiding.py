@@ -30,7 +30,7 @@ from mongoengine_history import (
     untrack_history,
     untracked,
 )
-from mongoengine_history.options import options_of
+from mongoengine_history.documents.options import options_of
 
 Model = type[Document]
 Step = Callable[[Model], Any]

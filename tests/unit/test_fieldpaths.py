@@ -7,9 +7,9 @@ from typing import Any
 import mongoengine as me
 import pytest
 
+from mongoengine_history.documents.fieldpaths import hiding_by, hiding_of
+from mongoengine_history.documents.options import OPTIONS_ATTRIBUTE, HistoryOptions
 from mongoengine_history.errors import OptionsError
-from mongoengine_history.fieldpaths import hiding_by, hiding_of
-from mongoengine_history.options import OPTIONS_ATTRIBUTE, HistoryOptions
 from mongoengine_history.state.hiding import EXCLUDE, MASK
 
 

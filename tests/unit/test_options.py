@@ -9,7 +9,7 @@ import mongoengine as me
 import pytest
 
 from mongoengine_history import HistoryError, OptionsError
-from mongoengine_history.options import HistoryOptions, options_of
+from mongoengine_history.documents.options import HistoryOptions, options_of
 
 
 def asking(options: Any) -> type[me.Document]:
