@@ -1,6 +1,5 @@
 """The history of MongoEngine documents: who changed what, when and why, and the way back."""
 
-from mongoengine_history.backfilling import backfill
 from mongoengine_history.changesets import (
     Changeset,
     changeset,
@@ -27,7 +26,8 @@ from mongoengine_history.errors import (
     WriteRefusedError,
 )
 from mongoengine_history.past import as_of
-from mongoengine_history.records import History, Version
+from mongoengine_history.record.backfill import backfill
+from mongoengine_history.record.history import History, Version
 from mongoengine_history.registration import track_history, untrack_history
 from mongoengine_history.restoring import restore, revert, undo
 from mongoengine_history.reversal import revert_changeset

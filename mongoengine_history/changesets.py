@@ -17,9 +17,8 @@ from mongoengine.connection import ConnectionFailure
 
 from mongoengine_history.blocks import Block
 from mongoengine_history.errors import OptionsError
-from mongoengine_history.place import Place
-from mongoengine_history.records import History
-from mongoengine_history.sessions import in_transaction, transaction
+from mongoengine_history.record.history import History
+from mongoengine_history.record.place import Place, in_transaction, transaction
 from mongoengine_history.state.revision import Context, checked, identity_of, innermost
 
 if TYPE_CHECKING:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
-from mongoengine_history.bulk import Bulk
-from mongoengine_history.entries import Found
 from mongoengine_history.origin import context_at
-from mongoengine_history.place import Place
+from mongoengine_history.record.append_many import Bulk, Found
+from mongoengine_history.record.place import Place
 from mongoengine_history.state.values import identifier, same, wire
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from mongoengine_history.changesets import context_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from mongoengine_history.place import Place
+    from mongoengine_history.record.place import Place
     from mongoengine_history.state.revision import Context
     from mongoengine_history.tracker import Tracker
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mongoengine import Document
 
-from mongoengine_history.archive import folded, may_have_existed, state_as_of
 from mongoengine_history.documents.snapshot import check_model, loaded
-from mongoengine_history.ledger import Revisions
-from mongoengine_history.overview import SMALL, near, numbers_at, recorded
-from mongoengine_history.place import Place
+from mongoengine_history.record.overview import SMALL, near, numbers_at, recorded
+from mongoengine_history.record.place import Place
+from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.record.states import folded, may_have_existed, state_as_of
 from mongoengine_history.state.revision import ANEW, stamp_of
 from mongoengine_history.state.values import State, encode
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.results import DeleteResult, UpdateResult
 
-from mongoengine_history.bulk import Bulk
 from mongoengine_history.origin import context_at
-from mongoengine_history.place import Place
+from mongoengine_history.record.append_many import Bulk
+from mongoengine_history.record.place import Place
 from mongoengine_history.writes import root
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mongoengine import Document
     from pymongo.collection import Collection
 
-    from mongoengine_history.entries import Found
+    from mongoengine_history.record.append_many import Found
 
     Write = Callable[[Any], Any]
     Roots = set[str] | None

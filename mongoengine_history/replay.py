@@ -23,8 +23,8 @@ from mongoengine import Document, signals
 from mongoengine.base import BaseField
 
 from mongoengine_history.demo import ALIAS, raw, table
-from mongoengine_history.overview import size_of
-from mongoengine_history.place import Place
+from mongoengine_history.record.overview import size_of
+from mongoengine_history.record.place import Place
 from mongoengine_history.restoring import revert
 from mongoengine_history.timeline import history_of
 from mongoengine_history.tracking import DocumentTrack, track_changes

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mongoengine import Document
 
-from mongoengine_history.archive import begins_with_creation, replayed, state_at
 from mongoengine_history.documents.snapshot import has_key, loaded, stored_key, unrecorded
 from mongoengine_history.errors import (
     Conflict,
@@ -18,8 +17,9 @@ from mongoengine_history.errors import (
     StateNotKeptError,
     UndoConflictError,
 )
-from mongoengine_history.ledger import Revisions
-from mongoengine_history.place import Place
+from mongoengine_history.record.place import Place
+from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.record.states import begins_with_creation, replayed, state_at
 from mongoengine_history.state.hiding import is_mask
 from mongoengine_history.state.legacy import unwind
 from mongoengine_history.state.merge import conflicts, differs, overlay
@@ -32,10 +32,10 @@ from mongoengine_history.tracking import listen
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from mongoengine_history.record.head import Head
     from mongoengine_history.state.patches import Patch
     from mongoengine_history.state.revision import StoredRevision
     from mongoengine_history.state.values import State
-    from mongoengine_history.turns import Head
 
 D = TypeVar("D", bound=Document)
 

@@ -11,7 +11,6 @@ from mongoengine import Document
 from mongoengine.connection import ConnectionFailure
 from pymongo.errors import InvalidOperation
 
-from mongoengine_history.archive import state_at
 from mongoengine_history.changesets import Changeset, changeset
 from mongoengine_history.documents.fieldpaths import with_subclasses
 from mongoengine_history.documents.snapshot import loaded
@@ -22,12 +21,18 @@ from mongoengine_history.errors import (
     OptionsError,
     UndoConflictError,
 )
-from mongoengine_history.ledger import Revisions
-from mongoengine_history.overview import revisions_of
-from mongoengine_history.place import Place
-from mongoengine_history.records import History
+from mongoengine_history.record.history import History
+from mongoengine_history.record.overview import revisions_of
+from mongoengine_history.record.place import (
+    Place,
+    active_session,
+    can_transact,
+    in_transaction,
+    transaction,
+)
+from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.record.states import state_at
 from mongoengine_history.restoring import Past, shown_conflict, undone
-from mongoengine_history.sessions import active_session, can_transact, in_transaction, transaction
 from mongoengine_history.state.merge import differs
 from mongoengine_history.state.revision import UNDO
 from mongoengine_history.state.values import encode, native

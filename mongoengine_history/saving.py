@@ -9,12 +9,12 @@ import bson
 from bson.raw_bson import RawBSONDocument
 
 from mongoengine_history.changesets import context_of
-from mongoengine_history.ledger import Revisions
-from mongoengine_history.place import Place
+from mongoengine_history.record.append import Change, append, patched
+from mongoengine_history.record.head import Head
+from mongoengine_history.record.place import Place
+from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.state.revision import CREATE, UPDATE
 from mongoengine_history.state.values import WIRE, State, wire
-from mongoengine_history.store import Change, append, patched
-from mongoengine_history.turns import Head
 from mongoengine_history.writes import UnknownOperatorError, dicts_in, root, updated
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 from mongoengine import Document
 
-from mongoengine_history.archive import state_as_of, state_at
 from mongoengine_history.blame import blame
 from mongoengine_history.documents.snapshot import has_key, key_in, loaded, stored_key, unrecorded
 from mongoengine_history.errors import (
@@ -15,10 +14,11 @@ from mongoengine_history.errors import (
     OptionsError,
     RevisionNotFoundError,
 )
-from mongoengine_history.layout import joined
-from mongoengine_history.ledger import Revisions
-from mongoengine_history.place import Place
-from mongoengine_history.records import History
+from mongoengine_history.record.history import History
+from mongoengine_history.record.layout import joined
+from mongoengine_history.record.place import Place
+from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.record.states import state_as_of, state_at
 from mongoengine_history.state.diff import diff
 from mongoengine_history.state.legacy import unwind
 from mongoengine_history.state.merge import path_text

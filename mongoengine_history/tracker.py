@@ -9,12 +9,12 @@ from mongoengine_history.changesets import context_of
 from mongoengine_history.documents.fieldpaths import hiding_of
 from mongoengine_history.documents.options import options_of
 from mongoengine_history.documents.snapshot import codec_of, decoded, put, shown, snapshot
-from mongoengine_history.ledger import Revisions
-from mongoengine_history.place import Place
+from mongoengine_history.record.append import Change, append, patched
+from mongoengine_history.record.head import Head
+from mongoengine_history.record.place import Place
+from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.state.revision import CREATE, DELETE, UPDATE, Context
 from mongoengine_history.state.values import ABSENT, State, same, same_unordered, wire
-from mongoengine_history.store import Change, append, patched
-from mongoengine_history.turns import Head
 from mongoengine_history.writes import (
     ExactWrite,
     UnknownOperatorError,

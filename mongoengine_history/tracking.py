@@ -10,7 +10,7 @@ from mongoengine_history.changesets import is_untracked, next_order
 from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.documents.snapshot import codec_of
 from mongoengine_history.errors import OptionsError
-from mongoengine_history.place import Place
+from mongoengine_history.record.place import Place
 from mongoengine_history.state.revision import checked
 from mongoengine_history.tracker import Tracker
 

@@ -48,9 +48,6 @@ AT_THE_TOP = {
     **dict.fromkeys(["collection", "saving", "tracker", "tracking", "writes", "origin"], "capture"),
     **dict.fromkeys(["registration", "querying", "inserting", "mixing", "strictness"], "capture"),
     **dict.fromkeys(["changesets", "blocks"], "capture"),
-    **dict.fromkeys(["records", "touching", "place", "sessions", "layout", "parts"], "record"),
-    **dict.fromkeys(["turns", "ledger", "archive", "overview", "store", "bulk"], "record"),
-    **dict.fromkeys(["entries", "backfilling"], "record"),
     **dict.fromkeys(["timeline", "blame", "past"], "read"),
     **dict.fromkeys(["restoring", "reversal"], "back"),
     **dict.fromkeys(["demo", "replay"], "demo"),
@@ -158,7 +155,7 @@ def private_names_of(tree: ast.AST) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, Function | ast.ClassDef):
             names.add(node.name)
-        elif isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Revisions):
+        elif isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Store):
             names.add(node.attr if isinstance(node, ast.Attribute) else node.id)
     return {name for name in names if is_private(name)}
 

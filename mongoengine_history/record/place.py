@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
+from mongoengine import connection
 from pymongo import ASCENDING, ReadPreference
+from pymongo.client_session import ClientSession
 from pymongo.errors import ExecutionTimeout, OperationFailure, WTimeoutError
 
 from mongoengine_history.documents.fieldpaths import hiding_of
 from mongoengine_history.documents.options import HistoryOptions, options_of
-from mongoengine_history.errors import IndexesMissingError
-from mongoengine_history.records import BY_REVISION, INDEXES, History
-from mongoengine_history.sessions import active_session, in_transaction
+from mongoengine_history.errors import IndexesMissingError, OptionsError
+from mongoengine_history.record.history import BY_REVISION, INDEXES, History
 from mongoengine_history.state.values import WIRE, State
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from mongoengine import Document
     from pymongo import MongoClient
     from pymongo.collection import Collection
+
+# MongoEngine's development version has run_in_transaction, which keeps its session here.
+_of_mongoengine = getattr(connection, "_get_session", lambda: None)
 
 PRIMARY: Final = ReadPreference.PRIMARY
 """Where to read: a secondary may not know the newest revision yet."""
@@ -36,6 +40,41 @@ BAD_HINT: Final = 2
 
 indexed: WeakKeyDictionary[MongoClient[Any], set[str]] = WeakKeyDictionary()
 """The databases of which this process knows that their history has its indexes."""
+
+
+def active_session(client: MongoClient[Any]) -> ClientSession | None:
+    """Return the session bound by PyMongo 4.17 or later or by MongoEngine, if it is *client*'s."""
+    bound = getattr(client, "_get_bound_session", lambda: None)()
+    session = bound or _of_mongoengine()
+    return session if session is not None and session.client is client else None
+
+
+def in_transaction(client: MongoClient[Any]) -> bool:
+    """Say whether operations of *client* are part of a transaction now."""
+    session = active_session(client)
+    return session is not None and session.in_transaction
+
+
+@contextmanager
+def transaction(client: MongoClient[Any]) -> Iterator[None]:
+    """
+    Make all operations of *client* inside the block one transaction.
+
+    Raises:
+        OptionsError: PyMongo is too old to bind a session.
+    """
+    if not hasattr(ClientSession, "bind"):
+        raise OptionsError("atomic", True, "it needs PyMongo 4.17 or later")
+    with client.start_session() as session, session.bind(), session.start_transaction():
+        yield
+
+
+def can_transact(client: MongoClient[Any]) -> bool:
+    """Say whether `transaction` works: by the release of PyMongo and by what the server is."""
+    if not hasattr(ClientSession, "bind"):
+        return False
+    hello = client.admin.command("hello")
+    return "setName" in hello or hello.get("msg") == "isdbgrid"
 
 
 class Place:

@@ -8,9 +8,9 @@ from bson import ObjectId
 from pymongo import ASCENDING, DESCENDING
 
 from mongoengine_history.errors import RevisionNotFoundError, StateNotKeptError
-from mongoengine_history.layout import state_of, step_of
-from mongoengine_history.ledger import ALL_AT_ONCE, VERSION
-from mongoengine_history.records import OWNER
+from mongoengine_history.record.history import OWNER
+from mongoengine_history.record.layout import state_of, step_of
+from mongoengine_history.record.revisions import ALL_AT_ONCE, VERSION
 from mongoengine_history.state.legacy import unwind
 from mongoengine_history.state.merge import check
 from mongoengine_history.state.revision import ANEW, DELETE, replay, stamp_of, wall_clock
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from mongoengine_history.ledger import Revisions
+    from mongoengine_history.record.revisions import Revisions
     from mongoengine_history.state.values import State
 
 FOLDABLE: Final = dict.fromkeys(

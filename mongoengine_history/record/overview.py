@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pymongo import ASCENDING, DESCENDING
 
-from mongoengine_history.archive import FOLDABLE
-from mongoengine_history.records import BY_REVISION, BY_STAMP, NUMBERED, History
+from mongoengine_history.record.head import Head
+from mongoengine_history.record.history import BY_REVISION, BY_STAMP, NUMBERED, History
+from mongoengine_history.record.states import FOLDABLE
 from mongoengine_history.state.values import WIRE, encode, identifier
-from mongoengine_history.turns import Head
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pymongo.cursor import Cursor
     from pymongo.database import Database
 
-    from mongoengine_history.place import Place
+    from mongoengine_history.record.place import Place
 
 SMALL: Final = 500
 """Documents that are read together: enough to save round trips, few enough to plan for."""

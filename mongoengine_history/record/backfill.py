@@ -12,12 +12,12 @@ from pymongo.errors import BulkWriteError, OperationFailure
 from mongoengine_history.documents.fieldpaths import hiding_of, with_subclasses
 from mongoengine_history.documents.snapshot import check_model
 from mongoengine_history.errors import OptionsError
-from mongoengine_history.layout import documents_of_version
-from mongoengine_history.overview import MOST, recorded
-from mongoengine_history.place import Place
+from mongoengine_history.record.append import DUPLICATE_KEY
+from mongoengine_history.record.layout import documents_of_version
+from mongoengine_history.record.overview import MOST, recorded
+from mongoengine_history.record.place import Place
 from mongoengine_history.state.revision import Context, StoredRevision
 from mongoengine_history.state.values import WIRE, identifier
-from mongoengine_history.store import DUPLICATE_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

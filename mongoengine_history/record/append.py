@@ -13,9 +13,10 @@ from bson.errors import BSONError
 from pymongo import ASCENDING
 from pymongo.errors import BulkWriteError, PyMongoError, ServerSelectionTimeoutError
 
-from mongoengine_history.archive import replayed
 from mongoengine_history.errors import HistoryError, HistoryNotRecordedError, RevisionConflictError
-from mongoengine_history.layout import documents_of_revision, revision_of
+from mongoengine_history.record.head import Head
+from mongoengine_history.record.layout import documents_of_revision, revision_of
+from mongoengine_history.record.states import replayed
 from mongoengine_history.state.diff import diff
 from mongoengine_history.state.merge import (
     collapse,
@@ -28,14 +29,13 @@ from mongoengine_history.state.merge import (
 from mongoengine_history.state.patches import ADD, REMOVE, Patch, outermost_list, paths_of
 from mongoengine_history.state.revision import ANEW, DELETE, UPDATE, Context, StoredRevision
 from mongoengine_history.state.values import find
-from mongoengine_history.turns import Head
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mongoengine_history.documents.options import HistoryOptions
-    from mongoengine_history.ledger import Revisions
-    from mongoengine_history.place import Place
+    from mongoengine_history.record.place import Place
+    from mongoengine_history.record.revisions import Revisions
     from mongoengine_history.state.hiding import Hiding
     from mongoengine_history.state.values import Path, State
 

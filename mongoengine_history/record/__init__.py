@@ -1,0 +1,1 @@
+"""A change becomes a numbered revision, and is read again. Only here is the history named."""
