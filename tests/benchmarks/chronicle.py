@@ -12,7 +12,7 @@ from benchmarks.lives import Life, Population, fill
 from bson import ObjectId
 
 from mongoengine_history import History
-from mongoengine_history.layout import documents_of_version, records_of_revision
+from mongoengine_history.record.layout import documents_of_version, records_of_revision
 from mongoengine_history.state.patches import ADD, CHANGE, Patch
 from mongoengine_history.state.revision import CREATE, UPDATE, Context, StoredRevision
 

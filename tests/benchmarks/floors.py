@@ -8,8 +8,8 @@ from typing import Any, Final
 import mongoengine
 from benchmarks.lives import Life
 
-from mongoengine_history.ledger import NEEDED
-from mongoengine_history.records import BY_REVISION, BY_STAMP
+from mongoengine_history.record.history import BY_REVISION, BY_STAMP
+from mongoengine_history.record.revisions import NEEDED
 
 BATCH: Final = 20_000
 OF_A_PATCH: Final = {"_id": 0, "action": 1, "keys": 1, "data": 1}

@@ -24,13 +24,13 @@ from bson import ObjectId
 from mongoengine import signals
 
 from mongoengine_history import DocumentTrack, track_changes
-from mongoengine_history.layout import records_of_revision
-from mongoengine_history.ledger import Revisions
-from mongoengine_history.records import INDEXES
+from mongoengine_history.record.append import Change, append, numbered
+from mongoengine_history.record.head import Head
+from mongoengine_history.record.history import INDEXES
+from mongoengine_history.record.layout import records_of_revision
+from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.state.diff import diff
 from mongoengine_history.state.revision import CREATE, UPDATE, Context
-from mongoengine_history.store import Change, append, numbered
-from mongoengine_history.turns import Head
 
 PLAIN, TRACKED = (documents(prefix)["small"] for prefix in ("Unnumbered", "Numbered"))
 signals.post_save.connect(track_changes, sender=TRACKED)

@@ -29,7 +29,7 @@ from mongoengine_history import (
     untrack_history,
     untracked,
 )
-from mongoengine_history.place import indexed
+from mongoengine_history.record.place import indexed
 
 CAN_BIND = hasattr(ClientSession, "bind")
 atomically = pytest.mark.skipif(not CAN_BIND, reason="it needs PyMongo 4.17 or later")

@@ -19,7 +19,6 @@ from mongoengine_history import (
     DocumentTrack,
     History,
     HistoryNotRecordedError,
-    bulk,
     history_of,
     revert,
     track_changes,
@@ -27,6 +26,7 @@ from mongoengine_history import (
     untrack_history,
     untracked,
 )
+from mongoengine_history.record import append_many
 
 
 class Unrecorded(Document):
@@ -293,7 +293,7 @@ def test_what_was_written_but_not_recorded_can_be_recorded_later(database: Any, 
 def test_an_update_stops_at_the_batch_that_could_not_be_recorded(
     database: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(bulk, "MOST", 2)
+    monkeypatch.setattr(append_many, "MOST", 2)
     Note.objects.insert([Note(text="a") for _ in range(5)])
     with recorded(Note):
         with refusing(database), pytest.raises(HistoryNotRecordedError) as caught:

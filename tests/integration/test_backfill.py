@@ -36,10 +36,9 @@ from mongoengine_history import (
     untrack_history,
     untracked,
 )
-from mongoengine_history.backfilling import _insert, _keep_here, _revision
-from mongoengine_history.layout import documents_of_version, state_of
-from mongoengine_history.parts import LARGEST_VALUE
-from mongoengine_history.place import Place
+from mongoengine_history.record.backfill import _insert, _keep_here, _revision
+from mongoengine_history.record.layout import LARGEST_VALUE, documents_of_version, state_of
+from mongoengine_history.record.place import Place
 from mongoengine_history.state.values import WIRE, encode
 
 Model = type[Document]
@@ -125,7 +124,7 @@ def test_each_document_gets_the_version_0_that_is_stored(
     tracked: None, monkeypatch: Any, size: int
 ) -> None:
     """Whatever the types of the keys are, and how many are gone through at once."""
-    monkeypatch.setattr("mongoengine_history.backfilling.CHUNK", size)
+    monkeypatch.setattr("mongoengine_history.record.backfill.CHUNK", size)
     filled(Old, [{"_id": key, "b": n, "a": {"y": [key], "x": n}} for n, key in enumerate(KEYS)])
     told: list[int] = []
     assert backfill(Old, told.append) == len(KEYS)
@@ -162,7 +161,7 @@ def test_called_again_it_does_nothing(tracked: None, commands: Any) -> None:
 
 @pytest.mark.parametrize("model", [Old, KeptCard])
 def test_it_goes_on_where_it_was_stopped(tracked: None, monkeypatch: Any, model: Model) -> None:
-    monkeypatch.setattr("mongoengine_history.backfilling.CHUNK", 3)
+    monkeypatch.setattr("mongoengine_history.record.backfill.CHUNK", 3)
     filled(model, [{"_id": ObjectId(f"{n:024x}"), "name": str(n)} for n in range(10)])
 
     def stop(done: int) -> None:
@@ -260,7 +259,7 @@ def test_what_only_a_subclass_hides_is_not_kept_either(database: Any) -> None:
 def test_of_a_class_that_shares_its_collection_only_its_own_documents_count(
     database: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("mongoengine_history.backfilling.CHUNK", 1)
+    monkeypatch.setattr("mongoengine_history.record.backfill.CHUNK", 1)
     for name in "abcd":
         (KeptSecret if name in "bd" else Kept)(name=name).save()
     assert backfill(KeptSecret) == 2
@@ -281,7 +280,7 @@ def test_large_documents_are_kept_in_parts_beside_small_ones(tracked: None, size
 def test_of_a_version_in_parts_nothing_stays_where_somebody_was_faster(
     tracked: None, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("mongoengine_history.parts.LARGEST_VALUE", 100)
+    monkeypatch.setattr("mongoengine_history.record.layout.LARGEST_VALUE", 100)
     filled(Old, [{"_id": 1, "name": "x" * 250}])
     place = Place(Old)
 
@@ -350,7 +349,7 @@ def test_a_document_that_was_changed_past_the_history_goes_back(tracked: None) -
 
 
 def test_others_may_write_meanwhile(tracked: None, monkeypatch: Any) -> None:
-    monkeypatch.setattr("mongoengine_history.backfilling.CHUNK", 2)
+    monkeypatch.setattr("mongoengine_history.record.backfill.CHUNK", 2)
     filled(Old, [{"_id": n, "name": "a"} for n in range(6)])
 
     def write(done: int) -> None:

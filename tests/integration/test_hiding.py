@@ -245,7 +245,7 @@ def test_no_secret_is_found_whatever_is_written(
     model: Model, monkeypatch: Any, largest: int | None
 ) -> None:
     if largest:
-        monkeypatch.setattr("mongoengine_history.parts.LARGEST_VALUE", largest)
+        monkeypatch.setattr("mongoengine_history.record.layout.LARGEST_VALUE", largest)
     saved(filled(model, "first"))
     known = len(recorded())
     for name, step in STEPS.items():

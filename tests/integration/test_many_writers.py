@@ -34,14 +34,14 @@ from mongoengine_history import (
     revert,
     track_changes,
 )
-from mongoengine_history import store as appending
-from mongoengine_history.archive import begins_with_creation, state_at
-from mongoengine_history.ledger import Revisions
-from mongoengine_history.place import Place
+from mongoengine_history.record import append as appending
+from mongoengine_history.record.head import Turn
+from mongoengine_history.record.place import Place
+from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.record.states import begins_with_creation, state_at
 from mongoengine_history.state.merge import list_hash
 from mongoengine_history.state.patches import apply, paths_of
 from mongoengine_history.state.values import ABSENT, State, encode, find
-from mongoengine_history.turns import Turn
 
 PROCESSES, THREADS, SAVES = 4, 8, 25
 """Raise them to 8, 8 and 200 for a long run by hand."""
@@ -233,7 +233,7 @@ def trips(commands: Any, monkeypatch: Any) -> Callable[[], int]:
 @pytest.fixture
 def apart(monkeypatch: Any) -> None:
     """Objects share nothing that is known of a history, as if each had a process of its own."""
-    monkeypatch.setattr("mongoengine_history.ledger.turn_at", lambda _: Turn())
+    monkeypatch.setattr("mongoengine_history.record.revisions.turn_at", lambda _: Turn())
 
 
 def saves_of_threads() -> Saves:
@@ -504,7 +504,9 @@ def test_what_killed_writers_have_torn_is_noticed_and_ends_with_the_next_version
         if torn and crew != "a":
             break
     assert torn
-    monkeypatch.setattr("mongoengine_history.ledger.READS", 1)  # nothing is on its way any more
+    monkeypatch.setattr(
+        "mongoengine_history.record.revisions.READS", 1
+    )  # nothing is on its way any more
     prove_torn_is_noticed(Leaflet, 1, torn)
     prove_the_rest_is_read(Leaflet, 1, torn)
     leaflet, number = Leaflet.objects.get(), len(history_of(Leaflet, 1))
@@ -545,7 +547,7 @@ def test_the_beginning_of_a_revision_is_never_read_as_a_whole_one(
     first = begun(Leaflet, 1)
     killed_at(database, mongodb_uri, 1, hold)
     assert [len(records) for records in groups(1).values()] == [1, hold]
-    monkeypatch.setattr("mongoengine_history.ledger.READS", 1)
+    monkeypatch.setattr("mongoengine_history.record.revisions.READS", 1)
     prove_torn_is_noticed(Leaflet, 1, [2])
     with pytest.raises(IncompleteRevisionError):
         revert(Leaflet.objects.get())
@@ -566,7 +568,7 @@ def test_a_version_that_begins_anew_may_hold_a_write_that_is_numbered_later(
     begun(Leaflet, 2)
     first = edited(Leaflet.objects.get(), "torn", title="torn", lines=["a"])
     database.history.delete_one({"revision": 2, "position": 1})
-    monkeypatch.setattr("mongoengine_history.ledger.READS", 1)
+    monkeypatch.setattr("mongoengine_history.record.revisions.READS", 1)
 
     def insert() -> None:
         second = Leaflet.objects.get()
@@ -733,7 +735,7 @@ def not_recorded(monkeypatch: Any) -> HistoryNotRecordedError:
     for sheet in (slow, fast):
         edited(sheet, "known", lines=["a", "b"], title=str(id(sheet)))
     with monkeypatch.context() as patch:
-        patch.setattr("mongoengine_history.store.NUMBERING_ATTEMPTS", 3)
+        patch.setattr("mongoengine_history.record.append.NUMBERING_ATTEMPTS", 3)
         edited(slow, "known", title="slow", cells={"a": 1})
         edited(fast, "known", title="fast", cells={"a": 1})
         overtake(patch, fast, times=3)

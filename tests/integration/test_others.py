@@ -26,7 +26,7 @@ from mongoengine_history import (
     track_changes,
     undo,
 )
-from mongoengine_history.place import Place, indexed
+from mongoengine_history.record.place import Place, indexed
 
 
 class Memo(me.Document):

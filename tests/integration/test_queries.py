@@ -28,8 +28,8 @@ from mongoengine_history import (
     undo,
     untrack_history,
 )
-from mongoengine_history import archive as states
-from mongoengine_history.ledger import Revisions
+from mongoengine_history.record import states
+from mongoengine_history.record.revisions import Revisions
 
 SERVING = {
     *("history_revision", "history_stamp", "history_identity", "history_changeset", "_id_"),

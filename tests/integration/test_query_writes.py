@@ -13,7 +13,8 @@ from mongoengine import Q
 from mongoengine.errors import NotUniqueError
 from twins import IDS, Act, Twins, numbers, raws, recorded
 
-from mongoengine_history import bulk, history_of
+from mongoengine_history import history_of
+from mongoengine_history.record import append_many
 
 TWINS = Twins()
 NEW = ObjectId("f" * 24)
@@ -110,7 +111,7 @@ def filled(database: Any) -> None:
 
 @pytest.fixture(params=[1, 3])
 def small_batches(request: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(bulk, "MOST", request.param)
+    monkeypatch.setattr(append_many, "MOST", request.param)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -242,7 +243,7 @@ def test_who_does_not_wait_hears_of_failures_all_the_same() -> None:
 
 def after_the_first_look(monkeypatch: Any, act: Callable[[], Any]) -> None:
     """Let somebody else act between the first look of a write and the write itself."""
-    look, acts = bulk.Bulk.one, [act]
+    look, acts = append_many.Bulk.one, [act]
 
     def looking(*args: Any, **kwargs: Any) -> Any:
         found = look(*args, **kwargs)
@@ -250,7 +251,7 @@ def after_the_first_look(monkeypatch: Any, act: Callable[[], Any]) -> None:
             acts.pop()()
         return found
 
-    monkeypatch.setattr(bulk.Bulk, "one", looking)
+    monkeypatch.setattr(append_many.Bulk, "one", looking)
 
 
 FASTER: dict[str, Callable[[Any], Any]] = {
@@ -278,7 +279,7 @@ def test_what_another_writer_takes_first_is_left_to_it(
 
 def after_the_first_batch(monkeypatch: Any, act: Callable[[], Any]) -> None:
     """Let somebody else act after a batch was read, before it is written."""
-    read = bulk.Bulk.batches
+    read = append_many.Bulk.batches
     acts = [act]
 
     def reading(*args: Any, **kwargs: Any) -> Any:
@@ -287,7 +288,7 @@ def after_the_first_batch(monkeypatch: Any, act: Callable[[], Any]) -> None:
                 acts.pop()()
             yield batch
 
-    monkeypatch.setattr(bulk.Bulk, "batches", reading)
+    monkeypatch.setattr(append_many.Bulk, "batches", reading)
 
 
 TAKEN: dict[str, Callable[[Any], Any]] = {

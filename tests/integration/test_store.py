@@ -30,8 +30,8 @@ from mongoengine_history import (
     revert,
     track_changes,
 )
-from mongoengine_history.ledger import Revisions
-from mongoengine_history.turns import Head
+from mongoengine_history.record.head import Head
+from mongoengine_history.record.revisions import Revisions
 
 
 class Page(me.Document):
@@ -178,7 +178,7 @@ def test_the_first_use_of_all_may_be_inside_a_transaction(
 ) -> None:
     if not hasattr(MongoClient, "_get_bound_session"):
         pytest.skip("PyMongo binds sessions from 4.17 on")
-    from mongoengine_history import place
+    from mongoengine_history.record import place
 
     page = Page(text="a").save()
     database.drop_collection("history")
@@ -391,7 +391,7 @@ def test_indexes_that_a_transaction_keeps_from_being_made_are_asked_for(
 ) -> None:
     if not hasattr(MongoClient, "_get_bound_session"):
         pytest.skip("PyMongo binds sessions from 4.17 on")
-    from mongoengine_history import place
+    from mongoengine_history.record import place
 
     monkeypatch.setattr(place, "PATIENCE", 200)
     page = Page(text="a").save()
@@ -414,7 +414,7 @@ def test_indexes_that_a_transaction_keeps_from_being_made_are_asked_for(
 def test_writers_who_are_always_slower_are_told_with_their_records(monkeypatch: Any) -> None:
     page = Page(text="a").save()
     edited(page, text="b")
-    monkeypatch.setattr("mongoengine_history.store.NUMBERING_ATTEMPTS", 3)
+    monkeypatch.setattr("mongoengine_history.record.append.NUMBERING_ATTEMPTS", 3)
     monkeypatch.setattr(Revisions, "head", lambda _: Head())
     with pytest.raises(HistoryNotRecordedError) as caught:
         stale = Page.objects.get()

@@ -15,15 +15,9 @@ from hypothesis import strategies as st
 from mongoengine import signals
 from pymongo.database import Database
 
-from mongoengine_history import (
-    DocumentTrack,
-    History,
-    OptionsError,
-    history_of,
-    parts,
-    track_changes,
-)
-from mongoengine_history.layout import records_of_revision
+from mongoengine_history import DocumentTrack, History, OptionsError, history_of, track_changes
+from mongoengine_history.record import layout
+from mongoengine_history.record.layout import records_of_revision
 from mongoengine_history.state.diff import diff
 from mongoengine_history.state.patches import CHANGE, Patch
 from mongoengine_history.state.revision import UPDATE, Context, StoredRevision
@@ -163,7 +157,7 @@ def test_what_is_stored_in_parts_is_never_missed(
 ) -> None:
     """Nobody can look into it, so it is found wherever it may hold the path."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "LARGEST_VALUE", 30)
+        patch.setattr(layout, "LARGEST_VALUE", 30)
         stored = store(database, lives)
     assert found(path) >= expected(stored, tuple(path))
 

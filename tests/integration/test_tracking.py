@@ -470,7 +470,7 @@ def test_unstorable_history_says_so_and_carries_the_records(monkeypatch: Any) ->
 def test_a_failing_look_at_the_history_stops_the_save_before_it_writes(monkeypatch: Any) -> None:
     from pymongo.errors import AutoReconnect
 
-    from mongoengine_history.ledger import Revisions
+    from mongoengine_history.record.revisions import Revisions
 
     def fail(*args: Any) -> None:
         raise AutoReconnect("gone")

@@ -11,8 +11,8 @@ from mongoengine import signals
 from pymongo import MongoClient
 
 from mongoengine_history import DocumentTrack, History, history_of, track_changes
-from mongoengine_history.ledger import Revisions
-from mongoengine_history.turns import LONGEST_TURN, Head, Turn
+from mongoengine_history.record.head import LONGEST_TURN, Head, Turn
+from mongoengine_history.record.revisions import Revisions
 
 
 class Sheet(me.Document):
@@ -100,7 +100,7 @@ def test_what_was_learned_before_the_last_look_does_not_count(database: Any) -> 
 
 def test_a_turn_that_is_never_passed_on_is_not_waited_for(monkeypatch: Any) -> None:
     """A lock that was held while the process forked stays locked for ever in the child."""
-    monkeypatch.setattr("mongoengine_history.turns.LONGEST_TURN", 0.01)
+    monkeypatch.setattr("mongoengine_history.record.head.LONGEST_TURN", 0.01)
     first, _ = two_objects()
     with Revisions.of(first).turn.taken():
         write(first, "a", 1)

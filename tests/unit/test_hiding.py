@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from strategies import scalars, values
 from vault import Paths, planted
 
+from mongoengine_history.record.append import Change, patched
 from mongoengine_history.state.hiding import (
     BLANK,
     SUBTYPE,
@@ -25,7 +26,6 @@ from mongoengine_history.state.hiding import (
 from mongoengine_history.state.patches import apply, invert, record_of
 from mongoengine_history.state.revision import UPDATE, Context
 from mongoengine_history.state.values import State, encode
-from mongoengine_history.store import Change, patched
 
 KEY = b"sixteen bytes or more"
 

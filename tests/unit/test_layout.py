@@ -12,8 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import scalars, states, values
 
-from mongoengine_history import parts
-from mongoengine_history.layout import (
+from mongoengine_history.record import layout
+from mongoengine_history.record.layout import (
     documents_of_version,
     joined,
     records_of_revision,
@@ -71,17 +71,17 @@ def exactly(revision: StoredRevision) -> bytes:
     )
 
 
-@pytest.fixture(params=[parts.LARGEST_VALUE, 150, 1])
+@pytest.fixture(params=[layout.LARGEST_VALUE, 150, 1])
 def largest(request: pytest.FixtureRequest, monkeypatch: Any) -> int:
     """The size from which on values are stored in parts."""
-    monkeypatch.setattr(parts, "LARGEST_VALUE", request.param)
+    monkeypatch.setattr(layout, "LARGEST_VALUE", request.param)
     return request.param
 
 
-@pytest.fixture(params=[parts.DEEPEST_VALUE, 2])
+@pytest.fixture(params=[layout.DEEPEST_VALUE, 2])
 def deepest(request: pytest.FixtureRequest, monkeypatch: Any) -> int:
     """The depth from which on values are stored in parts."""
-    monkeypatch.setattr(parts, "DEEPEST_VALUE", request.param)
+    monkeypatch.setattr(layout, "DEEPEST_VALUE", request.param)
     return request.param
 
 
@@ -157,7 +157,7 @@ def test_laying_out_changes_nothing_that_was_given(
 
 
 def test_a_large_value_leaves_its_record_and_small_ones_stay(monkeypatch: Any) -> None:
-    monkeypatch.setattr(parts, "LARGEST_VALUE", 1000)
+    monkeypatch.setattr(layout, "LARGEST_VALUE", 1000)
     patches = diff({}, {"a": 1}) + diff({"b": 1, "c": 1}, {"b": "x" * 2500, "c": 2})
     revision = StoredRevision(1, 0, UPDATE, Context(), tuple(patches))
     documents = records_of_revision(revision, owner())
