@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 from mongoengine import Document
 
-from mongoengine_history.blame import blame
-from mongoengine_history.documents.snapshot import has_key, key_in, loaded, stored_key, unrecorded
+from mongoengine_history.documents.snapshot import loaded, stored_key
 from mongoengine_history.errors import (
     DocumentDidNotExistError,
     IncompleteRevisionError,
@@ -15,31 +14,21 @@ from mongoengine_history.errors import (
     RevisionNotFoundError,
 )
 from mongoengine_history.record.history import History
-from mongoengine_history.record.layout import joined
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import state_as_of, state_at
 from mongoengine_history.state.diff import diff
-from mongoengine_history.state.legacy import unwind
 from mongoengine_history.state.merge import path_text
-from mongoengine_history.state.patches import (
-    DictdifferPatch,
-    Patch,
-    as_dictdiffer,
-    dictdiffer_patch,
-)
-from mongoengine_history.state.revision import (
-    Revision,
-    StoredRevision,
-    last_stamp,
-    stamp_of,
-    wall_clock,
-)
+from mongoengine_history.state.patches import as_dictdiffer, paths_of
+from mongoengine_history.state.revision import StoredRevision
 from mongoengine_history.state.values import State, native
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
+
+    from mongoengine_history.state.revision import Revision
+    from mongoengine_history.state.values import Path
 
 D = TypeVar("D", bound=Document)
 
@@ -266,75 +255,41 @@ class Timeline(Generic[D]):
         return {path_text(at): revision.shown() for at, revision in setters.items()}
 
 
-def load_history(
-    document: Document, since: datetime | None = None, until: datetime | None = None
-) -> list[DictdifferPatch]:
+def blame(newest_first: Iterable[StoredRevision], state: State) -> dict[Path, StoredRevision]:
     """
-    Read the changes of a document as dictdiffer patches, the newest first. Reads only.
-
-    ``dictdiffer.revert(load_history(document), state)`` leads from the newest state to the first,
-    ``dictdiffer.patch(reversed(load_history(document)), state)`` from the first to the newest.
-    Records of mongoengine-history 1.1 are part of it. Each call returns values of its own.
+    Find for each value of a state the revision that last set it.
 
     Args:
-        document: A document with a primary key; it is neither read from memory nor changed.
-        since: Only changes at or after this moment. A naive time is local time of the process.
-        until: Only changes at or before this moment; one in whole milliseconds includes its
-            millisecond.
+        newest_first: The revisions that led to *state*; no more of them are taken than needed.
+        state: The state after the newest of them.
 
     Returns:
-        ``(action, path, data)`` with *path* a list of keys and indexes, and *data* ``(old, new)``
-        for ``"change"``, ``[(key, value), …]`` for ``"add"`` and ``"remove"``.
-
-    Raises:
-        IncompleteRevisionError: records of a revision are missing.
+        A revision for each path at which *state* has a list, an empty dict or a scalar, in the
+        order of *state*. What no revision has set is left out.
     """
-    if not has_key(document):
-        return []
-    bounds = {
-        **({} if since is None else {"$gte": stamp_of(since)}),
-        **({} if until is None else {"$lte": last_stamp(until)}),
-    }
-    place, key = Place(document), key_in(document)
-    revisions = Revisions(place, key, place.codec)
-    found = _Numbered(revisions.changes(bounds))
-    oldest, patches = 1, []
-    for records in revisions.complete(found, -1, last=None if bounds else 1):
-        oldest = records[0]["revision"]
-        patches += [dictdiffer_patch(it) for it in reversed(joined(records, place.codec))]
-    # 1.1 wrote before revision 1. If time has bounds, its records are not among those read.
-    is_older_left = oldest == 1 if bounds else found.is_older_left
-    return patches + _legacy_patches(document, since, until) if is_older_left else patches
+    left = dict.fromkeys(_leaves(state, ()))
+    above = {path[:end] for path in left for end in range(len(path))}
+    setters: dict[Path, StoredRevision] = {}
+    for revision in newest_first if left else ():
+        paths = paths_of(revision.patches)
+        for leaf in {leaf for path in paths for leaf in _set_by(path, left, above)}:
+            setters[leaf] = revision
+            del left[leaf]
+        if not left:
+            break
+    return {path: setters[path] for path in _leaves(state, ()) if path in setters}
 
 
-class _Numbered:
-    """Passes on what has a number, up to the first record of 1.1."""
-
-    def __init__(self, found: Iterator[Mapping[str, Any]]) -> None:
-        self._found = found
-        self.is_older_left = False
-
-    def __iter__(self) -> Iterator[Mapping[str, Any]]:
-        for record in self._found:
-            if "revision" not in record:
-                self.is_older_left = True
-                return
-            yield record
+def _leaves(state: State, root: Path) -> Iterator[Path]:
+    for key, value in state.items():
+        if value and isinstance(value, dict):
+            yield from _leaves(value, (*root, key))
+        else:
+            yield (*root, key)
 
 
-def _legacy_patches(
-    document: Document, since: datetime | None, until: datetime | None
-) -> list[DictdifferPatch]:
-    """Return the patches of records of 1.1, the newest first, with their exact paths."""
-    revisions = Revisions.of(document)
-    records = revisions.legacy(since)
-    if not records:
-        return []
-    head, stored = revisions.opening()
-    state = (state_at(revisions, 0) if head.number else unrecorded(document, stored)) or {}
-    wanted: list[Patch] = []
-    for record in reversed(records):
-        state, patches = unwind([record], state)
-        if until is None or record["created_at"] <= wall_clock(until):
-            wanted += patches
-    return as_dictdiffer(wanted, revisions.place.codec)
+def _set_by(path: Path, left: Iterable[Path], above: set[Path]) -> list[Path]:
+    """Name the leaves that setting *path* has set: at it, above it or below it."""
+    if path in above:
+        return [leaf for leaf in left if leaf[: len(path)] == path]
+    return [path[:end] for end in range(1, len(path) + 1) if path[:end] in left]

@@ -1,0 +1,1 @@
+"""What was, for users: one document, or a whole class. Writes nothing."""

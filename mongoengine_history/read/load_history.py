@@ -1,0 +1,99 @@
+"""The changes of a document as the patches that mongoengine-history 1.1 gave."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mongoengine_history.documents.snapshot import has_key, key_in, unrecorded
+from mongoengine_history.record.layout import joined
+from mongoengine_history.record.place import Place
+from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.record.states import state_at
+from mongoengine_history.state.legacy import unwind
+from mongoengine_history.state.patches import (
+    DictdifferPatch,
+    Patch,
+    as_dictdiffer,
+    dictdiffer_patch,
+)
+from mongoengine_history.state.revision import last_stamp, stamp_of, wall_clock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+    from mongoengine import Document
+
+
+def load_history(
+    document: Document, since: datetime | None = None, until: datetime | None = None
+) -> list[DictdifferPatch]:
+    """
+    Read the changes of a document as dictdiffer patches, the newest first. Reads only.
+
+    ``dictdiffer.revert(load_history(document), state)`` leads from the newest state to the first,
+    ``dictdiffer.patch(reversed(load_history(document)), state)`` from the first to the newest.
+    Records of mongoengine-history 1.1 are part of it. Each call returns values of its own.
+
+    Args:
+        document: A document with a primary key; it is neither read from memory nor changed.
+        since: Only changes at or after this moment. A naive time is local time of the process.
+        until: Only changes at or before this moment; one in whole milliseconds includes its
+            millisecond.
+
+    Returns:
+        ``(action, path, data)`` with *path* a list of keys and indexes, and *data* ``(old, new)``
+        for ``"change"``, ``[(key, value), …]`` for ``"add"`` and ``"remove"``.
+
+    Raises:
+        IncompleteRevisionError: records of a revision are missing.
+    """
+    if not has_key(document):
+        return []
+    bounds = {
+        **({} if since is None else {"$gte": stamp_of(since)}),
+        **({} if until is None else {"$lte": last_stamp(until)}),
+    }
+    place, key = Place(document), key_in(document)
+    revisions = Revisions(place, key, place.codec)
+    found = _Numbered(revisions.changes(bounds))
+    oldest, patches = 1, []
+    for records in revisions.complete(found, -1, last=None if bounds else 1):
+        oldest = records[0]["revision"]
+        patches += [dictdiffer_patch(it) for it in reversed(joined(records, place.codec))]
+    # 1.1 wrote before revision 1. If time has bounds, its records are not among those read.
+    is_older_left = oldest == 1 if bounds else found.is_older_left
+    return patches + _legacy_patches(document, since, until) if is_older_left else patches
+
+
+class _Numbered:
+    """Passes on what has a number, up to the first record of 1.1."""
+
+    def __init__(self, found: Iterator[Mapping[str, Any]]) -> None:
+        self._found = found
+        self.is_older_left = False
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        for record in self._found:
+            if "revision" not in record:
+                self.is_older_left = True
+                return
+            yield record
+
+
+def _legacy_patches(
+    document: Document, since: datetime | None, until: datetime | None
+) -> list[DictdifferPatch]:
+    """Return the patches of records of 1.1, the newest first, with their exact paths."""
+    revisions = Revisions.of(document)
+    records = revisions.legacy(since)
+    if not records:
+        return []
+    head, stored = revisions.opening()
+    state = (state_at(revisions, 0) if head.number else unrecorded(document, stored)) or {}
+    wanted: list[Patch] = []
+    for record in reversed(records):
+        state, patches = unwind([record], state)
+        if until is None or record["created_at"] <= wall_clock(until):
+            wanted += patches
+    return as_dictdiffer(wanted, revisions.place.codec)
