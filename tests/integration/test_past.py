@@ -24,10 +24,10 @@ from mongoengine_history import (
     Version,
     as_of,
     history_of,
-    past,
     restore,
     track_changes,
 )
+from mongoengine_history.read import as_of as past
 
 LONG_AGO = datetime(2001, 1, 1)
 EVERY = [0, 1, 2, 3, 100]

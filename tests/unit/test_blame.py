@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import states
 
-from mongoengine_history.blame import blame
+from mongoengine_history.read.history_of import blame
 from mongoengine_history.state.diff import diff
 from mongoengine_history.state.patches import paths_of
 from mongoengine_history.state.revision import CREATE, UPDATE, Context, StoredRevision
