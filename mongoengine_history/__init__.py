@@ -1,5 +1,7 @@
 """The history of MongoEngine documents: who changed what, when and why, and the way back."""
 
+from mongoengine_history.back.revert import restore, revert, undo
+from mongoengine_history.back.revert_changeset import revert_changeset
 from mongoengine_history.changesets import Changeset, changeset, set_identity_provider, untracked
 from mongoengine_history.errors import (
     ChangesetConflictError,
@@ -26,8 +28,6 @@ from mongoengine_history.read.load_history import load_history
 from mongoengine_history.record.backfill import backfill
 from mongoengine_history.record.history import History, Version
 from mongoengine_history.registration import track_history, untrack_history
-from mongoengine_history.restoring import restore, revert, undo
-from mongoengine_history.reversal import revert_changeset
 from mongoengine_history.state.revision import Revision
 from mongoengine_history.state.values import ABSENT
 from mongoengine_history.tracking import DocumentTrack, track_changes

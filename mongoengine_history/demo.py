@@ -12,8 +12,8 @@ import bson
 from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS
 from mongoengine import Document, EmbeddedDocument, fields, signals
 
+from mongoengine_history.back.revert import revert
 from mongoengine_history.read.history_of import history_of
-from mongoengine_history.restoring import revert
 from mongoengine_history.state.wording import changes, shortened
 from mongoengine_history.tracking import DocumentTrack, track_changes
 

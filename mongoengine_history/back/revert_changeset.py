@@ -11,6 +11,7 @@ from mongoengine import Document
 from mongoengine.connection import ConnectionFailure
 from pymongo.errors import InvalidOperation
 
+from mongoengine_history.back.revert import Past, shown_conflict, undone
 from mongoengine_history.changesets import Changeset, changeset
 from mongoengine_history.documents.fieldpaths import with_subclasses
 from mongoengine_history.documents.snapshot import loaded
@@ -32,7 +33,6 @@ from mongoengine_history.record.place import (
 )
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import state_at
-from mongoengine_history.restoring import Past, shown_conflict, undone
 from mongoengine_history.state.merge import differs
 from mongoengine_history.state.revision import UNDO
 from mongoengine_history.state.values import encode, native

@@ -1,0 +1,1 @@
+"""The way back: what was, put onto live documents."""
