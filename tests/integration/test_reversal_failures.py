@@ -35,7 +35,9 @@ def tracked(database: Any) -> Iterator[None]:
 @pytest.fixture
 def alone(monkeypatch: Any) -> None:
     """As with a PyMongo or a server that has no transactions."""
-    monkeypatch.setattr("mongoengine_history.reversal.can_transact", lambda client: False)
+    monkeypatch.setattr(
+        "mongoengine_history.back.revert_changeset.can_transact", lambda client: False
+    )
 
 
 def failing(sender: Any, document: Any, **_: Any) -> None:
