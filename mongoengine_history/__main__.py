@@ -17,10 +17,10 @@ from mongoengine.errors import MongoEngineException
 from pymongo import MongoClient
 from pymongo.errors import ConnectionFailure, PyMongoError
 
-from mongoengine_history.demo import ALIAS, demo
+from mongoengine_history.demo.order import ALIAS, demo
+from mongoengine_history.demo.replay import FORMAT, ReplayError, read, replay
 from mongoengine_history.embedded import NoServerError, embedded_server
 from mongoengine_history.errors import HistoryError
-from mongoengine_history.replay import FORMAT, ReplayError, read, replay
 from mongoengine_history.state.wording import shortened
 
 if TYPE_CHECKING:

@@ -48,7 +48,6 @@ AT_THE_TOP = {
     **dict.fromkeys(["collection", "saving", "tracker", "tracking", "writes", "origin"], "capture"),
     **dict.fromkeys(["registration", "querying", "inserting", "mixing", "strictness"], "capture"),
     **dict.fromkeys(["changesets", "blocks"], "capture"),
-    **dict.fromkeys(["demo", "replay"], "demo"),
 }
 
 #: The guard of the embedded server runs that file as a script and must start without PyMongo.

@@ -23,7 +23,7 @@ from mongoengine import Document, signals
 from mongoengine.base import BaseField
 
 from mongoengine_history.back.revert import revert
-from mongoengine_history.demo import ALIAS, raw, table
+from mongoengine_history.demo.order import ALIAS, raw, table
 from mongoengine_history.read.history_of import history_of
 from mongoengine_history.record.overview import size_of
 from mongoengine_history.record.place import Place
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from mongoengine_history.demo import Show
+    from mongoengine_history.demo.order import Show
     from mongoengine_history.state.revision import Revision
 
 T = TypeVar("T")
