@@ -18,7 +18,7 @@ import pytest
 from pymongo import MongoClient
 
 from mongoengine_history import __main__ as program
-from mongoengine_history.demo import WIDTH, compare, table
+from mongoengine_history.demo.order import WIDTH, compare, table
 from mongoengine_history.embedded import NO_SERVER, NoServerError, find_mongod
 from mongoengine_history.state.patches import ADD, CHANGE, Patch
 from mongoengine_history.state.revision import Context, Revision, StoredRevision
@@ -163,7 +163,7 @@ class TestTheExample:
     def test_fails_if_something_else_came_back(
         self, mongodb_uri: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr("mongoengine_history.demo.revert", lambda order: order)
+        monkeypatch.setattr("mongoengine_history.demo.order.revert", lambda order: order)
         assert program.main(["demo", "--uri", mongodb_uri]) == 1
         verdict = "The stored BSON is another one: status, paid, lines, address, tags, notes"
         assert last_line(capsys.readouterr().out) == verdict
@@ -210,7 +210,9 @@ class TestTheReplay:
         monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
-        monkeypatch.setattr("mongoengine_history.replay.revert", lambda document, **_: document)
+        monkeypatch.setattr(
+            "mongoengine_history.demo.replay.revert", lambda document, **_: document
+        )
         file = str(write([{"n": 1}, {"n": True}, {"n": True}]))
         assert program.main(["demo", "--uri", mongodb_uri, "--replay", file]) == 1
         assert capsys.readouterr().out.splitlines()[-2:] == [
