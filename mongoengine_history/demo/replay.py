@@ -233,8 +233,8 @@ def _size(count: int) -> str:
 
 def _verdict(exact: Sequence[bool], numbers: Sequence[int]) -> list[str]:
     lost = [
-        f"State {place} (revision {number}) is another one."
-        for place, (came_back, number) in enumerate(zip(exact, numbers, strict=True), start=1)
+        f"State {index} (revision {number}) is another one."
+        for index, (came_back, number) in enumerate(zip(exact, numbers, strict=True), start=1)
         if not came_back
     ]
     return [*lost[:SHOWN], f"{sum(exact)} of {len(exact)} states came back exactly"]

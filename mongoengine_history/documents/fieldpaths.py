@@ -107,28 +107,28 @@ class _Names:
         for step in path.split("."):
             ways = [
                 ((*keys, key), inside)
-                for keys, place in ways
-                for key, inside in self._steps(place, step)
+                for keys, target in ways
+                for key, inside in self._steps(target, step)
             ]
             if not ways:
                 break
         return {keys for keys, _ in ways}, step
 
-    def _steps(self, place: Any, step: str) -> Iterator[tuple[str, Any]]:
+    def _steps(self, target: Any, step: str) -> Iterator[tuple[str, Any]]:
         """Yield the key that a step means, and what lies there; nothing if there is none."""
-        if place is ANY:
+        if target is ANY:
             yield step, ANY
-        elif isinstance(place, ListField) and step != ANY:  # a path may pass through
-            if not step.isdecimal():  # no item has a place of its own
-                yield from self._steps(self._inside(place.field), step)
-        elif isinstance(place, ComplexBaseField):
-            yield step, self._inside(place.field)
-        elif isinstance(place, tuple):
-            yield from self._attributes(place, step)
-            if EmbeddedDocument in place:
+        elif isinstance(target, ListField) and step != ANY:  # a path may pass through
+            if not step.isdecimal():  # no item is named by its index
+                yield from self._steps(self._inside(target.field), step)
+        elif isinstance(target, ComplexBaseField):
+            yield step, self._inside(target.field)
+        elif isinstance(target, tuple):
+            yield from self._attributes(target, step)
+            if EmbeddedDocument in target:
                 yield step, ANY
-        elif isinstance(place, type):
-            yield from self._attributes((place,), step)
+        elif isinstance(target, type):
+            yield from self._attributes((target,), step)
 
     def _inside(self, field: Any) -> Any:
         """Return what steps lead into: classes of documents, a list or dict, anything, nothing."""

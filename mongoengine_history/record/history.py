@@ -316,11 +316,11 @@ def _of_text(names: list[str]) -> list[dict[str, Any]]:
 
 
 def _of_keys(keys: list[str | int]) -> list[dict[str, Any]]:
-    below = {f"keys.{place}": key for place, key in enumerate(keys)}
+    below = {f"keys.{index}": key for index, key in enumerate(keys)}
     above = [{"action": "change", "keys": keys[:end]} for end in range(1, len(keys))]
     items = [
-        {"keys": keys[:place], **_item(key, keys[place + 1 :], is_exact=True)}
-        for place, key in enumerate(keys)
+        {"keys": keys[:index], **_item(key, keys[index + 1 :], is_exact=True)}
+        for index, key in enumerate(keys)
     ]
     return [below, *above, *items]
 
@@ -338,14 +338,14 @@ def _item(key: str | int, rest: Sequence[str | int], *, is_exact: bool = False) 
 
 def _held(rest: Sequence[str | int], *, is_exact: bool) -> dict[str, Any]:
     """Say that a value holds what lies *rest* below: a name leads into no list."""
-    places = [".".join(["value", *map(str, rest[:end])]) for end in range(len(rest) + 1)]
+    targets = [".".join(["value", *map(str, rest[:end])]) for end in range(len(rest) + 1)]
     held: dict[str, Any] = {}
-    for place, name in zip(places, rest, strict=False):
+    for target, name in zip(targets, rest, strict=False):
         if isinstance(name, int):
-            held[place] = {"$type": "array"}
+            held[target] = {"$type": "array"}
         elif is_exact or len(_meanings(name)) == 1:
-            held[place] = {"$not": {"$type": "array"}}
-    return {**held, places[-1]: {"$exists": True}} if rest else {}
+            held[target] = {"$not": {"$type": "array"}}
+    return {**held, targets[-1]: {"$exists": True}} if rest else {}
 
 
 def _meanings(name: str | int) -> list[str | int]:

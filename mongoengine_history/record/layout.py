@@ -139,13 +139,13 @@ def state_of(documents: Sequence[Mapping[str, Any]]) -> State:
 
 
 def _with_parts(records: list[dict[str, Any]], field: str) -> list[dict[str, Any]]:
-    """Append the parts of records that are too large, which name the place of their record."""
+    """Append the parts of records that are too large, which name the position of their record."""
     documents = list(records)
     if fits([record[field] for record in records]):
         return documents
-    for place, record in enumerate(records):
+    for index, record in enumerate(records):
         own = {name: record[name] for name in ("document_type", "document_id", "stamp", "revision")}
-        documents += [{**own, "part_of": place, "bytes": raw} for raw in split(record, field)]
+        documents += [{**own, "part_of": index, "bytes": raw} for raw in split(record, field)]
     return documents
 
 
@@ -157,11 +157,11 @@ def joined(
         return list(documents)
     records = [document for document in documents if "part_of" not in document]
     parts = {
-        place: list(own) for place, own in groupby(documents[len(records) :], itemgetter("part_of"))
+        index: list(own) for index, own in groupby(documents[len(records) :], itemgetter("part_of"))
     }
     return [
-        join(record, parts[place], codec) if "parts" in record else record
-        for place, record in enumerate(records)
+        join(record, parts[index], codec) if "parts" in record else record
+        for index, record in enumerate(records)
     ]
 
 

@@ -121,8 +121,8 @@ def _places(whole: State, items: list[tuple[str, Any]]) -> tuple[int, ...] | Non
     keys = [key for key, _ in items]
     if list(whole)[-len(keys) :] == keys:
         return None
-    places = {key: place for place, key in enumerate(whole)}
-    return tuple(places[key] for key in keys)
+    indexes = {key: index for index, key in enumerate(whole)}
+    return tuple(indexes[key] for key in keys)
 
 
 def _change(old: Any, new: Any, path: Path) -> list[Patch]:
@@ -210,12 +210,12 @@ def _common_start(first: Sequence[Any], second: Sequence[Any]) -> int:
 
 def _matches(old: Sequence[Any], new: Sequence[Any]) -> list[tuple[int, int]]:
     """Pair equal items by their BSON, both indexes rising."""
-    places: defaultdict[bytes, deque[int]] = defaultdict(deque)
+    indexes: defaultdict[bytes, deque[int]] = defaultdict(deque)
     for i, item in enumerate(old):
-        places[encode(item)].append(i)
+        indexes[encode(item)].append(i)
     pairs = []
     for j, item in enumerate(new):
-        same_items = places.get(encode(item))
+        same_items = indexes.get(encode(item))
         if same_items:
             pairs.append((same_items.popleft(), j))
     return _longest_rising(pairs)

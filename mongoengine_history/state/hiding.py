@@ -219,26 +219,26 @@ def _revealed(value: Any, live: Any, rules: Any, hiding: Hiding) -> Any:
 
 def _revealed_dict(value: State, live: State, rules: Any, hiding: Hiding) -> State:
     rule_of = {key: _rule_for(key, rules or {}) for key in {**value, **live}}
-    shown = {
+    revealed = {
         key: live[key] if is_mask(item) else _revealed(item, live.get(key), rule_of[key], hiding)
         for key, item in value.items()
         if not is_mask(item) or key in live
     }
-    kept = {key for key in live if rule_of[key] in HIDDEN and key not in shown}
-    return _with(kept, live, shown) if kept else shown
+    kept = {key for key in live if rule_of[key] in HIDDEN and key not in revealed}
+    return _with(kept, live, revealed) if kept else revealed
 
 
-def _with(keys: set[str], live: State, shown: State) -> State:
-    """Put *keys* of *live* among those that are *shown*, where they stand there."""
+def _with(keys: set[str], live: State, revealed: State) -> State:
+    """Put *keys* of *live* among those that are *revealed*, where they stand there."""
     behind: dict[str | None, list[str]] = {None: []}
     last = None
     for key in live:
         if key in keys:
             behind[last].append(key)
-        elif key in shown:
+        elif key in revealed:
             behind[key], last = [], key
-    order = [*behind[None], *(each for key in shown for each in (key, *behind.get(key, ())))]
-    return {key: shown[key] if key in shown else live[key] for key in order}
+    order = [*behind[None], *(each for key in revealed for each in (key, *behind.get(key, ())))]
+    return {key: revealed[key] if key in revealed else live[key] for key in order}
 
 
 def _revealed_list(items: list[Any], live: list[Any], rules: Any, hiding: Hiding) -> list[Any]:
@@ -246,11 +246,11 @@ def _revealed_list(items: list[Any], live: list[Any], rules: Any, hiding: Hiding
     if rule in HIDDEN:
         return live
     hidden = _hidden(live, {ANY: rule}, hiding.mask) if rule else live
-    shown = []
-    for item, place in zip(items, _partners(hidden, items), strict=True):
-        partner = ABSENT if place is None else live[place]
-        shown.append(partner if is_mask(item) else _revealed(item, partner, rule, hiding))
-    return [item for item in shown if item is not ABSENT]
+    revealed = []
+    for item, index in zip(items, _partners(hidden, items), strict=True):
+        partner = ABSENT if index is None else live[index]
+        revealed.append(partner if is_mask(item) else _revealed(item, partner, rule, hiding))
+    return [item for item in revealed if item is not ABSENT]
 
 
 def _partners(old: list[Any], new: list[Any]) -> list[int | None]:
@@ -258,22 +258,22 @@ def _partners(old: list[Any], new: list[Any]) -> list[int | None]:
     partners: dict[int, int] = {}
     for name_of in (encode, _name):  # the first by fingerprints, too
         free: dict[bytes, deque[int]] = defaultdict(deque)
-        for place in sorted({*range(len(old))} - {*partners.values()}):
-            free[name_of(old[place])].append(place)
-        for place, item in enumerate(new):
-            same_items = () if place in partners else free[name_of(item)]
+        for index in sorted({*range(len(old))} - {*partners.values()}):
+            free[name_of(old[index])].append(index)
+        for index, item in enumerate(new):
+            same_items = () if index in partners else free[name_of(item)]
             if same_items:
-                partners[place] = same_items.popleft()
+                partners[index] = same_items.popleft()
     taken = {*partners.values()}
-    olds = {place: _features(item) for place, item in enumerate(old) if place not in taken}
-    news = {place: _features(item) for place, item in enumerate(new) if place not in partners}
+    olds = {index: _features(item) for index, item in enumerate(old) if index not in taken}
+    news = {index: _features(item) for index, item in enumerate(new) if index not in partners}
     in_place = _in_place([*map(_name, old)], [*map(_name, new)])
     alike = (pair for pair in in_place if olds.get(pair[0], {}).keys() & news.get(pair[1], {}))
     for before, after in [*_resembling(olds, news), *alike]:
         if after not in partners and before not in taken:
             partners[after] = before
             taken.add(before)
-    return [partners.get(place) for place in range(len(new))]
+    return [partners.get(index) for index in range(len(new))]
 
 
 def _name(item: Any) -> bytes:
@@ -316,9 +316,9 @@ def _resembling(
 
 def _owners(items: Mapping[int, dict[Any, int]]) -> dict[Any, list[int]]:
     owners: dict[Any, list[int]] = defaultdict(list)
-    for place, features in items.items():
+    for index, features in items.items():
         for known in features:
-            owners[known].append(place)
+            owners[known].append(index)
     return owners
 
 

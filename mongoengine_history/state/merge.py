@@ -32,8 +32,8 @@ def conflicts(stored: State, expected: State, paths: Iterable[Path]) -> list[Con
 
     That is a value that is not as *expected*, or a dict on the way to it that is gone.
     """
-    places = {_conflict(path, stored, expected) for path in paths}
-    ordered = sorted(filter(None, places), key=lambda path: (len(path), path))
+    found = {_conflict(path, stored, expected) for path in paths}
+    ordered = sorted(filter(None, found), key=lambda path: (len(path), path))
     return [Conflict(path, find(expected, path), find(stored, path)) for path in ordered]
 
 

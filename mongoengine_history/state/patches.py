@@ -166,9 +166,9 @@ def paths_of(patches: Iterable[Patch]) -> set[Path]:
 
 def outermost_list(path: Path) -> Path:
     """Cut *path* at its first index, which leaves the path of the outermost list on the way."""
-    for place, key in enumerate(path):
+    for index, key in enumerate(path):
         if isinstance(key, int):
-            return path[:place]
+            return path[:index]
     return path
 
 
