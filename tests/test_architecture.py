@@ -50,6 +50,17 @@ AT_THE_TOP = {
     **dict.fromkeys(["changesets", "blocks"], "capture"),
 }
 
+#: Public names that stand in the file of another one.
+NEIGHBOURS = {
+    "ABSENT": "values",
+    "Timeline": "history_of",
+    "Version": "history",
+    **dict.fromkeys(["restore", "undo"], "revert"),
+    **dict.fromkeys(["set_identity_provider", "untracked"], "changeset"),
+    "track_changes": "document_track",
+    "untrack_history": "track_history",
+}
+
 #: The guard of the embedded server runs that file as a script and must start without PyMongo.
 IMPORTS_IN_FUNCTIONS = {"embedded": {"pymongo", "pymongo.errors"}}
 
@@ -144,6 +155,14 @@ def test_only_record_names_the_collection_of_the_history(name: str) -> None:
             is_asked = node.attr in {"objects", "_get_collection", "_get_collection_name"}
             assert not (is_asked and getattr(node.value, "id", "") in {"History", "Version"})
             assert node.attr != "history"
+
+
+@pytest.mark.parametrize("name", mongoengine_history.__all__)
+def test_a_public_name_is_found_by_the_name_of_a_file(name: str) -> None:
+    module = getattr(mongoengine_history, name).__module__.removeprefix(f"{NAME}.")
+    if module not in AT_THE_TOP and module != "errors":
+        snake = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+        assert module.rpartition(".")[2] == NEIGHBOURS.get(name, snake)
 
 
 def private_names_of(tree: ast.AST) -> set[str]:

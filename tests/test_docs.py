@@ -214,12 +214,22 @@ def test_the_reference_has_each_public_name() -> None:
     assert sorted(DIRECTIVE.findall(text)) == mongoengine_history.__all__
 
 
-def test_the_layout_names_each_module() -> None:
-    layout = next(
-        block.code for block in blocks_of(DOCS / "contributing.md") if block.language == "text"
-    )
-    modules = {path.stem for path in Path(mongoengine_history.__file__).parent.glob("*.py")}
-    assert modules <= set(layout.split())
+def drawn() -> Iterator[str]:
+    """Name the files of the tree that the page for contributors shows."""
+    folder = ""
+    blocks = blocks_of(DOCS / "contributing.md")
+    tree = next(block.code for block in blocks if block.language == "text")
+    for line in tree.splitlines()[1:]:
+        indent, name = re.match(r"( *)(\S*)", line).groups()
+        folder = name if name.endswith("/") else folder * (len(indent) > 4)
+        if name.endswith(".py"):
+            yield folder + name
+
+
+def test_the_tree_is_that_of_the_package() -> None:
+    package = Path(mongoengine_history.__file__).parent
+    files = {path.relative_to(package).as_posix() for path in package.rglob("*.py")}
+    assert sorted(drawn()) == sorted(name for name in files if not name.endswith("/__init__.py"))
 
 
 def test_each_page_is_in_a_table_of_contents() -> None:
