@@ -33,7 +33,7 @@ settings.register_profile(
 )
 settings.load_profile("laws")
 
-pytest.register_assert_rewrite("twins")
+pytest.register_assert_rewrite("support")
 
 
 class RoundTrips(monitoring.CommandListener):

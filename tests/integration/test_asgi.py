@@ -13,7 +13,6 @@ import pytest
 from fastapi import BackgroundTasks, Depends, FastAPI, Header, Response, WebSocket
 from fastapi.responses import StreamingResponse
 from mongoengine import Document, StringField
-from notes import authors, records, write
 from starlette.applications import Starlette
 from starlette.authentication import (
     AuthCredentials,
@@ -30,6 +29,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
+from support.notes import authors, records, write
 
 from mongoengine_history.contrib.asgi import HistoryMiddleware
 

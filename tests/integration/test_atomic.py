@@ -10,11 +10,11 @@ from typing import Any
 
 import mongoengine as me
 import pytest
-from documents import raw
 from mongoengine import CASCADE, Document, signals
 from mongoengine.errors import BulkWriteError, OperationError
 from pymongo.client_session import ClientSession
-from twins import contents, numbers, recorded
+from support.documents import raw
+from support.twins import contents, numbers, recorded
 
 from mongoengine_history import (
     DocumentTrack,

@@ -10,10 +10,10 @@ from typing import Any
 
 import mongoengine as me
 import pytest
-from documents import raw
 from mongoengine import Document, signals
 from mongoengine.errors import ValidationError
-from twins import numbers, recorded
+from support.documents import raw
+from support.twins import numbers, recorded
 
 from mongoengine_history import (
     DocumentTrack,

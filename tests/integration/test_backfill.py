@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from mongoengine import Document, signals
 from pymongo.client_session import ClientSession
 from pymongo.errors import OperationFailure
-from strategies import states
+from support.strategies import states
 
 from mongoengine_history import (
     DocumentTrack,

@@ -13,9 +13,9 @@ from bson import Binary, Decimal128, Int64, ObjectId
 from celery import Celery, chain
 from celery.contrib.testing.worker import start_worker
 from celery.result import AsyncResult
-from notes import Note, authors, records, write
 from pymongo import MongoClient
 from pymongo.database import Database
+from support.notes import Note, authors, records, write
 
 from mongoengine_history import changeset, set_identity_provider
 from mongoengine_history.contrib.celery import connect_celery

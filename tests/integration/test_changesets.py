@@ -14,9 +14,9 @@ from uuid import UUID
 import mongoengine as me
 import pytest
 from bson import ObjectId
-from documents import Person, raw
 from mongoengine import Document, signals
-from twins import numbers
+from support.documents import Person, raw
+from support.twins import numbers
 
 from mongoengine_history import (
     Changeset,

@@ -21,7 +21,7 @@ from pymongo import (
 )
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
-from twins import IDS, Act, Model, Twins, fields_of, numbers, raws
+from support.twins import IDS, Act, Model, Twins, fields_of, numbers, raws
 
 from mongoengine_history import history_of
 

@@ -9,7 +9,7 @@ from typing import Any
 import mongoengine as me
 import pytest
 from mongoengine import CASCADE, DENY, NULLIFY, PULL, Document, signals
-from twins import Model, contents, numbers, outcome, recorded
+from support.twins import Model, contents, numbers, outcome, recorded
 
 from mongoengine_history import (
     DocumentTrack,

@@ -24,7 +24,7 @@ from django.db import connections
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory, override_settings
 from django.urls import path
-from notes import authors, records, write
+from support.notes import authors, records, write
 
 from mongoengine_history import changeset
 from mongoengine_history.contrib.django import HistoryMiddleware

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from flask import Flask, Response, abort, request, send_file, stream_with_context
 from flask.testing import FlaskClient
-from notes import authors, records, write
+from support.notes import authors, records, write
 from werkzeug.test import EnvironBuilder
 from werkzeug.wsgi import FileWrapper
 

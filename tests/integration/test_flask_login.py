@@ -10,7 +10,7 @@ import pytest
 from flask import Flask, Response
 from flask_login import AnonymousUserMixin, LoginManager, UserMixin, login_user, logout_user
 from mongoengine import Document, StringField
-from notes import authors, records, write
+from support.notes import authors, records, write
 from werkzeug.test import EnvironBuilder
 
 from mongoengine_history.contrib.flask import FlaskHistory

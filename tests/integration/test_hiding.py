@@ -10,8 +10,18 @@ import pytest
 from mongoengine import Document, signals
 from pymongo import DeleteMany, InsertOne, ReplaceOne, ReturnDocument, UpdateMany, UpdateOne
 from pymongo.client_session import ClientSession
-from vault import HIDING, KEY, VaultLine, filled, found_in, raw_secrets, recorded, refill, secret
-from vault import vault as vault_class
+from support.vault import (
+    HIDING,
+    KEY,
+    VaultLine,
+    filled,
+    found_in,
+    raw_secrets,
+    recorded,
+    refill,
+    secret,
+)
+from support.vault import vault as vault_class
 
 from mongoengine_history import (
     DocumentTrack,

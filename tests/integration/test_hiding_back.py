@@ -9,12 +9,23 @@ import bson
 import mongoengine as me
 import pytest
 from bson import ObjectId
-from documents import raw, stored
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mongoengine import Document, signals
-from strategies import values
-from vault import HIDING, KEY, MARK, VaultLine, filled, planted, recorded, refill, secret, vault
+from support.documents import raw, stored
+from support.strategies import values
+from support.vault import (
+    HIDING,
+    KEY,
+    MARK,
+    VaultLine,
+    filled,
+    planted,
+    recorded,
+    refill,
+    secret,
+    vault,
+)
 
 from mongoengine_history import (
     DocumentTrack,

@@ -11,7 +11,7 @@ import mongoengine as me
 import pytest
 from mongoengine import Document
 from mongoengine.errors import ValidationError
-from vault import (
+from support.vault import (
     HIDING,
     KEY,
     MARK,

@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from documents import Line, stored
-from edits import LooseOrder, Order, loose_edits, scripts, strict_edits
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from mongoengine import Document, signals
 from mongoengine.errors import OperationError, ValidationError
+from support.documents import Line, stored
+from support.edits import LooseOrder, Order, loose_edits, scripts, strict_edits
 
 from mongoengine_history import DocumentTrack, History, revert, track_changes
 

@@ -21,7 +21,7 @@ import pytest
 from bson import json_util
 from mongoengine import Document
 from pymongo import MongoClient
-from stories_1_1 import (
+from support.stories_1_1 import (
     COOK,
     NEW,
     OLD,
@@ -33,7 +33,7 @@ from stories_1_1 import (
     tracked,
     walk,
 )
-from wheel_1_1 import Elsewhere, fetch
+from support.wheel_1_1 import Elsewhere, fetch
 
 from mongoengine_history import History, load_history, revert
 
@@ -50,7 +50,7 @@ def start(request: pytest.FixtureRequest, client: MongoClient, mongodb_uri: str)
 
     def started(timezone: str | None = None, *, ours: bool = False) -> Elsewhere:
         wheel = None if ours else folder
-        return Elsewhere("stories_1_1", mongodb_uri, name, wheel=wheel, timezone=timezone)
+        return Elsewhere("support.stories_1_1", mongodb_uri, name, wheel=wheel, timezone=timezone)
 
     return started
 

@@ -20,8 +20,6 @@ import dictdiffer
 import mongoengine as me
 import pytest
 from bson.raw_bson import RawBSONDocument
-from documents import Line, raw
-from edits import LooseOrder, Order, loose_edits, strict_edits, words
 from hypothesis import note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -33,6 +31,8 @@ from hypothesis.stateful import (
 )
 from mongoengine import Document, signals
 from mongoengine.errors import DoesNotExist, OperationError, ValidationError
+from support.documents import Line, raw
+from support.edits import LooseOrder, Order, loose_edits, strict_edits, words
 
 from mongoengine_history import (
     DocumentDidNotExistError,

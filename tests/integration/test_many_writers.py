@@ -16,11 +16,11 @@ from typing import Any
 
 import mongoengine as me
 import pytest
-import writers_at_work
-from documents import raw, stored
 from mongoengine import signals
 from pymongo import MongoClient
-from writers_at_work import SHARED, Leaflet, Sheet, edit_lines, is_of_history
+from support import writers_at_work
+from support.documents import raw, stored
+from support.writers_at_work import SHARED, Leaflet, Sheet, edit_lines, is_of_history
 
 from mongoengine_history import (
     DocumentTrack,

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
-from documents import Line
 from mongoengine import Document
 from mongoengine.base import EmbeddedDocumentList
 from mongoengine.queryset import QuerySet, QuerySetNoCache
-from twins import IDS, Act, Model, Twins, numbers, raws, recorded
+from support.documents import Line
+from support.twins import IDS, Act, Model, Twins, numbers, raws, recorded
 
 from mongoengine_history import history_of
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import mongoengine as me
 import pytest
-from documents import raw
 from mongoengine import signals
 from mongoengine.base import BaseField
+from support.documents import raw
 
 from mongoengine_history import (
     DocumentTrack,

@@ -13,8 +13,8 @@ from bson import DBRef, Int64, ObjectId
 from mongoengine import signals
 from mongoengine.context_managers import switch_collection, switch_db
 from pymongo import MongoClient
-from stories_1_1 import Recipe, walk
-from wheel_1_1 import Elsewhere, fetch
+from support.stories_1_1 import Recipe, walk
+from support.wheel_1_1 import Elsewhere, fetch
 
 from mongoengine_history import (
     DocumentTrack,
@@ -74,7 +74,7 @@ def released(
     """The process of 1.1."""
     folder = fetch(request.config.cache.mkdir("mongoengine-history-1.1"))
     name = me.get_db().name
-    with Elsewhere("stories_1_1", mongodb_uri, name, wheel=folder) as process:
+    with Elsewhere("support.stories_1_1", mongodb_uri, name, wheel=folder) as process:
         yield process
 
 

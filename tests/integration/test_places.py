@@ -11,7 +11,7 @@ import pytest
 from mongoengine.context_managers import no_dereference, switch_collection, switch_db
 from mongoengine.queryset import QuerySet, queryset_manager
 from mongoengine.queryset.base import BaseQuerySet
-from twins import Twins, numbers, recorded
+from support.twins import Twins, numbers, recorded
 
 from mongoengine_history import (
     History,

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
-from documents import Line
 from mongoengine import Q
 from mongoengine.errors import NotUniqueError
-from twins import IDS, Act, Twins, numbers, raws, recorded
+from support.documents import Line
+from support.twins import IDS, Act, Twins, numbers, raws, recorded
 
 from mongoengine_history import bulk, history_of
 

@@ -11,10 +11,10 @@ import mongoengine as me
 import pytest
 from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
-from documents import Address, Line, Person, raw
 from mongoengine import signals
 from mongoengine.context_managers import switch_collection, switch_db
 from mongoengine.errors import NotUniqueError, ValidationError
+from support.documents import Address, Line, Person, raw
 
 from mongoengine_history import (
     DocumentDidNotExistError,

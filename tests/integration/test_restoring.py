@@ -8,8 +8,8 @@ from typing import Any
 
 import mongoengine as me
 import pytest
-from documents import Address, Line, raw
 from mongoengine import signals
+from support.documents import Address, Line, raw
 
 from mongoengine_history import (
     DocumentDidNotExistError,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from bson import DBRef, ObjectId
-from library import (
+from support.library import (
     Atlas,
     Quiet,
     Reader,

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from library import Far, Volume, contents, stocked, told, tracking
 from mongoengine import signals
 from mongoengine.errors import NotUniqueError, OperationError
 from pymongo.client_session import ClientSession
 from pymongo.errors import InvalidOperation
+from support.library import Far, Volume, contents, stocked, told, tracking
 
 from mongoengine_history import (
     ChangesetPartlyRevertedError,

@@ -7,9 +7,9 @@ import copy
 from typing import Any
 
 import pytest
-from documents import FIELDS, document_with, stored
 from mongoengine import Document, signals
 from mongoengine.errors import DoesNotExist
+from support.documents import FIELDS, document_with, stored
 
 from mongoengine_history import DocumentTrack, History, revert, track_changes
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import mongoengine as me
 import pytest
-from documents import Line, raw
 from mongoengine import signals
 from mongoengine.context_managers import switch_collection, switch_db
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
+from support.documents import Line, raw
 
 from mongoengine_history import (
     DocumentTrack,

@@ -15,7 +15,7 @@ from pymongo import DeleteMany, InsertOne, UpdateMany
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
-from twins import Act, Model, Twins, raws
+from support.twins import Act, Model, Twins, raws
 
 from mongoengine_history import (
     History,

@@ -18,12 +18,12 @@ import dictdiffer
 import mongoengine as me
 import pytest
 from bson import DBRef, ObjectId
-from documents import Address, Line, raw
 from mongoengine import signals
 from mongoengine.context_managers import switch_collection, switch_db
 from pymongo import MongoClient
-from stories_1_1 import STATES, Recipe, tracked, walk
-from wheel_1_1 import Elsewhere, fetch
+from support.documents import Address, Line, raw
+from support.stories_1_1 import STATES, Recipe, tracked, walk
+from support.wheel_1_1 import Elsewhere, fetch
 
 from mongoengine_history import (
     DocumentDidNotExistError,
@@ -119,7 +119,7 @@ def released(
     """The process of 1.1."""
     folder = fetch(request.config.cache.mkdir("mongoengine-history-1.1"))
     name = me.get_db().name
-    with Elsewhere("stories_1_1", mongodb_uri, name, wheel=folder) as process:
+    with Elsewhere("support.stories_1_1", mongodb_uri, name, wheel=folder) as process:
         yield process
 
 

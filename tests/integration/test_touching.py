@@ -9,11 +9,11 @@ from typing import Any
 import mongoengine as me
 import pytest
 from bson import ObjectId
-from documents import Person
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mongoengine import signals
 from pymongo.database import Database
+from support.documents import Person
 
 from mongoengine_history import (
     DocumentTrack,

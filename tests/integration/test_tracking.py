@@ -11,9 +11,9 @@ import mongoengine as me
 import pytest
 from bson import Binary, ObjectId
 from bson.errors import InvalidDocument
-from documents import Line, Person, raw
 from mongoengine import signals
 from mongoengine.errors import NotUniqueError, ValidationError
+from support.documents import Line, Person, raw
 
 from mongoengine_history import (
     DocumentTrack,

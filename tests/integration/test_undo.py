@@ -9,10 +9,10 @@ import bson
 import mongoengine as me
 import pytest
 from bson import ObjectId
-from documents import Address, Line, raw, stored
 from mongoengine import signals
 from mongoengine.errors import NotUniqueError, ValidationError
 from pymongo import MongoClient
+from support.documents import Address, Line, raw, stored
 
 from mongoengine_history import (
     ABSENT,

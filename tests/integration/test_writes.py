@@ -8,7 +8,7 @@ import bson
 from hypothesis import given
 from hypothesis import strategies as st
 from pymongo.errors import WriteError
-from strategies import values
+from support.strategies import values
 
 from mongoengine_history.values import WIRE, wire
 from mongoengine_history.writes import updated

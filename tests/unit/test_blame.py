@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from strategies import states
+from support.strategies import states
 
 from mongoengine_history.blame import blame
 from mongoengine_history.diffing import diff

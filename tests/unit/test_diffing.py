@@ -10,7 +10,7 @@ import pytest
 from bson import Int64
 from hypothesis import example, given
 from hypothesis import strategies as st
-from strategies import keys, states, values
+from support.strategies import keys, states, values
 
 from mongoengine_history.diffing import diff
 from mongoengine_history.patching import Patch, apply, invert, patch_of, record_of

@@ -10,8 +10,8 @@ import pytest
 from bson import Code, DBRef
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import scalars, values
-from vault import Paths, planted
+from support.strategies import scalars, values
+from support.vault import Paths, planted
 
 from mongoengine_history.hiding import (
     BLANK,

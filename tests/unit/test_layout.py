@@ -10,7 +10,7 @@ import pytest
 from bson import ObjectId
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from strategies import scalars, states, values
+from support.strategies import scalars, states, values
 
 from mongoengine_history import parts
 from mongoengine_history.diffing import diff

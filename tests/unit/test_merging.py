@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from strategies import states, values
+from support.strategies import states, values
 
 from mongoengine_history.diffing import diff
 from mongoengine_history.errors import Conflict

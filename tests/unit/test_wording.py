@@ -9,7 +9,7 @@ import pytest
 from bson import Decimal128, ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import states
+from support.strategies import states
 
 from mongoengine_history.diffing import diff
 from mongoengine_history.values import WIRE, wire

@@ -11,9 +11,9 @@ import bson
 import mongoengine as me
 from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
-from documents import Line
 from mongoengine import Document
 from pymongo.results import BulkWriteResult, InsertManyResult, InsertOneResult
+from support.documents import Line
 
 from mongoengine_history import (
     DocumentDidNotExistError,

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import mongoengine as me
-from documents import Address, Line
 from hypothesis import strategies as st
-from strategies import values
+from support.documents import Address, Line
+from support.strategies import values
 
 
 class Order(me.Document):

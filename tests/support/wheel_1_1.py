@@ -18,6 +18,7 @@ from typing import Any
 import bson
 
 RELEASE = "mongoengine-history==1.1"
+TESTS = str(Path(__file__).parents[1])
 
 
 def fetch(folder: Path) -> Path:
@@ -37,7 +38,7 @@ class Elsewhere:
     Calls functions in another process. Arguments and results travel as BSON.
 
     Args:
-        module: The module of the functions, found from the folder of this file.
+        module: The module of the functions, found from the folder of the tests.
         uri: The MongoDB server that MongoEngine is connected to there.
         database: Its default database there.
         wheel: The folder that `fetch` returned; None for the package that is imported here.
@@ -53,9 +54,8 @@ class Elsewhere:
         wheel: Path | None = None,
         timezone: str | None = None,
     ) -> None:
-        environment = dict(os.environ)
-        if wheel:
-            environment["PYTHONPATH"] = str(wheel)
+        path = os.pathsep.join([str(wheel), TESTS] if wheel else [TESTS])
+        environment = {**os.environ, "PYTHONPATH": path}
         if timezone:
             environment["TZ"] = timezone
         self._process = subprocess.Popen(
