@@ -3,7 +3,7 @@ Whatever happens to a document, its history tells what was stored, at every revi
 
 To hunt for more, raise the number of lives (about 0.3 s each)::
 
-    MACHINE_EXAMPLES=1000 pytest tests/integration/test_machine.py
+    MACHINE_EXAMPLES=1000 pytest tests/whole/test_machine.py
 """
 
 from __future__ import annotations
