@@ -19,6 +19,10 @@ from pymongo.uri_parser import parse_uri
 
 from mongoengine_history.embedded import server_uri
 
+pytest.register_assert_rewrite("support")
+
+from support.wheel_1_1 import Elsewhere, Start, fetch  # noqa: E402  # its asserts are rewritten
+
 # A shared fixture holds for all examples of a law, a busy machine is no failure, and some laws are
 # about states that meet. In CI the examples are the same in each run, as Hypothesis itself has it.
 settings.register_profile(
@@ -32,8 +36,6 @@ settings.register_profile(
     ],
 )
 settings.load_profile("laws")
-
-pytest.register_assert_rewrite("support")
 
 
 class RoundTrips(monitoring.CommandListener):
@@ -102,3 +104,23 @@ def database(client: MongoClient) -> Iterator[Database]:
     for alias in ("default", "other"):
         for name in mongoengine.get_db(alias).list_collection_names():
             mongoengine.get_db(alias)[name].delete_many({})
+
+
+@pytest.fixture(scope="module")
+def start(request: pytest.FixtureRequest, client: MongoClient, mongodb_uri: str) -> Start:
+    """Starts a process with 1.1, or with this package, in a time zone."""
+    folder = fetch(request.config.cache.mkdir("mongoengine-history-1.1"))
+    name = mongoengine.get_db().name
+
+    def started(timezone: str | None = None, *, ours: bool = False) -> Elsewhere:
+        wheel = None if ours else folder
+        return Elsewhere("support.stories_1_1", mongodb_uri, name, wheel=wheel, timezone=timezone)
+
+    return started
+
+
+@pytest.fixture(scope="module")
+def released(start: Start) -> Iterator[Elsewhere]:
+    """The process of 1.1."""
+    with start() as process:
+        yield process

@@ -10,7 +10,6 @@ block had changed, where `since` lies between two saves of one block.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,46 +19,13 @@ import mongoengine
 import pytest
 from bson import json_util
 from mongoengine import Document
-from pymongo import MongoClient
-from support.stories_1_1 import (
-    COOK,
-    NEW,
-    OLD,
-    STATES,
-    STORIES,
-    Leaflet,
-    Recipe,
-    Story,
-    tracked,
-    walk,
-)
-from support.wheel_1_1 import Elsewhere, fetch
+from support.recipes import COOK, NEW, OLD, Leaflet, Recipe, Story
+from support.stories_1_1 import STATES, STORIES, tracked, walk
+from support.wheel_1_1 import Elsewhere, Start
 
 from mongoengine_history import History, load_history, revert
 
 TOKYO, NEW_YORK = "Asia/Tokyo", "America/New_York"
-
-Start = Callable[..., Elsewhere]
-
-
-@pytest.fixture(scope="module")
-def start(request: pytest.FixtureRequest, client: MongoClient, mongodb_uri: str) -> Start:
-    """Starts a process with 1.1, or with this package, in a time zone."""
-    folder = fetch(request.config.cache.mkdir("mongoengine-history-1.1"))
-    name = mongoengine.get_db().name
-
-    def started(timezone: str | None = None, *, ours: bool = False) -> Elsewhere:
-        wheel = None if ours else folder
-        return Elsewhere("support.stories_1_1", mongodb_uri, name, wheel=wheel, timezone=timezone)
-
-    return started
-
-
-@pytest.fixture(scope="module")
-def released(start: Start) -> Iterator[Elsewhere]:
-    """The process of 1.1."""
-    with start() as process:
-        yield process
 
 
 @pytest.fixture(params=STORIES)
