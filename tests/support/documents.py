@@ -11,6 +11,7 @@ from typing import Any
 import bson
 import mongoengine as me
 from bson import Binary, DBRef, Decimal128, Int64, ObjectId
+from bson.raw_bson import RawBSONDocument
 
 
 class Colour(enum.Enum):
@@ -231,3 +232,11 @@ def stored(document: me.Document) -> dict[str, bytes] | None:
     return found and {
         key: bson.encode({"": value}, codec_options=codec) for key, value in found.items()
     }
+
+
+def exactly(document: Any) -> bytes:
+    """Read what is stored to the byte, the order of fields included."""
+    collection = document._get_collection()
+    codec = collection.codec_options.with_options(document_class=RawBSONDocument)
+    found = collection.with_options(codec).find_one({"_id": document.pk})
+    return found.raw if found else b""
