@@ -1,4 +1,4 @@
-"""What is recorded, when, and for whom."""
+"""What a block records, of what, and for whom."""
 
 from __future__ import annotations
 
@@ -12,50 +12,20 @@ import pytest
 from bson import Binary, ObjectId
 from bson.errors import InvalidDocument
 from mongoengine import signals
-from mongoengine.errors import NotUniqueError, ValidationError
+from support.changes import watched
 from support.documents import Line, Person, raw
+from support.memos import Coded, Note, change_text, told
 
 from mongoengine_history import (
     DocumentTrack,
     History,
-    HistoryNotRecordedError,
     OptionsError,
     load_history,
     revert,
     track_changes,
 )
 
-
-class Note(me.Document):
-    meta = {"collection": "notes", "auto_create_index": False}
-    text = me.StringField(max_length=20)
-    tags = me.ListField(me.StringField())
-    links = me.DictField()
-    owner = me.ReferenceField("self")
-
-
-class Coded(me.Document):
-    meta = {"collection": "coded", "auto_create_index": False}
-    code = me.DynamicField(primary_key=True)
-    text = me.StringField()
-
-
-@pytest.fixture(autouse=True)
-def connected(database: Any) -> None:
-    for cls in (Note, Coded, Person):
-        signals.post_save.connect(track_changes, sender=cls)
-
-
-def told(*names: str, **query: Any) -> list[Any]:
-    """The named fields of all records, in order."""
-    found = History.objects(**query).order_by("revision", "position")
-    rows = [tuple(getattr(record, name) for name in names) for record in found]
-    return [row[0] for row in rows] if len(names) == 1 else rows
-
-
-def change_text(note: Note, text: str) -> None:
-    note.text = text
-    note.save()
+connected = watched(Note, Coded, Person, deletions=False)
 
 
 def test_a_record_has_the_shape_of_1_1_and_the_new_fields() -> None:
@@ -261,117 +231,6 @@ def test_only_a_document_has_a_history() -> None:
         DocumentTrack(Line(sku="x"))
 
 
-def test_a_save_that_fails_leaves_no_record_and_the_next_one_does(database: Any) -> None:
-    note = Note(text="a").save()
-    with DocumentTrack(note):
-        note.text = "x" * 21
-        with pytest.raises(ValidationError):
-            note.save()
-        note.text = "b"
-        with pytest.raises(me.errors.SaveConditionError):
-            note.save(save_condition={"text": "other"})
-        database.notes.create_index("text", unique=True, name="once")
-        Note(text="b").save()
-        with pytest.raises(NotUniqueError):
-            note.save()
-        database.notes.drop_index("once")
-        assert told("revision") == []
-        note.save()
-    assert told("revision", "path") == [(1, "text")]
-
-
-def test_a_save_inside_a_save_is_a_revision_of_its_own() -> None:
-    def again(sender: type, document: Note, **kwargs: Any) -> None:
-        if document.text == "b" and "seen" not in document.tags:
-            document.tags.append("seen")
-            document.save()
-
-    for early in (True, False):
-        signals.post_save._clear_state()
-        receivers = [again, track_changes] if early else [track_changes, again]
-        for receiver in receivers:
-            signals.post_save.connect(receiver, sender=Note)
-        note = Note(text="a", tags=["x"]).save()
-        first = raw(note)
-        with DocumentTrack(note):
-            change_text(note, "b")
-        assert told("revision", "path", document_id=note.pk) == [(1, "text"), (2, "tags")]
-        revert(note, revision=0).save()
-        assert raw(note) == first
-
-
-def test_a_handler_that_edits_after_the_save_is_not_taken_for_the_save() -> None:
-    def edit(sender: type, document: Note, **kwargs: Any) -> None:
-        document.tags = ["edited, not saved"]
-
-    signals.post_save.connect(edit, sender=Note)
-    note = Note(text="a")
-    with DocumentTrack(note):
-        note.save()
-    assert load_history(note)[0][2] == [("text", "a"), ("tags", []), ("links", {})]
-
-
-def test_connected_to_pre_save_alone_what_was_written_is_recorded() -> None:
-    signals.post_save.disconnect(track_changes, sender=Note)
-    signals.pre_save.connect(track_changes, sender=Note)
-    note = Note(text="a").save()
-    with DocumentTrack(note):
-        note.text = "x" * 21
-        with pytest.raises(ValidationError):
-            note.save()
-        change_text(note, "b")
-    new = Note(text="new")
-    with DocumentTrack(new):
-        new.save()
-    assert told("operation", "revision", "path") == [("update", 1, "text"), ("create", 1, "")]
-
-
-def test_connected_to_both_signals_a_write_is_recorded_once() -> None:
-    signals.pre_save.connect(track_changes, sender=Note)
-    note = Note(text="a").save()
-    with DocumentTrack(note):
-        change_text(note, "b")
-    assert told("revision") == [1]
-
-
-@pytest.mark.parametrize("when", ["before the block", "inside the block", "with pre_save"])
-def test_a_deletion_is_recorded_where_the_handler_is_connected(when: str) -> None:
-    if when == "with pre_save":
-        signals.pre_save.connect(track_changes, sender=Note)
-    if when != "inside the block":
-        signals.post_delete.connect(track_changes, sender=Note)
-    note = Note(text="a", tags=["x"]).save()
-    with DocumentTrack(note, "anna"):
-        if when == "inside the block":
-            signals.post_delete.connect(track_changes, sender=Note)
-        note.delete(signal_kwargs={"reason": "gone"})
-    assert told("operation", "action", "path", "identity") == [("delete", "remove", "", "anna")]
-    removed = [("text", "a"), ("tags", ["x"]), ("links", {})]
-    assert load_history(note) == [("remove", [], removed)]
-    revert(note).save()
-    assert raw(note) == {"_id": note.pk, "text": "a", "tags": ["x"], "links": {}}
-    assert told("operation") == ["delete", "revert"]
-
-
-def test_without_a_connected_handler_a_deletion_is_one_command(commands: Any) -> None:
-    for _ in range(5):
-        Note(text="a").save()
-    with DocumentTrack(Note.objects.first()):
-        commands.clear()
-        Note.objects.delete()
-    assert commands.names == ["delete"]
-
-
-def test_a_deleted_and_saved_document_is_a_creation_of_what_came_back() -> None:
-    """MongoEngine's save upserts the changed fields only: that is what is stored."""
-    note = Note(text="a", tags=["x"]).save()
-    with DocumentTrack(note):
-        Note.objects(pk=note.pk).delete()
-        change_text(note, "b")
-    assert raw(note) == {"_id": note.pk, "text": "b"}
-    assert told("operation", "action") == [("create", "add")]
-
-
 def test_a_new_object_under_a_stored_key_is_an_update() -> None:
     Coded(code=1, text="a").save()
     other = Coded(code=1, text="b")
@@ -407,17 +266,6 @@ def test_copies_and_pickles_of_a_watched_document_are_plain() -> None:
     assert "_history_tracker" not in note.to_mongo()
 
 
-def test_a_parent_is_recorded_even_if_the_cascade_fails() -> None:
-    child = Note(text="a").save()
-    parent = Note(text="a", owner=child).save()
-    with DocumentTrack(parent):
-        parent.owner.text = "x" * 21
-        parent.text = "b"
-        with pytest.raises(ValidationError):
-            parent.save(cascade=True)
-    assert told("path") == ["text"]
-
-
 def test_a_number_of_a_sequence_is_not_used_up_by_watching(database: Any) -> None:
     class Counted(me.Document):
         meta = {"collection": "counted", "auto_create_index": False}
@@ -443,45 +291,6 @@ def test_a_partly_loaded_document_takes_back_what_it_changed(database: Any) -> N
         loaded.save()
     revert(loaded).save()
     assert raw(note) == before
-
-
-def test_unstorable_history_says_so_and_carries_the_records(monkeypatch: Any) -> None:
-    from pymongo.collection import Collection
-    from pymongo.errors import AutoReconnect
-
-    def fail(*args: Any, **kwargs: Any) -> None:
-        raise AutoReconnect("gone")
-
-    note = Note(text="a").save()
-    with DocumentTrack(note, "anna"):
-        note.text = "b"
-        with monkeypatch.context() as patch:
-            patch.setattr(Collection, "insert_many", fail)
-            with pytest.raises(HistoryNotRecordedError, match="Nothing is lost") as caught:
-                note.save()
-    assert raw(note)["text"] == "b"
-    assert told("revision") == []
-    History._get_collection().insert_many(caught.value.records)
-    assert told("revision", "identity") == [(1, "anna")]
-    revert(note).save()
-    assert raw(note)["text"] == "a"
-
-
-def test_a_failing_look_at_the_history_stops_the_save_before_it_writes(monkeypatch: Any) -> None:
-    from pymongo.errors import AutoReconnect
-
-    from mongoengine_history.store import Store
-
-    def fail(*args: Any) -> None:
-        raise AutoReconnect("gone")
-
-    note = Note(text="a").save()
-    with DocumentTrack(note), monkeypatch.context() as patch:
-        patch.setattr(Store, "opening", fail)
-        note.text = "b"
-        with pytest.raises(AutoReconnect):
-            note.save()
-    assert raw(note)["text"] == "a"
 
 
 def test_values_of_any_bson_type_inside_metadata_are_kept() -> None:

@@ -1,4 +1,4 @@
-"""How revisions are stored: indexes, numbers, sessions, limits, places."""
+"""How revisions are stored: indexes, numbers, limits, places, times."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ import mongoengine as me
 import pytest
 from mongoengine import signals
 from mongoengine.context_managers import switch_collection, switch_db
-from pymongo import MongoClient
 from pymongo.errors import OperationFailure
+from support.changes import edited, watched
 from support.documents import Line, raw
+from support.memos import Page, revisions
 
 from mongoengine_history import (
     DocumentTrack,
     History,
     HistoryNotRecordedError,
     IncompleteRevisionError,
-    IndexesMissingError,
     RevisionConflictError,
     load_history,
     revert,
@@ -33,28 +33,7 @@ from mongoengine_history import (
 from mongoengine_history.ledger import Head
 from mongoengine_history.store import Store
 
-
-class Page(me.Document):
-    meta = {"collection": "pages", "auto_create_index": False}
-    text = me.StringField()
-    data = me.DictField()
-    tags = me.ListField(me.StringField())
-
-
-@pytest.fixture(autouse=True)
-def connected(database: Any) -> None:
-    signals.post_save.connect(track_changes, sender=Page)
-
-
-def edited(page: Any, who: object = None, **values: Any) -> None:
-    with DocumentTrack(page, who):
-        for name, value in values.items():
-            setattr(page, name, value)
-        page.save()
-
-
-def revisions(page: Any) -> list[int]:
-    return sorted(History.objects(document_id=page.pk).distinct("revision"))
+connected = watched(Page, deletions=False)
 
 
 def test_indexes_are_made_and_made_again_when_somebody_dropped_them(database: Any) -> None:
@@ -149,61 +128,6 @@ def test_deep_values_are_stored_all_the_same(levels: int) -> None:
     page.save()
     revert(page).save()
     assert raw(page) == before
-
-
-def test_an_aborted_transaction_leaves_neither_document_nor_history(client: MongoClient) -> None:
-    if not hasattr(MongoClient, "_get_bound_session"):
-        pytest.skip("PyMongo binds sessions from 4.17 on")
-    page, other = Page(text="a").save(), Page(text="o").save()
-    edited(page, text="b")
-    with client.start_session() as session, session.bind(end_session=False):
-        session.start_transaction()
-        edited(page, text="c")
-        edited(page, text="d")
-        edited(other, text="p")
-        assert revisions(page) == [1, 2, 3]
-        assert revert(page, revision=1).text == "b"
-        session.abort_transaction()
-    assert (raw(page)["text"], raw(other)["text"]) == ("b", "o")
-    assert (revisions(page), revisions(other)) == ([1], [])
-    with client.start_session() as session, session.bind(end_session=False):
-        with session.start_transaction():
-            edited(Page.objects.get(pk=page.pk), text="e")
-    assert revisions(page) == [1, 2]
-    assert raw(page)["text"] == "e"
-
-
-def test_the_first_use_of_all_may_be_inside_a_transaction(
-    client: MongoClient, database: Any
-) -> None:
-    if not hasattr(MongoClient, "_get_bound_session"):
-        pytest.skip("PyMongo binds sessions from 4.17 on")
-    from mongoengine_history import place
-
-    page = Page(text="a").save()
-    database.drop_collection("history")
-    place.indexed.clear()
-    with client.start_session() as session, session.bind(end_session=False):
-        with session.start_transaction():
-            edited(page, text="b")
-    assert revisions(page) == [1]
-    assert "history_revision" in database.history.index_information()
-
-
-def test_a_conflict_inside_a_transaction_is_left_to_the_transaction(client: MongoClient) -> None:
-    if not hasattr(MongoClient, "_get_bound_session"):
-        pytest.skip("PyMongo binds sessions from 4.17 on")
-    from pymongo.errors import PyMongoError
-
-    page = Page(text="a").save()
-    with pytest.raises((PyMongoError, me.errors.OperationError)):
-        with client.start_session() as session, session.bind(end_session=False):
-            with session.start_transaction():
-                edited(page, text="b")
-                raise PyMongoError("as the server would")
-    assert revisions(page) == []
-    edited(page, text="c")
-    assert revisions(page) == [1]
 
 
 def test_documents_of_other_collections_and_databases_stay_apart(database: Any) -> None:
@@ -384,31 +308,6 @@ def test_nothing_is_lost_of_embedded_documents_with_decimals(database: Any) -> N
     ]  # fmt: skip
     revert(cart).save()
     assert raw(cart) == before
-
-
-def test_indexes_that_a_transaction_keeps_from_being_made_are_asked_for(
-    client: MongoClient, database: Any, monkeypatch: Any
-) -> None:
-    if not hasattr(MongoClient, "_get_bound_session"):
-        pytest.skip("PyMongo binds sessions from 4.17 on")
-    from mongoengine_history import place
-
-    monkeypatch.setattr(place, "PATIENCE", 200)
-    page = Page(text="a").save()
-    edited(page, text="b")
-    database.history.drop_indexes()
-    place.indexed.clear()
-    with pytest.raises(IndexesMissingError, match="ensure_indexes"):
-        with client.start_session() as session, session.bind(end_session=False):
-            with session.start_transaction():
-                History.objects.count()
-                edited(page, text="c")
-    History.ensure_indexes()
-    with client.start_session() as session, session.bind(end_session=False):
-        with session.start_transaction():
-            History.objects.count()
-            edited(page, text="d")
-    assert revisions(page) == [1, 2]
 
 
 def test_writers_who_are_always_slower_are_told_with_their_records(monkeypatch: Any) -> None:
