@@ -9,13 +9,7 @@ from support.changes import agrees, deleted, edited, told, watched
 from support.documents import exactly, raw
 from support.papers import Plate
 
-from mongoengine_history import (
-    DocumentDidNotExistError,
-    DocumentTrack,
-    restore,
-    revert,
-    undo,
-)
+from mongoengine_history import DocumentDidNotExistError, DocumentTrack, restore, revert, undo
 
 connected = watched(Plate)
 

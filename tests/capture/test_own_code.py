@@ -13,13 +13,7 @@ from support.changes import edited, watched
 from support.documents import raw
 from support.memos import Memo, changes
 
-from mongoengine_history import (
-    DocumentTrack,
-    History,
-    OptionsError,
-    revert,
-    track_changes,
-)
+from mongoengine_history import DocumentTrack, History, OptionsError, revert, track_changes
 
 connected = watched(Memo, deletions=False)
 

@@ -21,7 +21,8 @@ from pymongo import (
 )
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
-from support.twins import IDS, Act, Model, Twins, fields_of, numbers, raws
+from support.documents import fields_of
+from support.twins import IDS, Act, Model, Twins, numbers, raws
 
 from mongoengine_history import history_of
 

@@ -14,12 +14,7 @@ from support.changes import edited, watched
 from support.moments import moment_after, now
 from support.rooms import Car, Guest, Room, Van, Vehicle, names, seats
 
-from mongoengine_history import (
-    DocumentTrack,
-    OptionsError,
-    as_of,
-    track_changes,
-)
+from mongoengine_history import DocumentTrack, OptionsError, as_of, track_changes
 
 connected = watched(Room, Guest, Vehicle, Car, Van)
 

@@ -9,11 +9,7 @@ from support.changes import deleted, edited, watched
 from support.moments import now
 from support.rooms import LONG_AGO, Car, Guest, Room, Van, Vehicle
 
-from mongoengine_history import (
-    DocumentTrack,
-    as_of,
-    past,
-)
+from mongoengine_history import DocumentTrack, as_of, past
 
 connected = watched(Room, Guest, Vehicle, Car, Van)
 

@@ -10,13 +10,7 @@ from support.books import Bare, Book, Full, Kept, many_revisions
 from support.changes import deleted, edited, watch, watched
 from support.documents import Address, Line
 
-from mongoengine_history import (
-    DocumentTrack,
-    OptionsError,
-    history_of,
-    restore,
-    revert,
-)
+from mongoengine_history import DocumentTrack, OptionsError, history_of, restore, revert
 
 connected = watched(Book, Kept, Full, Bare)
 

@@ -12,12 +12,7 @@ from support.recipes import Recipe
 from support.stories_1_1 import STATES, tracked, walk
 from support.wheel_1_1 import Elsewhere
 
-from mongoengine_history import (
-    History,
-    RevisionNotFoundError,
-    Version,
-    history_of,
-)
+from mongoengine_history import History, RevisionNotFoundError, Version, history_of
 
 connected = watched(Book, Kept, Full, Bare)
 

@@ -12,12 +12,7 @@ from support.books import Bare, Book, Full, Kept
 from support.changes import deleted, edited, watch, watched
 from support.moments import moment_after
 
-from mongoengine_history import (
-    DocumentTrack,
-    OptionsError,
-    history_of,
-    restore,
-)
+from mongoengine_history import DocumentTrack, OptionsError, history_of, restore
 
 connected = watched(Book, Kept, Full, Bare)
 

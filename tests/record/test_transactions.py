@@ -11,11 +11,7 @@ from support.changes import edited, watched
 from support.documents import raw
 from support.memos import Page, revisions
 
-from mongoengine_history import (
-    History,
-    IndexesMissingError,
-    revert,
-)
+from mongoengine_history import History, IndexesMissingError, revert
 
 connected = watched(Page, deletions=False)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import enum
 import uuid
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +13,8 @@ import bson
 import mongoengine as me
 from bson import Binary, DBRef, Decimal128, Int64, ObjectId
 from bson.raw_bson import RawBSONDocument
+
+from mongoengine_history import History
 
 
 class Colour(enum.Enum):
@@ -240,3 +243,16 @@ def exactly(document: Any) -> bytes:
     codec = collection.codec_options.with_options(document_class=RawBSONDocument)
     found = collection.with_options(codec).find_one({"_id": document.pk})
     return found.raw if found else b""
+
+
+def encoded(value: Any) -> bytes:
+    return bson.encode({"": value}, codec_options=History._get_collection().codec_options)
+
+
+def fields_of(state: Mapping[str, Any]) -> dict[str, bytes]:
+    """Every field as BSON bytes; only the order of the fields themselves is left out."""
+    return without_id({key: encoded(value) for key, value in state.items()})
+
+
+def without_id(document: dict[str, bytes]) -> dict[str, bytes]:
+    return {key: value for key, value in document.items() if key != "_id"}

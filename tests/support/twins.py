@@ -13,7 +13,7 @@ from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
 from mongoengine import Document
 from pymongo.results import BulkWriteResult, InsertManyResult, InsertOneResult
-from support.documents import Line
+from support.documents import Line, fields_of
 
 from mongoengine_history import (
     DocumentDidNotExistError,
@@ -209,13 +209,3 @@ def told_rightly(
             assert raw is None
         else:
             assert fields_of(state) == fields_of(bson.decode(raw or b""))
-
-
-def fields_of(state: dict[str, Any]) -> dict[str, bytes]:
-    """Return every field as BSON bytes; only the order of the fields themselves is left out."""
-    codec = History._get_collection().codec_options
-    return {
-        key: bson.encode({"": value}, codec_options=codec)
-        for key, value in state.items()
-        if key != "_id"
-    }

@@ -40,6 +40,15 @@ class Leaflet(me.Document):
     cells = me.DictField()
 
 
+class Folder(me.Document):
+    """Has more lists than a revision carries hashes."""
+
+    meta = {"collection": "folders", "auto_create_index": False}
+    title = me.StringField()
+    lists = me.MapField(me.ListField(me.StringField()))
+    facts = me.DictField()
+
+
 class HistoryCommands(monitoring.CommandListener):
     """Counts the round trips to the history."""
 

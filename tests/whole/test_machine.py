@@ -8,40 +8,27 @@ To hunt for more, raise the number of lives (about 0.3 s each)::
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-import bson
 import dictdiffer
 import mongoengine as me
 import pytest
-from bson.raw_bson import RawBSONDocument
-from hypothesis import note, settings
+from hypothesis import note
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
-from mongoengine import Document, signals
-from mongoengine.errors import DoesNotExist, OperationError, ValidationError
-from support.documents import Line, raw
-from support.edits import LooseOrder, Order, loose_edits, strict_edits, words
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from mongoengine import Document
+from mongoengine.errors import OperationError, ValidationError
+from support.documents import encoded, exactly, fields_of, raw
+from support.machine import EVERY, KINDS, alike, by_key, keys_of, leaves, memory, told
 
 from mongoengine_history import (
     DocumentDidNotExistError,
     DocumentExistsError,
     DocumentTrack,
     History,
-    Revision,
     RevisionNotFoundError,
-    StateMismatchError,
     Timeline,
     UndoConflictError,
     Version,
@@ -49,73 +36,10 @@ from mongoengine_history import (
     history_of,
     restore,
     revert,
-    track_changes,
     undo,
 )
 from mongoengine_history.patching import outermost_list
-from mongoengine_history.values import ABSENT, find
-
-LIVES = int(os.environ.get("MACHINE_EXAMPLES", "30"))
-EVERY = [0, 1, 2, 3, 100]
-KINDS = {Order: strict_edits, LooseOrder: loose_edits}
-
-Fields = dict[str, bytes]
-
-
-def encoded(value: Any) -> bytes:
-    return bson.encode({"": value}, codec_options=Order._get_collection().codec_options)
-
-
-def alike(first: Any, second: Any) -> bool:
-    """Whether two values as an application reads them are the same BSON."""
-    if first is ABSENT or second is ABSENT:
-        return first is second
-    return encoded(first) == encoded(second)
-
-
-def fields_of(state: dict[str, Any]) -> Fields:
-    """Every field as BSON bytes; only the order of the fields themselves is left out."""
-    return {key: encoded(value) for key, value in state.items() if key != "_id"}
-
-
-def by_key(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: by_key(value[key]) for key in sorted(value)}
-    return [by_key(item) for item in value] if isinstance(value, list) else value
-
-
-def exactly(document: Document) -> bytes:
-    """Read what is stored to the byte, the order of fields included."""
-    codec = document._get_collection().codec_options.with_options(document_class=RawBSONDocument)
-    found = document._get_collection().with_options(codec).find_one({"_id": document.pk})
-    return found.raw if found else b""
-
-
-def memory(document: Document) -> tuple[Any, ...]:
-    """What a document has in memory, its marks of change included."""
-    return (
-        type(document),
-        fields_of(document.to_mongo()),
-        sorted(document._get_changed_fields()),
-        document._created,
-    )
-
-
-def told(revision: Revision) -> tuple[Any, ...]:
-    """All that a revision tells; NaN is NaN here."""
-    return replace(revision, patches=()), encoded(revision.patches)
-
-
-def keys_of(text: str) -> tuple[str, ...]:
-    """Split a path of `blame` at the dots that are not escaped."""
-    keys, escaped = [""], False
-    for sign in text:
-        if escaped or sign not in "\\.":
-            keys[-1] += sign
-        elif sign == ".":
-            keys.append("")
-        escaped = not escaped and sign == "\\"
-    return tuple(keys)
+from mongoengine_history.values import find
 
 
 class Life(RuleBasedStateMachine):
@@ -447,252 +371,10 @@ class Life(RuleBasedStateMachine):
                 assert self.timeline.blame(list(path)) is None
 
 
-def leaves(state: dict[str, Any], above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    for key, value in state.items():
-        if value and isinstance(value, dict):
-            yield from leaves(value, (*above, key))
-        else:
-            yield (*above, key)
-
-
-simple = st.integers(0, 3) | words | st.lists(words, max_size=2) | st.just({"c": 1})
-drifts: dict[str, st.SearchStrategy[dict[str, Any]]] = {
-    "name": words.map(lambda text: {"$set": {"name": text}}),
-    "notes": st.dictionaries(st.sampled_from(["a", "b", "d"]), simple).map(
-        lambda notes: {"$set": {"notes": notes}}
-    ),
-    "key": st.integers(0, 9).map(lambda number: {"$set": {"notes.d": number}}),
-    "no notes": st.just({"$unset": {"notes": 1}}),
-    "tags": words.map(lambda text: {"$set": {"tags": [text, "drift"]}}),
-    "no tags": st.just({"$unset": {"tags": 1}}),
-}
-"""Writes that no history knows of."""
-
-
-class Drifting(RuleBasedStateMachine):
-    """Stale copies, untracked writes and deletions: the past stays what it was all the same."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.copies: list[Any] = []
-        #: Each state as it was rebuilt right after its revision; None if there was no document.
-        self.states: list[Fields | None] = []
-
-    @initialize(
-        kind=st.sampled_from(list(KINDS)),
-        every=st.sampled_from(EVERY),
-        is_tracked=st.booleans(),
-    )
-    def begin(self, kind: type[Document], every: int, is_tracked: bool) -> None:
-        self.kind = kind
-        # Without any version, and without a creation, what is stored is all that there is.
-        every = every or int(not is_tracked)
-        kind._meta["history"] = {"version_every": every}
-        first = kind(
-            name="first", tags=["a", "b"], notes={"a": 1, "b": {"c": 2}}, lines=[Line(sku="x")]
-        )
-        if is_tracked:
-            self.states = [None]
-            with DocumentTrack(first):
-                first.save()
-        else:
-            self.states = []  # what is written before the first revision counts as its own past
-            first.save()
-        self.copies = [first, *(kind.objects.get(pk=first.pk) for _ in range(2))]
-        self.learn()
-
-    @property
-    def timeline(self) -> Timeline[Any]:
-        return history_of(self.kind, self.copies[0].pk)
-
-    def learn(self) -> None:
-        known, newest = len(self.states), len(self.timeline)
-        if newest:
-            self.states += [self.state(number) for number in range(known, newest + 1)]
-
-    def state(self, number: int) -> Fields | None:
-        try:
-            return fields_of(self.timeline.state(number))
-        except DocumentDidNotExistError:
-            return None
-
-    @rule(which=st.integers(0, 2), data=st.data())
-    def edit_a_copy_and_save(self, which: int, data: st.DataObject) -> None:
-        copy = self.copies[which]
-        with DocumentTrack(copy, which):
-            for edit in data.draw(st.lists(KINDS[self.kind], min_size=1, max_size=2)):
-                edit(copy)
-            self.save(which)
-        self.learn()
-
-    def save(self, which: int) -> bool:
-        """Save if MongoEngine and the server take it, else forget it."""
-        try:
-            self.copies[which].save()
-        except (ValidationError, OperationError) as error:
-            note(f"refused: {error}")
-            with suppress(DoesNotExist):
-                self.copies[which].reload()
-            return False
-        return True
-
-    @rule(which=st.integers(0, 2))
-    def load_anew(self, which: int) -> None:
-        found = self.kind.objects(pk=self.copies[0].pk).first()
-        if found is not None:
-            self.copies[which] = found
-
-    @rule(which=st.integers(0, 2), data=st.data())
-    def edit_a_fresh_copy_and_save(self, which: int, data: st.DataObject) -> None:
-        """What was just loaded and written stands in the state as it is stored."""
-        self.load_anew(which)
-        if raw(self.copies[0]) is None:
-            return
-        known = len(self.timeline)
-        self.edit_a_copy_and_save(which, data)
-        if len(self.timeline) == known:
-            return
-        now, state = raw(self.copies[0]), self.timeline.state(known + 1)
-        for action, path, data_of in self.timeline[-1].patches:
-            keys = [path[-1]] if action == "change" else [key for key, _ in data_of]
-            parent = tuple(path[:-1] if action == "change" else path)
-            for key in keys:
-                where = outermost_list((*parent, key))
-                assert alike(find(now, where), find(state, where)), where
-
-    @rule(data=st.data())
-    def drift(self, data: st.DataObject) -> None:
-        update = data.draw(st.sampled_from(list(drifts)).flatmap(drifts.get))
-        self.kind._get_collection().update_one({"_id": self.copies[0].pk}, update)
-
-    @rule()
-    def delete_past_the_history(self) -> None:
-        self.kind._get_collection().delete_one({"_id": self.copies[0].pk})
-
-    @rule(which=st.integers(0, 2))
-    def delete(self, which: int) -> None:
-        with DocumentTrack(self.copies[which]):
-            self.copies[which].delete()
-        self.learn()
-
-    @rule(which=st.integers(0, 2))
-    @precondition(lambda self: len(self.states) > 1 and raw(self.copies[0]) is None)
-    def restore(self, which: int) -> None:
-        last = max(number for number, state in enumerate(self.states) if state is not None)
-        try:
-            self.copies[which] = restore(self.kind, self.copies[0].pk)
-        except StateMismatchError as error:  # a stale copy made a dict of a list
-            note(f"refused: {error}")
-            return
-        if not self.save(which):
-            return
-        if self.states[-1] is not None:
-            assert fields_of(raw(self.copies[0])) == self.states[last]
-        self.learn()
-        assert self.states[-1] == fields_of(raw(self.copies[0]))
-
-    @rule(which=st.integers(0, 2), data=st.data())
-    @precondition(lambda self: len(self.states) > 1)
-    def revert(self, which: int, data: st.DataObject) -> None:
-        number = data.draw(st.integers(0, len(self.states) - 1), label="number")
-        if self.states[number] is None:
-            return
-        try:
-            revert(self.copies[which], revision=number)
-        except StateMismatchError as error:
-            note(f"refused: {error}")
-            return
-        if self.save(which):
-            assert fields_of(raw(self.copies[0])) == self.states[number]
-        self.learn()
-
-    @rule(which=st.integers(0, 2), data=st.data())
-    @precondition(lambda self: len(self.states) > 1)
-    def undo(self, which: int, data: st.DataObject) -> None:
-        """It either changes nothing, or what the revision set is as before it."""
-        number = data.draw(st.integers(1, len(self.states) - 1), label="number")
-        copy = self.copies[which]
-        shown, was = memory(copy), exactly(copy)
-        try:
-            undo(copy, number)
-        except (UndoConflictError, DocumentDidNotExistError, StateMismatchError) as error:
-            note(f"refused: {error}")
-            assert (memory(copy), exactly(copy)) == (shown, was)
-            return
-        if not self.save(which):
-            return
-        known = len(self.states)
-        self.learn()
-        if not was and len(self.states) > known:  # it is there anew, and known in full
-            assert self.states[-1] == fields_of(raw(copy))
-
-    def teardown(self) -> None:
-        if len(self.states) < 2:
-            return  # without a revision, what is stored is all that is known
-        self.check_all()
-        versions = {"position": {"$lt": 0}, "revision": {"$gt": 0}}
-        History._get_collection().delete_many({**versions, "revision": {"$mod": [2, 1]}})
-        self.check_all()
-        History._get_collection().delete_many(versions)
-        self.check_all()
-
-    def check_all(self) -> None:
-        timeline = self.timeline
-        revisions = list(timeline)
-        assert [it.number for it in revisions] == list(range(1, len(self.states)))
-        assert [told(it) for it in reversed(timeline)] == [told(it) for it in revisions[::-1]]
-        assert [self.state(number) for number in range(len(self.states))] == self.states
-        moments = [it.at for it in revisions]
-        assert moments == sorted(moments)
-        for revision in revisions:
-            self.check_moment(revision.number, revision.at)
-        timeline.blame()
-
-    def check_moment(self, number: int, moment: datetime) -> None:
-        try:
-            shown = self.timeline.as_of(moment)
-        except StateMismatchError:  # a stale copy made a dict of a list
-            return
-        of_all = list(as_of(self.kind, moment))
-        if self.states[number] is None:
-            assert (shown, of_all) == (None, [])
-        else:
-            at = memory(self.timeline.at(number))
-            assert [memory(it) for it in [shown, *of_all]] == [at, at]
-
-
-@pytest.fixture
-def connected(database: Any) -> Iterator[Callable[[type[RuleBasedStateMachine]], None]]:
-    """Runs a machine, of which each life begins with an empty database."""
-    for kind in KINDS:
-        signals.post_save.connect(track_changes, sender=kind)
-        signals.post_delete.connect(track_changes, sender=kind)
-
-    def run(machine: type[RuleBasedStateMachine]) -> None:
-        class Fresh(machine):  # type: ignore[misc, valid-type]
-            def __init__(self) -> None:
-                for name in ("history", "orders", "loose_orders"):
-                    database[name].delete_many({})
-                super().__init__()
-
-        lives = settings(max_examples=LIVES, stateful_step_count=12)
-        run_state_machine_as_test(Fresh, settings=lives)
-
-    yield run
-    for kind in KINDS:
-        kind._meta.pop("history", None)
-
-
 def test_a_history_tells_what_was_stored_at_every_revision_and_moment(
-    connected: Callable[[type[RuleBasedStateMachine]], None],
+    live: Callable[[type[RuleBasedStateMachine]], None],
 ) -> None:
-    connected(Life)
-
-
-def test_the_past_stays_what_it_was_whatever_is_written_past_the_history(
-    connected: Callable[[type[RuleBasedStateMachine]], None],
-) -> None:
-    connected(Drifting)
+    live(Life)
 
 
 @pytest.mark.parametrize("kind", KINDS)
