@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import Any
 
 import dictdiffer
-import mongoengine as me
 import pytest
 from hypothesis import note
 from hypothesis import strategies as st
@@ -375,8 +374,3 @@ def test_a_history_tells_what_was_stored_at_every_revision_and_moment(
     live: Callable[[type[RuleBasedStateMachine]], None],
 ) -> None:
     live(Life)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_classes_of_the_machine_are_left_as_they_were(kind: type[me.Document]) -> None:
-    assert "history" not in kind._meta

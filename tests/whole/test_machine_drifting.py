@@ -7,6 +7,8 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+import mongoengine as me
+import pytest
 from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -242,3 +244,8 @@ def test_the_past_stays_what_it_was_whatever_is_written_past_the_history(
     live: Callable[[type[RuleBasedStateMachine]], None],
 ) -> None:
     live(Drifting)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_classes_of_the_machine_are_left_as_they_were(kind: type[me.Document]) -> None:
+    assert "history" not in kind._meta
