@@ -35,11 +35,12 @@ settings.register_profile(
         HealthCheck.filter_too_much,
     ],
 )
+settings.register_profile("quick", settings.get_profile("laws"), max_examples=10)
 settings.load_profile("laws")
 
 
 class RoundTrips(monitoring.CommandListener):
-    """Keeps the last commands that were sent, in order."""
+    """Keeps the last commands that were sent, in order; none that the driver sends by itself."""
 
     def __init__(self) -> None:
         self.sent: deque[Mapping[str, Any]] = deque(maxlen=1000)
@@ -52,7 +53,8 @@ class RoundTrips(monitoring.CommandListener):
         self.sent.clear()
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
-        self.sent.append(event.command)
+        if event.command_name not in {"killCursors", "endSessions"}:
+            self.sent.append(event.command)
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
         pass

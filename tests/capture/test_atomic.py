@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from mongoengine import CASCADE, Document, signals
 from mongoengine.errors import BulkWriteError, OperationError
 from pymongo.client_session import ClientSession
+from support.changes import automatic
 from support.documents import raw
 from support.twins import contents, numbers, recorded
 
@@ -24,9 +25,7 @@ from mongoengine_history import (
     history_of,
     revert,
     track_changes,
-    track_history,
     undo,
-    untrack_history,
     untracked,
 )
 from mongoengine_history.place import indexed
@@ -54,13 +53,7 @@ class Watched(Document):
     balance = me.IntField()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def tracking() -> Iterator[None]:
-    for model in (Account, Card):
-        track_history(model)
-    yield
-    for model in (Account, Card):
-        untrack_history(model)
+tracking = automatic(Account, Card)
 
 
 @pytest.fixture(autouse=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
 import mongoengine as me
 import pytest
 from mongoengine import CASCADE, DENY, NULLIFY, PULL, Document, signals
+from support.changes import automatic
 from support.twins import Model, contents, numbers, outcome, recorded
 
 from mongoengine_history import (
@@ -83,13 +84,7 @@ class Family:
 PLAIN, TRACKED = Family("Plain"), Family("Tracked")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def tracking() -> Iterator[None]:
-    for model in TRACKED.all:
-        track_history(model)
-    yield
-    for model in TRACKED.all:
-        untrack_history(model)
+tracking = automatic(*TRACKED.all)
 
 
 @pytest.fixture(autouse=True)

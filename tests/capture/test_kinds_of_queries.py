@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import mongoengine as me
@@ -11,14 +11,13 @@ import pytest
 from mongoengine.context_managers import no_dereference, switch_collection, switch_db
 from mongoengine.queryset import QuerySet, queryset_manager
 from mongoengine.queryset.base import BaseQuerySet
+from support.changes import automatic
 from support.twins import Twins, numbers, recorded
 
 from mongoengine_history import (
     History,
     changeset,
     history_of,
-    track_history,
-    untrack_history,
 )
 
 
@@ -64,13 +63,7 @@ class Van(Ferry):
 MODELS = [Article, Vessel]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def tracking() -> Iterator[None]:
-    for model in MODELS:
-        track_history(model)
-    yield
-    for model in MODELS:
-        untrack_history(model)
+tracking = automatic(*MODELS)
 
 
 @pytest.fixture(autouse=True)

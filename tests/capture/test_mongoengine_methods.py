@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -250,15 +249,8 @@ CASES = [
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def tracking() -> Iterator[None]:
-    with TWINS.tracking():
-        yield
-
-
-@pytest.fixture(params=["before it was tracked", "with a creation on record"])
-def filled(request: Any, database: Any) -> None:
-    TWINS.fill(known=request.param.startswith("with"))
+tracking = TWINS.recording()
+filled = TWINS.unknown_and_known()
 
 
 def public(kind: type) -> set[str]:

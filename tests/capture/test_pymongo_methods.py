@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import bson
@@ -240,15 +240,8 @@ CASES = [
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def tracking() -> Iterator[None]:
-    with TWINS.tracking():
-        yield
-
-
-@pytest.fixture(params=["before it was tracked", "with a creation on record"])
-def filled(request: Any, database: Any) -> None:
-    TWINS.fill(known=request.param.startswith("with"))
+tracking = TWINS.recording()
+filled = TWINS.unknown_and_known()
 
 
 def through_the_class(write: Write, **options: Any) -> Act:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -97,10 +97,7 @@ UPDATES: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def tracking() -> Iterator[None]:
-    with TWINS.tracking():
-        yield
+tracking = TWINS.recording()
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ import mongoengine as me
 import pytest
 from mongoengine import Document, signals
 from mongoengine.errors import ValidationError
+from support.changes import automatic
 from support.documents import raw
 from support.twins import numbers, recorded
 
@@ -46,11 +47,7 @@ class Note(Document):
             self.text = self.text.strip()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def tracking() -> Iterator[None]:
-    track_history(Note)
-    yield
-    untrack_history(Note)
+tracking = automatic(Note)
 
 
 @pytest.fixture(autouse=True)

@@ -13,12 +13,12 @@ import mongoengine as me
 import pytest
 from bson import DBRef, Decimal128, Int64, ObjectId, Timestamp
 from bson.raw_bson import RawBSONDocument
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mongoengine import Document, signals
 from pymongo.client_session import ClientSession
 from pymongo.errors import OperationFailure
-from support.strategies import states
+from support.strategies import examples, states
 
 from mongoengine_history import (
     DocumentTrack,
@@ -138,7 +138,7 @@ def from_here(model: Model) -> None:
 
 
 @given(st.lists(states, min_size=1, max_size=5))
-@settings(max_examples=40)
+@examples(40)
 def test_any_state_is_kept_to_the_byte(tracked: None, database: Any, drawn: Any) -> None:
     keys = [ObjectId() for _ in drawn]
     for keep in (backfill, from_here):

@@ -9,11 +9,12 @@ from typing import Any
 import mongoengine as me
 import pytest
 from bson import ObjectId
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from mongoengine import signals
 from pymongo.database import Database
 from support.documents import Person
+from support.strategies import examples
 
 from mongoengine_history import (
     DocumentTrack,
@@ -120,7 +121,7 @@ def is_plain(path: Path) -> bool:
 @example([{"a": [1]}, {"a": [1, 2]}], ["a", "1"])
 @example([{"a": {"b": [5]}}], ["a", "b", "0"])
 @example([{"a": {"b": {"0": 5}}}], ["a", "b", 0])
-@settings(max_examples=300)
+@examples(300)
 def test_a_list_of_keys_is_exact(
     database: Any, lives: list[dict[str, Any]], path: list[Any]
 ) -> None:
@@ -133,7 +134,7 @@ def test_a_list_of_keys_is_exact(
 
 
 @given(lives_with(plain_keys), st.lists(plain_keys, min_size=1, max_size=3))
-@settings(max_examples=100)
+@examples(100)
 def test_a_text_of_plain_names_finds_what_the_list_finds(
     database: Any, lives: list[dict[str, Any]], path: list[str]
 ) -> None:
@@ -142,7 +143,7 @@ def test_a_text_of_plain_names_finds_what_the_list_finds(
 
 
 @given(lives_with(keys), paths)
-@settings(max_examples=300)
+@examples(300)
 def test_a_text_misses_nothing_that_its_keys_find(
     database: Any, lives: list[dict[str, Any]], path: list[Any]
 ) -> None:
@@ -157,7 +158,7 @@ def test_a_text_misses_nothing_that_its_keys_find(
 
 
 @given(lives_with(keys), paths)
-@settings(max_examples=100)
+@examples(100)
 def test_what_is_stored_in_parts_is_never_missed(
     database: Any, lives: list[dict[str, Any]], path: list[Any]
 ) -> None:

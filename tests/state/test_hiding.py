@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from bson import Code, DBRef
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from support.strategies import scalars, values
+from support.strategies import examples, scalars, values
 from support.vault import Paths, planted
 
 from mongoengine_history.hiding import (
@@ -83,7 +83,7 @@ def test_hiding_twice_is_hiding_once(state: State, hiding: tuple[Hiding, Paths])
 
 
 @given(states, states, hidings())
-@settings(max_examples=300)
+@examples(300)
 def test_no_secret_is_in_a_state_nor_in_a_patch(
     before: State, after: State, hiding: tuple[Hiding, Paths]
 ) -> None:
@@ -97,7 +97,7 @@ def test_no_secret_is_in_a_state_nor_in_a_patch(
 
 
 @given(states, states, hidings())
-@settings(max_examples=300)
+@examples(300)
 def test_the_patches_lead_from_one_hidden_state_to_the_other_and_back(
     before: State, after: State, hiding: tuple[Hiding, Paths]
 ) -> None:
@@ -134,14 +134,14 @@ def test_without_a_key_a_mask_tells_nothing() -> None:
 
 
 @given(states, hidings())
-@settings(max_examples=300)
+@examples(300)
 def test_what_was_hidden_comes_back_to_the_byte(state: State, hiding: tuple[Hiding, Paths]) -> None:
     hide = hiding[0]
     assert encode(hide.revealed(hide.hidden(state), state)) == encode(state)
 
 
 @given(states, states, hidings())
-@settings(max_examples=300)
+@examples(300)
 def test_an_earlier_state_comes_back_but_for_what_is_hidden(
     early: State, live: State, hiding: tuple[Hiding, Paths]
 ) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import mongoengine as me
 import pytest
 from mongoengine import signals
 
-from mongoengine_history import DocumentTrack, history_of, track_changes
+from mongoengine_history import (
+    DocumentTrack,
+    history_of,
+    track_changes,
+    track_history,
+    untrack_history,
+)
 
 
 def watch(*classes: type[me.Document], deletions: bool = True) -> None:
@@ -28,6 +34,20 @@ def watched(*classes: type[me.Document], deletions: bool = True) -> Callable[...
         watch(*classes, deletions=deletions)
 
     return connected
+
+
+def automatic(*classes: type[me.Document]) -> Callable[..., Iterator[None]]:
+    """Make a fixture by which all writes to classes are recorded in the tests of a module."""
+
+    @pytest.fixture(scope="module", autouse=True)
+    def tracking() -> Iterator[None]:
+        for cls in classes:
+            track_history(cls)
+        yield
+        for cls in classes:
+            untrack_history(cls)
+
+    return tracking
 
 
 def edited(document: Any, who: object = None, **values: Any) -> Any:

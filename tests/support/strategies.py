@@ -1,12 +1,14 @@
-"""Hypothesis strategies: BSON values, states, documents and scripts of edits."""
+"""What Hypothesis draws, BSON values and states, and how many examples of it."""
 
 from __future__ import annotations
 
 import math
 from datetime import datetime
+from typing import Any
 
 from bson import DBRef, Decimal128, Int64, ObjectId, Regex, Timestamp
 from bson.binary import Binary
+from hypothesis import settings
 from hypothesis import strategies as st
 
 #: Few and nasty keys, so that states collide: dots, dollars, digits, nothing, other digits.
@@ -35,3 +37,8 @@ values = st.recursive(
 )
 
 states = st.dictionaries(keys, values, max_size=5)
+
+
+def examples(number: int, **options: Any) -> settings:
+    """Ask for so many examples, or for a tenth of them under the profile `quick`."""
+    return settings(max_examples=number * settings().max_examples // 100, **options)

@@ -9,6 +9,7 @@ from typing import Any
 
 import bson
 import mongoengine as me
+import pytest
 from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
 from mongoengine import Document
@@ -98,6 +99,25 @@ class Twins:
             collection.create_index("code", unique=True, sparse=True)
             there = collection if known else model._get_db()[collection.name]
             there.insert_many([seed(number) for number in range(1, 6)])
+
+    def recording(self) -> Callable[..., Iterator[None]]:
+        """Make a fixture by which one of them is tracked in the tests of a module."""
+
+        @pytest.fixture(scope="module", autouse=True)
+        def tracking() -> Iterator[None]:
+            with self.tracking():
+                yield
+
+        return tracking
+
+    def unknown_and_known(self) -> Callable[..., None]:
+        """Make a fixture that stores documents, which the history knows or does not."""
+
+        @pytest.fixture(params=["before it was tracked", "with a creation on record"])
+        def filled(request: Any, database: Any) -> None:
+            self.fill(known=request.param.startswith("with"))
+
+        return filled
 
     def both(self, act: Act) -> Any:
         """Do the same to both, and check that it is the same and recorded. Returns what it told."""

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from support.changes import watch
 from support.machine import KINDS, LIVES
+from support.strategies import examples
 
 from mongoengine_history.turns import Turn
 
@@ -32,8 +32,7 @@ def live(database: Any) -> Iterator[Callable[[type[RuleBasedStateMachine]], None
                     database[name].delete_many({})
                 super().__init__()
 
-        lives = settings(max_examples=LIVES, stateful_step_count=12)
-        run_state_machine_as_test(Fresh, settings=lives)
+        run_state_machine_as_test(Fresh, settings=examples(LIVES, stateful_step_count=12))
 
     yield run
     for kind in KINDS:

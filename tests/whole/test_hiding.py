@@ -10,6 +10,7 @@ import pytest
 from mongoengine import Document, signals
 from pymongo import DeleteMany, InsertOne, ReplaceOne, ReturnDocument, UpdateMany, UpdateOne
 from pymongo.client_session import ClientSession
+from support.changes import deleted
 from support.vault import (
     HIDING,
     KEY,
@@ -68,12 +69,6 @@ def made(model: Model, **values: Any) -> Any:
     return saved(filled(model, "made", **values))
 
 
-def deleted(document: Any) -> Any:
-    with DocumentTrack(document, "ben"):
-        document.delete()
-    return document
-
-
 def in_several_steps(model: Model) -> None:
     document = made(model)
     with DocumentTrack(document):
@@ -128,9 +123,9 @@ def back(model: Model) -> None:
 
 
 def brought_back(model: Model) -> None:
-    document = deleted(made(model))
+    document = deleted(made(model), "ben")
     saved(restore(model, document.pk))
-    document = deleted(made(model))
+    document = deleted(made(model), "ben")
     undo(document, -1).save()
 
 

@@ -9,11 +9,12 @@ import bson
 import mongoengine as me
 import pytest
 from bson import ObjectId
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mongoengine import Document, signals
+from support.changes import agrees
 from support.documents import raw, stored
-from support.strategies import values
+from support.strategies import examples, values
 from support.vault import (
     HIDING,
     KEY,
@@ -89,11 +90,6 @@ def saved(document: Any) -> Any:
         return document.save()
 
 
-def agrees(document: Any) -> bool:
-    """Whether the history says what is stored, as far as it may."""
-    return history_of(document).compare(-1) == []
-
-
 def hidden_of(document: Any) -> dict[str, Any]:
     found = raw(document)
     return {
@@ -120,7 +116,7 @@ paths = st.lists(st.sampled_from(["a", "b", "c", "*"]), min_size=1, max_size=3).
     st.lists(paths, max_size=2),
     st.sampled_from([None, KEY]),
 )
-@settings(max_examples=60)
+@examples(60)
 def test_all_but_what_is_hidden_is_kept_and_comes_back(
     database: Any, drawn: Any, exclude: Any, mask: Any, key: bytes | None
 ) -> None:

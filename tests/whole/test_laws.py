@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, note, settings
+from hypothesis import given, note
 from hypothesis import strategies as st
 from mongoengine import Document, signals
 from mongoengine.errors import OperationError, ValidationError
 from support.documents import Line, stored
 from support.edits import LooseOrder, Order, loose_edits, scripts, strict_edits
+from support.strategies import examples
 
 from mongoengine_history import DocumentTrack, History, revert, track_changes
 
@@ -44,7 +45,7 @@ def tracked(database: Any) -> None:
 
 
 @given(orders, st.booleans(), st.booleans(), st.booleans())
-@settings(max_examples=80)
+@examples(80)
 def test_every_revision_and_every_moment_comes_back(
     tracked: None,
     order: tuple[type[Document], Any],
@@ -99,7 +100,7 @@ def many_copies(draw: st.DrawFn) -> tuple[type[Document], list[tuple[int, Any]]]
 
 
 @given(many_copies())
-@settings(max_examples=60)
+@examples(60)
 def test_saves_from_stale_copies_unwind_to_the_true_first_state(
     tracked: None, steps: tuple[type[Document], Any]
 ) -> None:
