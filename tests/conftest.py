@@ -19,6 +19,10 @@ from pymongo.uri_parser import parse_uri
 
 from mongoengine_history.embedded import server_uri
 
+pytest.register_assert_rewrite("support")
+
+from support.wheel_1_1 import Elsewhere, Start, fetch  # noqa: E402  # its asserts are rewritten
+
 # A shared fixture holds for all examples of a law, a busy machine is no failure, and some laws are
 # about states that meet. In CI the examples are the same in each run, as Hypothesis itself has it.
 settings.register_profile(
@@ -31,13 +35,12 @@ settings.register_profile(
         HealthCheck.filter_too_much,
     ],
 )
+settings.register_profile("quick", settings.get_profile("laws"), max_examples=10)
 settings.load_profile("laws")
-
-pytest.register_assert_rewrite("twins")
 
 
 class RoundTrips(monitoring.CommandListener):
-    """Keeps the last commands that were sent, in order."""
+    """Keeps the last commands that were sent, in order; none that the driver sends by itself."""
 
     def __init__(self) -> None:
         self.sent: deque[Mapping[str, Any]] = deque(maxlen=1000)
@@ -50,7 +53,8 @@ class RoundTrips(monitoring.CommandListener):
         self.sent.clear()
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
-        self.sent.append(event.command)
+        if event.command_name not in {"killCursors", "endSessions"}:
+            self.sent.append(event.command)
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
         pass
@@ -102,3 +106,23 @@ def database(client: MongoClient) -> Iterator[Database]:
     for alias in ("default", "other"):
         for name in mongoengine.get_db(alias).list_collection_names():
             mongoengine.get_db(alias)[name].delete_many({})
+
+
+@pytest.fixture(scope="module")
+def start(request: pytest.FixtureRequest, client: MongoClient, mongodb_uri: str) -> Start:
+    """Starts a process with 1.1, or with this package, in a time zone."""
+    folder = fetch(request.config.cache.mkdir("mongoengine-history-1.1"))
+    name = mongoengine.get_db().name
+
+    def started(timezone: str | None = None, *, ours: bool = False) -> Elsewhere:
+        wheel = None if ours else folder
+        return Elsewhere("support.stories_1_1", mongodb_uri, name, wheel=wheel, timezone=timezone)
+
+    return started
+
+
+@pytest.fixture(scope="module")
+def released(start: Start) -> Iterator[Elsewhere]:
+    """The process of 1.1."""
+    with start() as process:
+        yield process

@@ -51,6 +51,12 @@ def test_no_file_names_a_path_of_one_machine() -> None:
         assert not found, f"{path.relative_to(ROOT)} names {found}"
 
 
+def test_the_files_of_the_tests_are_short() -> None:
+    for path in (ROOT / "tests").rglob("*.py"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert len(lines) <= 400, path.relative_to(ROOT)
+
+
 def test_the_newest_entry_of_the_changelog_is_this_version() -> None:
     changelog = (ROOT / "docs" / "changelog.md").read_text(encoding="utf-8")
     newest = re.search(r"^## (\S+)", changelog, re.MULTILINE)

@@ -32,7 +32,7 @@ from benchmarks.lists import LENGTH, head_insertion
 from benchmarks.tables import show
 from benchmarks.turns import ratio
 from pymongo import MongoClient
-from wheel_1_1 import Elsewhere, fetch
+from support.wheel_1_1 import Elsewhere, fetch
 
 from mongoengine_history.embedded import server_uri
 

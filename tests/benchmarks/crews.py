@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import Any, Final, NamedTuple
 
 from benchmarks.writer import write
-from wheel_1_1 import Elsewhere
+from support.wheel_1_1 import Elsewhere
 
 WRITERS: Final = 8
 

@@ -25,7 +25,7 @@ from benchmarks.databases import databases
 from benchmarks.shapes import documents, edit, filled, leaves
 from benchmarks.tables import show, show_head
 from benchmarks.turns import Arm, ratio, take_turns
-from wheel_1_1 import Elsewhere, fetch
+from support.wheel_1_1 import Elsewhere, fetch
 
 from mongoengine_history import History, track_history
 from mongoengine_history.embedded import server_uri

@@ -31,7 +31,7 @@ from benchmarks.floors import Floor
 from benchmarks.lives import KINDS, SPAN, START, Life, Population
 from benchmarks.tables import show, show_head
 from benchmarks.turns import Act, Arm, ArmElsewhere, ratio, take_turns
-from wheel_1_1 import Elsewhere, fetch
+from support.wheel_1_1 import Elsewhere, fetch
 
 from mongoengine_history import as_of, history_of, load_history, revert
 from mongoengine_history.embedded import server_uri

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.trips import trips
-from wheel_1_1 import Elsewhere
+from support.wheel_1_1 import Elsewhere
 
 Act = Callable[[int], Callable[[], Any]]
 """Prepares what is done in the turn of a number; only what it returns is measured."""

@@ -1,0 +1,96 @@
+"""Revisions that are written inside a transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mongoengine as me
+import pytest
+from pymongo import MongoClient
+from support.changes import edited, watched
+from support.documents import raw
+from support.memos import Page, revisions
+
+from mongoengine_history import History, IndexesMissingError, revert
+
+connected = watched(Page, deletions=False)
+
+
+def test_an_aborted_transaction_leaves_neither_document_nor_history(client: MongoClient) -> None:
+    if not hasattr(MongoClient, "_get_bound_session"):
+        pytest.skip("PyMongo binds sessions from 4.17 on")
+    page, other = Page(text="a").save(), Page(text="o").save()
+    edited(page, text="b")
+    with client.start_session() as session, session.bind(end_session=False):
+        session.start_transaction()
+        edited(page, text="c")
+        edited(page, text="d")
+        edited(other, text="p")
+        assert revisions(page) == [1, 2, 3]
+        assert revert(page, revision=1).text == "b"
+        session.abort_transaction()
+    assert (raw(page)["text"], raw(other)["text"]) == ("b", "o")
+    assert (revisions(page), revisions(other)) == ([1], [])
+    with client.start_session() as session, session.bind(end_session=False):
+        with session.start_transaction():
+            edited(Page.objects.get(pk=page.pk), text="e")
+    assert revisions(page) == [1, 2]
+    assert raw(page)["text"] == "e"
+
+
+def test_the_first_use_of_all_may_be_inside_a_transaction(
+    client: MongoClient, database: Any
+) -> None:
+    if not hasattr(MongoClient, "_get_bound_session"):
+        pytest.skip("PyMongo binds sessions from 4.17 on")
+    from mongoengine_history.record import place
+
+    page = Page(text="a").save()
+    database.drop_collection("history")
+    place.indexed.clear()
+    with client.start_session() as session, session.bind(end_session=False):
+        with session.start_transaction():
+            edited(page, text="b")
+    assert revisions(page) == [1]
+    assert "history_revision" in database.history.index_information()
+
+
+def test_a_conflict_inside_a_transaction_is_left_to_the_transaction(client: MongoClient) -> None:
+    if not hasattr(MongoClient, "_get_bound_session"):
+        pytest.skip("PyMongo binds sessions from 4.17 on")
+    from pymongo.errors import PyMongoError
+
+    page = Page(text="a").save()
+    with pytest.raises((PyMongoError, me.errors.OperationError)):
+        with client.start_session() as session, session.bind(end_session=False):
+            with session.start_transaction():
+                edited(page, text="b")
+                raise PyMongoError("as the server would")
+    assert revisions(page) == []
+    edited(page, text="c")
+    assert revisions(page) == [1]
+
+
+def test_indexes_that_a_transaction_keeps_from_being_made_are_asked_for(
+    client: MongoClient, database: Any, monkeypatch: Any
+) -> None:
+    if not hasattr(MongoClient, "_get_bound_session"):
+        pytest.skip("PyMongo binds sessions from 4.17 on")
+    from mongoengine_history.record import place
+
+    monkeypatch.setattr(place, "PATIENCE", 200)
+    page = Page(text="a").save()
+    edited(page, text="b")
+    database.history.drop_indexes()
+    place.indexed.clear()
+    with pytest.raises(IndexesMissingError, match="ensure_indexes"):
+        with client.start_session() as session, session.bind(end_session=False):
+            with session.start_transaction():
+                History.objects.count()
+                edited(page, text="c")
+    History.ensure_indexes()
+    with client.start_session() as session, session.bind(end_session=False):
+        with session.start_transaction():
+            History.objects.count()
+            edited(page, text="d")
+    assert revisions(page) == [1, 2]
