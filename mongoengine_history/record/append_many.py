@@ -61,18 +61,10 @@ class Entry(NamedTuple):
     documents: list[dict[str, Any]]
 
 
-def entries_of(
+def _entries(
     place: Place, operation: str, context: Context, changes: Iterable[tuple[Found, State, State]]
 ) -> Iterator[Entry]:
-    """
-    Turn changes of documents of one write into what is inserted for them.
-
-    Args:
-        place: Where they and their history lie.
-        operation: What the write was.
-        context: Who answers for it, and why.
-        changes: Of each document as it was, and what was and is there of it.
-    """
+    """Lay out changes of one write: of each the document as it was, what was and is there of it."""
     stamp = time.time_ns() // 1000
     # Many documents of one write share the states before and after, and so what is recorded.
     alike: dict[bytes, Change] = {}
@@ -270,8 +262,7 @@ class Bulk:
         return {identifier(it.key): _only(it.state, roots) for it in found}
 
     def _append(self, operation: str, changes: Iterable[tuple[Found, State, State]]) -> None:
-        """Record changes: of each the document as it was, and what was and is there of it."""
-        entries = list(entries_of(self._place, operation, self._context, changes))
+        entries = list(_entries(self._place, operation, self._context, changes))
         self._clear_versions([it.found for it in entries if it.base is not None])
         self._insert(entries)
 
