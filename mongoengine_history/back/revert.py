@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mongoengine import Document
@@ -167,9 +167,9 @@ def undone(
 
 def shown_conflict(conflict: Conflict, codec: Any) -> Conflict:
     """Give a conflict the values that the application would read."""
-    values = (conflict.expected, conflict.found)
-    known = native({str(place): it for place, it in enumerate(values) if it is not ABSENT}, codec)
-    return Conflict(conflict.path, *(known.get(str(place), ABSENT) for place in range(2)))
+    values = {"expected": conflict.expected, "found": conflict.found}
+    known = native({name: it for name, it in values.items() if it is not ABSENT}, codec)
+    return replace(conflict, **known)
 
 
 def restore(model: type[D], pk: object) -> D:

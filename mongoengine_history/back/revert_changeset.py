@@ -176,21 +176,13 @@ def _units(
 ) -> Iterator[tuple[type[Document], Any, list[int]]]:
     """Yield the documents of a changeset, the one written last first, with their revisions."""
     found = revisions_of(key, database, active_session(database.client))
-    ordered = sorted(found, key=lambda it: (it["stamp"], it["revision"]), reverse=True)
-    for (name, _), numbers in _by_document(ordered).items():
+    units: dict[tuple[str, bytes], list[Mapping[str, Any]]] = {}
+    for it in sorted(found, key=lambda it: (it["stamp"], it["revision"]), reverse=True):
+        units.setdefault((it["document_type"], encode(it["document_id"])), []).append(it)
+    for (name, _), records in units.items():
         if name not in models:
             raise OptionsError("id", key, f"import the class of the documents in {name!r}")
-        yield models[name], numbers[0]["document_id"], [it["revision"] for it in numbers]
-
-
-def _by_document(
-    found: list[Mapping[str, Any]],
-) -> dict[tuple[str, bytes], list[Mapping[str, Any]]]:
-    units: dict[tuple[str, bytes], list[Mapping[str, Any]]] = {}
-    for record in found:
-        document = record["document_type"], encode(record["document_id"])
-        units.setdefault(document, []).append(record)
-    return units
+        yield models[name], records[0]["document_id"], [it["revision"] for it in records]
 
 
 def _databases() -> list[_Known]:

@@ -123,12 +123,8 @@ class _Moment:
         late = {encode(key) for key in recorded(place, {"document_id": {"$in": keys}})}
         for document in place.documents.find({"_id": {"$in": keys}}, session=place.session):
             key = document.pop("_id")
-            is_late = encode(key) in late
-            state = (
-                state_as_of(Revisions(place, key), self._when)
-                if is_late
-                else place.hiding.hidden(document)
-            )
+            revisions, is_late = Revisions(place, key), encode(key) in late
+            state = state_as_of(revisions, self._when) if is_late else place.hiding.hidden(document)
             if state is not None:
                 yield key, state
 

@@ -61,18 +61,10 @@ class Entry(NamedTuple):
     documents: list[dict[str, Any]]
 
 
-def entries_of(
+def _entries(
     place: Place, operation: str, context: Context, changes: Iterable[tuple[Found, State, State]]
 ) -> Iterator[Entry]:
-    """
-    Turn changes of documents of one write into what is inserted for them.
-
-    Args:
-        place: Where they and their history lie.
-        operation: What the write was.
-        context: Who answers for it, and why.
-        changes: Of each document as it was, and what was and is there of it.
-    """
+    """Lay out changes of one write: of each the document as it was, what was and is there of it."""
     stamp = time.time_ns() // 1000
     # Many documents of one write share the states before and after, and so what is recorded.
     alike: dict[bytes, Change] = {}
@@ -177,19 +169,15 @@ class Bulk:
                 yield from filter(None, [opened])
                 return
         for batch in self._find(query, projection=projection(roots), **options):
-            newest = self._heads(batch)
-            known = [it._replace(head=newest.get(identifier(it.key), NO_HEAD)) for it in batch]
+            known = self._with_heads(batch)
             yield known if roots is None else self._completed(known)
 
     def _completed(self, batch: list[Found]) -> list[Found]:
         """Read all of the documents of which a version will be kept."""
         options = self._place.options
-        keeping = options.version_every > 0
-        partial = [
-            it
-            for it in batch
-            if keeping and (not it.head.number or options.is_due(it.head.number + 1))
-        ]
+        numbers = {it.head.number for it in batch if options.version_every}
+        due = {number for number in numbers if not number or options.is_due(number + 1)}
+        partial = [it for it in batch if it.head.number in due]
         complete = self.stored(partial) if partial else {}
         return [it._replace(state=complete.get(identifier(it.key), it.state)) for it in batch]
 
@@ -239,13 +227,10 @@ class Bulk:
         """Leave out what was done by others in between: of these there are revisions already."""
         if len(changes) <= count:
             return changes
-        newest = self._heads(found for found, *_ in changes)
-        others = [
-            found.key
-            for found, *_ in changes
-            if newest.get(identifier(found.key), NO_HEAD).number > found.head.number
-        ]
-        theirs = {identifier(key) for key in others[: len(changes) - count]}
+        then = [found for found, *_ in changes]
+        pairs = zip(then, self._with_heads(then), strict=True)
+        others = [identifier(now.key) for was, now in pairs if now.head.number > was.head.number]
+        theirs = {*others[: len(changes) - count]}
         return [change for change in changes if identifier(change[0].key) not in theirs]
 
     def inserted(self, documents: Sequence[Found], fresh: Set[object] = frozenset()) -> None:
@@ -257,10 +242,8 @@ class Bulk:
             fresh: Keys that were made just now, by `identifier`: they have no history.
         """
         for start in range(0, len(documents), MOST):
-            made = documents[start : start + MOST]
-            newest = self._heads(it for it in made if identifier(it.key) not in fresh)
-            known = (it._replace(head=newest.get(identifier(it.key), NO_HEAD)) for it in made)
-            self._append(CREATE, ((found, {}, found.state) for found in known))
+            made = self._with_heads(documents[start : start + MOST], fresh)
+            self._append(CREATE, ((found, {}, found.state) for found in made))
 
     def stored(self, batch: Sequence[Found], roots: set[str] | None = None) -> dict[object, State]:
         """Read documents of a batch as they are stored now, or top-level names of them."""
@@ -270,8 +253,7 @@ class Bulk:
         return {identifier(it.key): _only(it.state, roots) for it in found}
 
     def _append(self, operation: str, changes: Iterable[tuple[Found, State, State]]) -> None:
-        """Record changes: of each the document as it was, and what was and is there of it."""
-        entries = list(entries_of(self._place, operation, self._context, changes))
+        entries = list(_entries(self._place, operation, self._context, changes))
         self._clear_versions([it.found for it in entries if it.base is not None])
         self._insert(entries)
 
@@ -282,8 +264,11 @@ class Bulk:
             query = {**self._place.of(early), "revision": 0}
             self._place.history.delete_many(query, session=self._session)
 
-    def _heads(self, found: Iterable[Found]) -> dict[object, Head]:
-        return heads(self._place, [it.key for it in found], self._session)
+    def _with_heads(self, batch: Sequence[Found], fresh: Set[object] = frozenset()) -> list[Found]:
+        """Read the newest revisions of documents, but of those that are *fresh*."""
+        keys = [it.key for it in batch if not fresh or identifier(it.key) not in fresh]
+        newest = heads(self._place, keys, self._session)
+        return [it._replace(head=newest.get(identifier(it.key), NO_HEAD)) for it in batch]
 
     def _insert(self, entries: list[Entry]) -> None:
         """

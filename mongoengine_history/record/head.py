@@ -41,8 +41,10 @@ class Head:
     learned: float = field(default_factory=time.monotonic, compare=False)
 
     @classmethod
-    def of(cls, newest: Mapping[str, Any]) -> Head:
-        """Make it of the first record of the newest revision, or of a version 0."""
+    def of(cls, newest: Mapping[str, Any] | None = None) -> Head:
+        """Make it of the first record of the newest revision, or of a version 0; else nothing."""
+        if newest is None:
+            return cls()
         lists, operation = newest.get("lists") or {}, newest.get("operation") or ""
         return cls(newest["revision"], newest["stamp"], lists, operation=operation)
 

@@ -29,9 +29,11 @@ LARGEST_VALUE: Final = 12 * 1024 * 1024
 DEEPEST_VALUE: Final = 100
 """Levels that a value in a record may nest; MongoDB's limit is 180 with the record's own."""
 
-
 LEVEL: Final = 8
 """Bytes that one level of nesting takes at least."""
+
+SAID: Final = ("identity", "reason", "changeset")
+"""The fields of a `Context` that are left out where they are None, as 1.1 stored no null."""
 
 
 def records_of_revision(revision: StoredRevision, owner: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -70,13 +72,9 @@ def documents_of_revision(
 
 
 def _said(revision: StoredRevision) -> dict[str, Any]:
-    """Return who and why; what was not said is left out, as 1.1 stored no null."""
+    """Return who and why."""
     context = revision.context
-    said = {
-        "identity": context.identity,
-        "reason": context.reason,
-        "changeset": context.changeset,
-    }
+    said = {name: getattr(context, name) for name in SAID}
     said = {name: value for name, value in said.items() if value is not None}
     return {**said, "metadata": dict(context.metadata)} if context.metadata else said
 
@@ -115,7 +113,7 @@ def revision_of(
         codec: How they were read; parts are read alike.
     """
     first = records[0]
-    said = {name: first.get(name) for name in ("identity", "reason", "changeset")}
+    said = {name: first.get(name) for name in SAID}
     context = Context(metadata=first.get("metadata", {}), **said)
     return StoredRevision(
         first["revision"],
@@ -141,11 +139,11 @@ def state_of(documents: Sequence[Mapping[str, Any]]) -> State:
 def _with_parts(records: list[dict[str, Any]], field: str) -> list[dict[str, Any]]:
     """Append the parts of records that are too large, which name the position of their record."""
     documents = list(records)
-    if fits([record[field] for record in records]):
+    if _fits([record[field] for record in records]):
         return documents
     for index, record in enumerate(records):
         own = {name: record[name] for name in ("document_type", "document_id", "stamp", "revision")}
-        documents += [{**own, "part_of": index, "bytes": raw} for raw in split(record, field)]
+        documents += [{**own, "part_of": index, "bytes": raw} for raw in _split(record, field)]
     return documents
 
 
@@ -156,16 +154,17 @@ def joined(
     if "part_of" not in documents[-1]:
         return list(documents)
     records = [document for document in documents if "part_of" not in document]
-    parts = {
-        index: list(own) for index, own in groupby(documents[len(records) :], itemgetter("part_of"))
+    raws = {
+        index: b"".join(part["bytes"] for part in own)
+        for index, own in groupby(documents[len(records) :], itemgetter("part_of"))
     }
     return [
-        join(record, parts[index], codec) if "parts" in record else record
+        {**record, **bson.decode(raws[index], codec_options=codec)} if "parts" in record else record
         for index, record in enumerate(records)
     ]
 
 
-def fits(values: object) -> bool:
+def _fits(values: object) -> bool:
     """Say whether *values* fit into one record together, so that none of them needs a look."""
     size = len(encode(values))
     return size <= LARGEST_VALUE and (
@@ -173,14 +172,8 @@ def fits(values: object) -> bool:
     )
 
 
-def split(record: dict[str, Any], field: str) -> list[bytes]:
-    """
-    Take *field* out of a record that could not be stored with it.
-
-    Returns:
-        The BSON bytes of the field in pieces, to be stored beside the record, which tells their
-        count as ``parts``; empty where the record is fine as it is.
-    """
+def _split(record: dict[str, Any], field: str) -> list[bytes]:
+    """Take *field* out of a record that could not be stored with it; return its BSON in pieces."""
     raw = bson.encode({field: record[field]}, codec_options=WIRE)
     if len(raw) <= LARGEST_VALUE and depth(record[field]) <= DEEPEST_VALUE:
         return []
@@ -192,11 +185,3 @@ def split(record: dict[str, Any], field: str) -> list[bytes]:
     pieces = [raw[start : start + LARGEST_VALUE] for start in range(0, len(raw), LARGEST_VALUE)]
     record["parts"] = len(pieces)
     return pieces
-
-
-def join(
-    record: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], codec: CodecOptions[Any]
-) -> dict[str, Any]:
-    """Return the record with the field that `split` took out; *parts* are its own, in order."""
-    raw = b"".join(part["bytes"] for part in parts)
-    return {**record, **bson.decode(raw, codec_options=codec)}

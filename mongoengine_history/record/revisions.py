@@ -106,7 +106,7 @@ class Revisions:
 
     def head(self) -> Head:
         """Read what is known of the newest revision."""
-        return _head_in(self.place.aggregate(self._newest))
+        return Head.of(*self.place.aggregate(self._newest))
 
     def opening(self) -> tuple[Head, State | None]:
         """Read the newest revision and the stored document, in one round trip where possible."""
@@ -116,7 +116,7 @@ class Revisions:
         union = {"$unionWith": {"coll": self.place.document_type, "pipeline": wanted}}
         found = self.place.aggregate([*self._newest, union])
         stored = next((item for item in found if "_id" in item), None)
-        return _head_in([item for item in found if "_id" not in item]), _without_id(stored)
+        return Head.of(*(item for item in found if "_id" not in item)), _without_id(stored)
 
     def revision(self, number: int) -> StoredRevision:
         """
@@ -252,10 +252,6 @@ class Revisions:
             {"$limit": 1},
             {"$project": {"_id": 0, "revision": 1, "stamp": 1, "lists": 1, "operation": 1}},
         ]
-
-
-def _head_in(found: list[dict[str, Any]]) -> Head:
-    return Head.of(found[0]) if found else Head()
 
 
 def _without_id(document: Any) -> State | None:
