@@ -91,8 +91,21 @@ def client(mongodb_uri: str, commands: RoundTrips) -> Iterator[MongoClient]:
     mongoengine.disconnect_all()
 
 
+def databases() -> list[Database]:
+    return [mongoengine.get_db(alias) for alias in ("default", "other")]
+
+
+@pytest.fixture(scope="module")
+def collections(client: MongoClient) -> Iterator[None]:
+    """Those of a module go with it, since emptying each after every test would take most time."""
+    yield
+    for database in databases():
+        for name in set(database.list_collection_names()) - {"history"}:
+            database.drop_collection(name)
+
+
 @pytest.fixture
-def database(client: MongoClient) -> Iterator[Database]:
+def database(collections: None) -> Iterator[Database]:
     """The database of MongoEngine's default connection; afterwards it is empty, no test listens."""
     database = mongoengine.get_db()
     every = [signal for signal in vars(signals).values() if isinstance(signal, Signal)]
@@ -103,9 +116,9 @@ def database(client: MongoClient) -> Iterator[Database]:
         signal._clear_state()
     for signal, receiver in before:
         signal.connect(receiver)
-    for alias in ("default", "other"):
-        for name in mongoengine.get_db(alias).list_collection_names():
-            mongoengine.get_db(alias)[name].delete_many({})
+    for each in databases():
+        for name in each.list_collection_names():
+            each[name].delete_many({})
 
 
 @pytest.fixture(scope="module")

@@ -69,22 +69,22 @@ def test_an_abstract_base_and_inherited_classes_share_a_history() -> None:
         meta = {"abstract": True, "auto_create_index": False}
         name = me.StringField()
 
-    class Vehicle(Base):
+    class Wagon(Base):
         meta = {"collection": "vehicles", "allow_inheritance": True}
 
-    class Car(Vehicle):
+    class Coach(Wagon):
         doors = me.IntField()
 
-    signals.post_save.connect(track_changes, sender=Car)
-    car = Car(name="a", doors=3)
+    signals.post_save.connect(track_changes, sender=Coach)
+    car = Coach(name="a", doors=3)
     edited(car)
     before = raw(car)
     edited(car, name="b", doors=None)
-    loaded = Vehicle.objects.get()
-    assert isinstance(loaded, Car)
+    loaded = Wagon.objects.get()
+    assert isinstance(loaded, Coach)
     revert(loaded).save()
     assert raw(car) == before
-    assert before["_cls"] == "Vehicle.Car"
+    assert before["_cls"] == "Wagon.Coach"
 
 
 def test_a_document_of_another_class_is_not_forced_into_this_one() -> None:
