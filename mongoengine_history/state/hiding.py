@@ -174,7 +174,7 @@ def _rule_for(key: str, rules: Mapping[str, Any]) -> Any:
 def _rule_for_items(rules: Mapping[str, Any]) -> Any:
     """Return what is hidden of items: a path may name them or pass through."""
     named = {key: rule for key, rule in rules.items() if key != ANY}
-    return _merged(rules.get(ANY, {}), named)
+    return _spread(_merged(rules.get(ANY, {}), named))
 
 
 def _hidden(value: Any, rules: Any, mask: Masking) -> Any:

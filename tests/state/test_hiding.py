@@ -82,6 +82,11 @@ def test_hiding_twice_is_hiding_once(state: State, hiding: tuple[Hiding, Paths])
     assert encode(hiding[0].hidden(once)) == encode(once)
 
 
+def test_what_is_said_of_any_key_of_an_item_holds_where_others_are_named() -> None:
+    hide = Hiding.of([], [("a", "a", "a"), ("a", "*", "*")])
+    assert hide.hidden({"a": [{"a": "secret", "b": 1}]}) == {"a": [{"a": BLANK, "b": BLANK}]}
+
+
 @given(states, states, hidings())
 @examples(300)
 def test_no_secret_is_in_a_state_nor_in_a_patch(
