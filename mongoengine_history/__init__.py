@@ -2,7 +2,14 @@
 
 from mongoengine_history.back.revert import restore, revert, undo
 from mongoengine_history.back.revert_changeset import revert_changeset
-from mongoengine_history.changesets import Changeset, changeset, set_identity_provider, untracked
+from mongoengine_history.capture.changeset import (
+    Changeset,
+    changeset,
+    set_identity_provider,
+    untracked,
+)
+from mongoengine_history.capture.document_track import DocumentTrack, track_changes
+from mongoengine_history.capture.track_history import track_history, untrack_history
 from mongoengine_history.errors import (
     ChangesetConflictError,
     ChangesetPartlyRevertedError,
@@ -17,6 +24,7 @@ from mongoengine_history.errors import (
     PatchError,
     RevisionConflictError,
     RevisionNotFoundError,
+    StaleDocumentError,
     StateMismatchError,
     StateNotKeptError,
     UndoConflictError,
@@ -27,10 +35,8 @@ from mongoengine_history.read.history_of import Timeline, history_of
 from mongoengine_history.read.load_history import load_history
 from mongoengine_history.record.backfill import backfill
 from mongoengine_history.record.history import History, Version
-from mongoengine_history.registration import track_history, untrack_history
 from mongoengine_history.state.revision import Revision
 from mongoengine_history.state.values import ABSENT
-from mongoengine_history.tracking import DocumentTrack, track_changes
 
 __all__ = [
     "ABSENT",
@@ -51,6 +57,7 @@ __all__ = [
     "Revision",
     "RevisionConflictError",
     "RevisionNotFoundError",
+    "StaleDocumentError",
     "StateMismatchError",
     "StateNotKeptError",
     "Timeline",

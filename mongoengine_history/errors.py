@@ -57,6 +57,31 @@ class HistoryNotRecordedError(HistoryError):
         self.records = list(records)
 
 
+class StaleDocumentError(HistoryError):
+    """
+    Somebody has changed what a save would overwrite since it was seen. Nothing was written.
+
+    ``reload()`` the document, make the edit again inside of a new block, and save.
+    """
+
+    def __init__(
+        self, document_id: object, path: Sequence[str | int], seen: object, found: object
+    ) -> None:
+        super().__init__(
+            f"At {_where(path)} of document {_short(document_id)} was seen {_short(seen)}, but "
+            f"found is {_short(found)}: somebody has changed it since. Nothing was written. "
+            "Reload the document, and edit it again inside of a new block."
+        )
+        #: Primary key of the document.
+        self.document_id = document_id
+        #: Where, as a path of stored names; empty for the document itself.
+        self.path = tuple(path)
+        #: What the document had in memory when the block began; `ABSENT` for nothing.
+        self.seen = seen
+        #: What is stored; `ABSENT` for nothing.
+        self.found = found
+
+
 class WriteRefusedError(HistoryError):
     """A strict class is to be written in a way that cannot be recorded. Nothing was written."""
 

@@ -43,13 +43,6 @@ ROWS = [
     {"errors", "embedded"},
 ]
 
-#: Files that still lie beside the folders, by the folder that they belong to.
-AT_THE_TOP = {
-    **dict.fromkeys(["collection", "saving", "tracker", "tracking", "writes", "origin"], "capture"),
-    **dict.fromkeys(["registration", "querying", "inserting", "mixing", "strictness"], "capture"),
-    **dict.fromkeys(["changesets", "blocks"], "capture"),
-}
-
 #: Public names that stand in the file of another one.
 NEIGHBOURS = {
     "ABSENT": "values",
@@ -105,8 +98,7 @@ def own(names: Iterable[str]) -> set[str]:
 
 
 def folder_of(name: str) -> str:
-    folder = name.partition(".")[0]
-    return AT_THE_TOP.get(folder, folder)
+    return name.partition(".")[0]
 
 
 def row_of(name: str) -> int:
@@ -160,7 +152,7 @@ def test_only_record_names_the_collection_of_the_history(name: str) -> None:
 @pytest.mark.parametrize("name", mongoengine_history.__all__)
 def test_a_public_name_is_found_by_the_name_of_a_file(name: str) -> None:
     module = getattr(mongoengine_history, name).__module__.removeprefix(f"{NAME}.")
-    if module not in AT_THE_TOP and module != "errors":
+    if module != "errors":
         snake = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
         assert module.rpartition(".")[2] == NEIGHBOURS.get(name, snake)
 

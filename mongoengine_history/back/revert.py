@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mongoengine import Document
 
+from mongoengine_history.capture.covers import cover
+from mongoengine_history.capture.document_track import listen
+from mongoengine_history.capture.tracker import Known, Tracker
 from mongoengine_history.documents.snapshot import has_key, loaded, stored_key, unrecorded
 from mongoengine_history.errors import (
     Conflict,
@@ -26,8 +29,6 @@ from mongoengine_history.state.merge import conflicts, differs, overlay
 from mongoengine_history.state.patches import paths_of
 from mongoengine_history.state.revision import ANEW, DELETE, RESTORE, REVERT, UNDO, stamp_of
 from mongoengine_history.state.values import ABSENT, native
-from mongoengine_history.tracker import Tracker
-from mongoengine_history.tracking import listen
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -301,6 +302,7 @@ class Past:
             operation = RESTORE
         self.revisions.place.ensure_indexes()
         listen(type(self.document))
-        tracker = Tracker.of(self.document)
         wanted = self.revisions.place.hiding.revealed(wanted, self.live)
-        tracker.put_back(self.revisions, self.head, self.live, wanted, operation)
+        known = Known(self.revisions, self.head)
+        Tracker.of(self.document).put_back(known, self.live, wanted, operation)
+        cover(self.document)

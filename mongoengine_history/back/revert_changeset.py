@@ -12,7 +12,8 @@ from mongoengine.connection import ConnectionFailure
 from pymongo.errors import InvalidOperation
 
 from mongoengine_history.back.revert import Past, shown_conflict, undone
-from mongoengine_history.changesets import Changeset, changeset
+from mongoengine_history.capture.changeset import Changeset, changeset
+from mongoengine_history.capture.document_track import DocumentTrack
 from mongoengine_history.documents.fieldpaths import with_subclasses
 from mongoengine_history.documents.snapshot import loaded
 from mongoengine_history.errors import (
@@ -36,7 +37,6 @@ from mongoengine_history.record.states import state_at
 from mongoengine_history.state.merge import differs
 from mongoengine_history.state.revision import UNDO
 from mongoengine_history.state.values import encode, native
-from mongoengine_history.tracking import DocumentTrack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, wraps
+from inspect import iscoroutinefunction
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from bson import ObjectId
 from bson.binary import UuidRepresentation
@@ -15,7 +16,6 @@ from bson.codec_options import CodecOptions
 from mongoengine import get_connection, get_db
 from mongoengine.connection import ConnectionFailure
 
-from mongoengine_history.blocks import Block
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.history import History
 from mongoengine_history.record.place import Place, in_transaction, transaction
@@ -23,8 +23,13 @@ from mongoengine_history.state.revision import Context, checked, identity_of, in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from mongoengine_history.documents.options import HistoryOptions
+
+
+T = TypeVar("T")
+F = TypeVar("F", bound="Callable[..., Any]")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -200,3 +205,43 @@ def _default_codec() -> CodecOptions[Any]:
         return get_db().codec_options  # type: ignore[no-any-return]  # untyped
     except ConnectionFailure:  # not connected yet, or never by that name
         return CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
+
+
+class Block(Generic[T]):
+    """
+    A context manager, and a decorator whose functions each run in a block of their own.
+
+    Python's own decorators of this kind end before an ``async def`` has begun.
+
+    Args:
+        make: Makes what is entered and left.
+    """
+
+    def __init__(self, make: Callable[[], AbstractContextManager[T]]) -> None:
+        self._make = make
+        self._open: list[AbstractContextManager[T]] = []
+
+    def __enter__(self) -> T:
+        self._open.append(self._make())
+        return self._open[-1].__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._open.pop().__exit__(*error)
+
+    def __call__(self, function: F) -> F:
+        """Let each call of *function* run inside."""
+        if iscoroutinefunction(function):
+
+            @wraps(function)
+            async def awaited(*args: Any, **kwargs: Any) -> Any:
+                with self._make():
+                    return await function(*args, **kwargs)
+
+            return awaited  # type: ignore[return-value]  # it takes and gives the same
+
+        @wraps(function)
+        def called(*args: Any, **kwargs: Any) -> Any:
+            with self._make():
+                return function(*args, **kwargs)
+
+        return called  # type: ignore[return-value]  # it takes and gives the same

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from mongoengine import Document, signals
 
-from mongoengine_history.changesets import is_untracked, next_order
+from mongoengine_history.capture.changeset import is_untracked, next_order
+from mongoengine_history.capture.covers import (
+    begin_deletion,
+    cover,
+    end_deletion,
+    is_covered,
+    uncover,
+)
+from mongoengine_history.capture.stale import Guard
+from mongoengine_history.capture.tracker import Known, Origin, Tracker, context_at
 from mongoengine_history.documents.options import is_tracked
-from mongoengine_history.documents.snapshot import codec_of
+from mongoengine_history.documents.snapshot import codec_of, decoded, snapshot
 from mongoengine_history.errors import OptionsError
+from mongoengine_history.record.append import Change, patched
 from mongoengine_history.record.place import Place
-from mongoengine_history.state.revision import checked
-from mongoengine_history.tracker import Tracker
+from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.state.revision import DELETE, checked
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -25,19 +36,23 @@ class DocumentTrack:
     Watches one document from now to the end of the ``with`` block.
 
     Each save inside that changes the stored document becomes one revision, if `track_changes` is
-    connected for its class. The state before is the one that the document has in memory when the
-    object is made. Blocks nest: the innermost identity counts, an outer one where the inner names
-    nobody, and metadata is merged. Used without ``with`` it watches as long as the document lives.
+    connected for its class. The state before is what the save has overwritten on the server.
+    Blocks nest: the innermost identity counts, an outer one where the inner names nobody, and
+    metadata is merged. Used without ``with`` it watches as long as the document lives.
 
     Args:
         document: The document, stored or new.
         identity: Who answers for the changes: a saved document, of which the primary key is kept,
             any BSON value, or something to call at each write that returns one of these.
         reason: Why, in words.
+        refuse_stale: Whether a save is refused that would overwrite what somebody else has changed
+            since this object was made; a list counts as one value. What the document has in memory
+            now is taken for what was seen, so edit it afterwards.
         **metadata: Anything else to keep with each revision; BSON values.
 
     Raises:
         OptionsError: an argument cannot be stored. Nothing was read or written.
+        StaleDocumentError: raised by ``save()``, with *refuse_stale*. Nothing was written.
     """
 
     def __init__(
@@ -46,25 +61,28 @@ class DocumentTrack:
         identity: object = None,
         *,
         reason: str | None = None,
+        refuse_stale: bool = False,
         **metadata: Any,
     ) -> None:
         if not isinstance(document, Document):
             raise OptionsError("document", document, "only a top-level Document has a history")
-        self._document = document
+        if not isinstance(refuse_stale, bool):
+            raise OptionsError("refuse_stale", refuse_stale, "it must be True or False")
+        self._document, self._refuse_stale = document, refuse_stale
         self._context = checked(identity, reason, metadata, codec_of(document))
-        self._order = next_order()
         listen(type(document))
         if _is_connected(type(document)):
             Place(document).ensure_indexes()
         self._enter()
 
     def _enter(self) -> None:
-        tracker, watched = Tracker.of(self._document), not is_tracked(type(self._document))
-        tracker.enter(self, self._order, self._context, watched=watched)
+        tracker = Tracker.of(self._document)
+        guard = (tracker.guard or Guard(self._document)) if self._refuse_stale else None
+        tracker.enter(self, next_order(), self._context, guard)
+        cover(self._document)
 
     def __enter__(self) -> Self:
         if not Tracker.of(self._document).has(self):  # used a second time
-            self._order = next_order()
             self._enter()
         return self
 
@@ -74,7 +92,10 @@ class DocumentTrack:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        Tracker.of(self._document).leave(self)
+        try:
+            Tracker.of(self._document).leave(self)
+        finally:
+            uncover(self._document)
 
 
 def track_changes(sender: type[Document], document: Document, **kwargs: Any) -> None:
@@ -100,17 +121,28 @@ def track_changes(sender: type[Document], document: Document, **kwargs: Any) -> 
         return
     heard_deletions = _is_receiver(signals.post_delete, sender, _after_delete)
     listen(sender)
-    tracker = Tracker.known(document)
-    if tracker is None or not tracker.is_awake:
+    tracker = Tracker.on(document)
+    if tracker is None:
         return
     if "created" in kwargs:
         tracker.record()
+    elif not is_covered(document):
+        return
     elif heard_deletions or not _is_receiver(signals.post_delete, sender, track_changes):
         tracker.ask()
     elif not _is_receiver(signals.pre_save, sender, track_changes):
-        tracker.begin(recording=True, asked=True, said=kwargs)
-        tracker.after_delete(looked=False)
-        tracker.record()
+        _record_gone(tracker, kwargs)
+
+
+def _record_gone(tracker: Tracker, said: dict[str, Any]) -> None:
+    """Record the first deletion since somebody asked for any: only memory knows what it took."""
+    document, revisions = tracker.document, Revisions.of(tracker.document)
+    tracker.begin(recording=True, asked=True, said=said)
+    context = context_at(revisions.place, Origin(tracker, said, is_save=False))
+    change = Change(DELETE, context, decoded(snapshot(document)), {}, [], time.time_ns() // 1000)
+    known = Known(revisions, revisions.head())
+    tracker.take(known, patched(change, revisions.place.hiding), None)
+    tracker.record()
 
 
 def listen(sender: type[Document]) -> None:
@@ -149,31 +181,28 @@ def _may_be_recorded(sender: type[Document]) -> bool:
     return any(receiver is not _after_save for receiver in heard)
 
 
-def _before_save(sender: type[Document], document: Document, **kwargs: Any) -> None:
-    tracker = Tracker.known(document)
-    if tracker and tracker.is_awake:
+def _before_save(sender: type[Document], document: Document, **said: Any) -> None:
+    if is_covered(document):
         recording = _is_on(sender) and _may_be_recorded(sender)
         asked = recording and _is_connected(sender)
-        tracker.begin(recording=recording, asked=asked, said=kwargs)
+        Tracker.of(document).begin(recording=recording, asked=asked, said=said)
 
 
 def _after_save(_: type[Document], document: Document, **__: Any) -> None:
-    tracker = Tracker.known(document)
-    if tracker and tracker.is_awake:
+    tracker = Tracker.on(document)
+    if tracker:
         tracker.record_if_asked()
 
 
-def _before_delete(sender: type[Document], document: Document, **kwargs: Any) -> None:
-    tracker = Tracker.known(document)
-    if tracker and tracker.is_awake:
+def _before_delete(sender: type[Document], document: Document, **said: Any) -> None:
+    if is_covered(document):
         recording = _is_on(sender) and _is_receiver(signals.post_delete, sender, track_changes)
-        tracker.begin(recording=recording, asked=recording, said=kwargs)
+        Tracker.of(document).begin(recording=recording, asked=recording, said=said)
         if recording:
-            tracker.before_delete()
+            begin_deletion(document)
 
 
 def _after_delete(_: type[Document], document: Document, **__: Any) -> None:
-    tracker = Tracker.known(document)
-    if tracker and tracker.is_awake:
-        tracker.after_delete(looked=True)
-        tracker.record()
+    if is_covered(document):
+        end_deletion(document)
+        Tracker.of(document).record_if_asked()

@@ -1,25 +1,24 @@
-"""Writes by a query: documents are read, the write is limited to them, and read again."""
+"""Writes of many documents: by a query, which is limited to what was read; and inserts."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
+from bson.raw_bson import RawBSONDocument
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.results import DeleteResult, UpdateResult
 
-from mongoengine_history.origin import context_at
-from mongoengine_history.record.append_many import Bulk
-from mongoengine_history.record.place import Place
-from mongoengine_history.writes import root
+from mongoengine_history.record.append_many import Found
+from mongoengine_history.state.updates import roots_of
+from mongoengine_history.state.values import identifier, same, wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from mongoengine import Document
-    from pymongo.collection import Collection
+    from bson.codec_options import CodecOptions
 
-    from mongoengine_history.record.append_many import Found
+    from mongoengine_history.record.append_many import Bulk
 
     Write = Callable[[Any], Any]
     Roots = set[str] | None
@@ -39,24 +38,15 @@ class QueryWrite:
     The writes that its methods take are called with a query, limited to what was read.
 
     Args:
-        model: The class.
-        collection: Where the documents lie.
+        bulk: Reads and records the documents.
         query: What the application asks for.
         options: The options of its write.
-
-    Raises:
-        OptionsError: who answers for the write cannot be stored. Nothing was written.
     """
 
     def __init__(
-        self,
-        model: type[Document],
-        collection: Collection[Any],
-        query: Mapping[str, Any] | None,
-        options: Mapping[str, Any],
+        self, bulk: Bulk, query: Mapping[str, Any] | None, options: Mapping[str, Any]
     ) -> None:
-        place = Place(model, collection)
-        self._bulk = Bulk(place, context_at(place), options.get("session"))
+        self._bulk = bulk
         self._query = query or {}
         given = {name: options.get(name) for name in READING}
         self._reading = {name: value for name, value in given.items() if value is not None}
@@ -163,16 +153,6 @@ class QueryWrite:
         self._bulk.deleted(batch, count)
 
 
-def roots_of(update: Any) -> Roots:
-    """Name the top-level keys that an update may set; None if it may set any."""
-    if not isinstance(update, dict) or not all(
-        operator.startswith("$") and isinstance(values, dict) for operator, values in update.items()
-    ):
-        return None  # a pipeline, a replacement, or something that the server refuses
-    paths = [path for values in update.values() for path in values]
-    return {root(path) for path in [*paths, *update.get("$rename", {}).values()]}
-
-
 def _has_matched(result: Any) -> bool:
     if isinstance(result, UpdateResult):
         return bool(result.matched_count)
@@ -190,3 +170,55 @@ def _summed(results: list[UpdateResult]) -> UpdateResult:
     raws: list[Any] = [result.raw_result for result in results]
     counts = {name: sum(raw[name] for raw in raws) for name in ("n", "nModified")}
     return UpdateResult({**raws[-1], **counts}, acknowledged=True)
+
+
+def own(document: Any) -> Any:
+    """Return a document to which PyMongo can give a primary key, the same one if it can."""
+    return dict(document) if isinstance(document, RawBSONDocument) else document
+
+
+def insert_recorded(
+    bulk: Bulk, documents: Sequence[Mapping[str, Any]], insert: Callable[[], Any]
+) -> Any:
+    """
+    Insert documents, and record those that arrived.
+
+    Args:
+        bulk: Records them.
+        documents: What *insert* inserts; it gives a primary key to those that have none.
+        insert: Inserts them.
+
+    Returns:
+        What *insert* returns.
+
+    Raises:
+        HistoryNotRecordedError: the documents are there, some of the records are not.
+    """
+    were_without_key = ["_id" not in document for document in documents]
+    try:
+        result = insert()
+    except BaseException as error:
+        with suppress(PyMongoError):  # what failed first is what the application has to know
+            bulk.inserted(_arrived(bulk, _found(documents, bulk.codec), error))
+        raise
+    made = _found(documents, bulk.codec)
+    pairs = zip(made, were_without_key, strict=True)
+    bulk.inserted(made, {identifier(it.key) for it, was_without in pairs if was_without})
+    return result
+
+
+def _found(documents: Iterable[Any], codec: CodecOptions[Any]) -> list[Found]:
+    """Return documents as the server stores them."""
+    return [Found.of(wire(it, codec)) for it in documents if "_id" in it]
+
+
+def _arrived(bulk: Bulk, documents: list[Found], error: BaseException) -> list[Found]:
+    """Tell which documents of a failed insert are stored."""
+    failed: set[int] = set()
+    if isinstance(error, BulkWriteError):
+        failed = {each["index"] for each in error.details.get("writeErrors", ())}
+    elif isinstance(error, OperationFailure):  # of a single one
+        return []
+    sent = [found for place, found in enumerate(documents) if place not in failed]
+    stored = bulk.stored(sent)
+    return [found for found in sent if same(stored.get(identifier(found.key)), found.state)]

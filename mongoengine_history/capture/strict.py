@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pymongo.database import Database
 
-from mongoengine_history.changesets import is_untracked
+from mongoengine_history.capture.changeset import is_untracked
 from mongoengine_history.errors import WriteRefusedError
 
 if TYPE_CHECKING:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial, wraps
+from inspect import getattr_static, signature
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mongoengine import Document, signals
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from mongoengine_history.changesets import is_untracked
-from mongoengine_history.collection import RecordingCollection
+from mongoengine_history.capture.changeset import is_untracked
+from mongoengine_history.capture.collection import RecordingCollection
+from mongoengine_history.capture.strict import StrictDatabase
+from mongoengine_history.capture.tracker import Tracker, originating
 from mongoengine_history.documents.fieldpaths import hiding_by, with_subclasses
 from mongoengine_history.documents.options import (
     OPTIONS_ATTRIBUTE,
@@ -19,14 +23,13 @@ from mongoengine_history.documents.options import (
     options_of,
 )
 from mongoengine_history.errors import HistoryNotRecordedError, OptionsError
-from mongoengine_history.origin import originating
-from mongoengine_history.strictness import StrictDatabase
-from mongoengine_history.tracker import Tracker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 M = TypeVar("M", bound=type[Document])
+
+SIGNAL_KWARGS: Final = "signal_kwargs"
 
 _covers: Final[dict[type[Document], list[_Cover]]] = {}
 
@@ -140,9 +143,23 @@ def _track(cls: M, options: HistoryOptions) -> M:
     model: Any = cls
     hiding_by(model, options)  # which checks the paths
     setattr(cls, OPTIONS_ATTRIBUTE, options)
-    _covers[cls] = [_Cover(cls, name, front) for name, front in FRONTS.items()]
+    fronts = {name: front for name, front in FRONTS.items() if _is_as_ever(cls, name)}
+    _covers[cls] = [_Cover(cls, name, front) for name, front in fronts.items()]
     signals.pre_save_post_validation.connect(_hear)
     return cls
+
+
+def _is_as_ever(cls: type[Document], name: str) -> bool:
+    """
+    Say whether a method is of the kind that MongoEngine has: of documents, or of the class.
+
+    One of another kind is the application's own, and what that writes is recorded all the same.
+    """
+    is_of_class = [
+        isinstance(getattr_static(model, name), classmethod | staticmethod)
+        for model in (cls, Document)
+    ]
+    return is_of_class[0] == is_of_class[1]
 
 
 def _check(cls: type[Document]) -> None:
@@ -201,9 +218,18 @@ def _update(beneath: Any, document: Document, *args: Any, **kwargs: Any) -> Any:
 
 
 def _delete(beneath: Any, document: Document, *args: Any, **kwargs: Any) -> Any:
-    said = kwargs.get("signal_kwargs") or next(iter(args), None)
-    with originating(Tracker.of(document), said or {}, is_save=False):
+    with originating(Tracker.of(document), _said(beneath, args, kwargs), is_save=False):
         return beneath(*args, **kwargs)
+
+
+def _said(method: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the ``signal_kwargs`` of a deletion; what else a class takes there is its own."""
+    first = next(iter(signature(method).parameters.values()), None)
+    is_said = first is not None and (
+        first.name == SIGNAL_KWARGS or first.kind == first.VAR_POSITIONAL
+    )
+    said = kwargs.get(SIGNAL_KWARGS, args[0] if args and is_said else None)
+    return said if isinstance(said, Mapping) else {}
 
 
 def _get_db(beneath: Any, model: type[Document]) -> Any:

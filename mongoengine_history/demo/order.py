@@ -13,9 +13,9 @@ from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS
 from mongoengine import Document, EmbeddedDocument, fields, signals
 
 from mongoengine_history.back.revert import revert
+from mongoengine_history.capture.document_track import DocumentTrack, track_changes
 from mongoengine_history.read.history_of import history_of
 from mongoengine_history.state.wording import changes, shortened
-from mongoengine_history.tracking import DocumentTrack, track_changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

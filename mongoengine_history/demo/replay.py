@@ -23,11 +23,11 @@ from mongoengine import Document, signals
 from mongoengine.base import BaseField
 
 from mongoengine_history.back.revert import revert
+from mongoengine_history.capture.document_track import DocumentTrack, track_changes
 from mongoengine_history.demo.order import ALIAS, raw, table
 from mongoengine_history.read.history_of import history_of
 from mongoengine_history.record.overview import size_of
 from mongoengine_history.record.place import Place
-from mongoengine_history.tracking import DocumentTrack, track_changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

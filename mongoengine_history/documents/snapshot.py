@@ -111,14 +111,6 @@ def decoded(taken: bytes) -> State:
     return bson.decode(taken, codec_options=WIRE)
 
 
-def shown(document: Document, state: State) -> State:
-    """Return the state that a document of this class has in memory once *state* is loaded."""
-    try:
-        return decoded(snapshot(loaded(type(document), key_in(document), state)))
-    except Exception:  # the application's own code runs here, and the document is written already
-        return {}
-
-
 def unrecorded(document: Document, stored: State | None) -> State:
     """Return the state of a document without a revision: what is stored, else its memory."""
     return decoded(snapshot(document)) if stored is None else stored

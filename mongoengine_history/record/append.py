@@ -10,23 +10,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bson.errors import BSONError
-from pymongo import ASCENDING
 from pymongo.errors import BulkWriteError, PyMongoError, ServerSelectionTimeoutError
 
 from mongoengine_history.errors import HistoryError, HistoryNotRecordedError, RevisionConflictError
 from mongoengine_history.record.head import Head
-from mongoengine_history.record.layout import documents_of_revision, revision_of
+from mongoengine_history.record.layout import Base, documents_of_revision, state_of
 from mongoengine_history.record.states import replayed
 from mongoengine_history.state.diff import diff
 from mongoengine_history.state.merge import (
     collapse,
-    concerns,
     is_relative,
     list_hash,
+    overlay,
     remember,
-    without,
 )
-from mongoengine_history.state.patches import ADD, REMOVE, Patch, outermost_list, paths_of
+from mongoengine_history.state.patches import ADD, REMOVE, Patch, outermost_list
 from mongoengine_history.state.revision import ANEW, DELETE, UPDATE, Context, StoredRevision
 from mongoengine_history.state.values import find
 
@@ -60,12 +58,10 @@ class Change(NamedTuple):
     #: Microseconds since 1970 UTC.
     stamp: int
     #: Dicts that were sent as a whole, so that nothing of others was left in them.
-    wholes: frozenset[Path] = frozenset()
-    #: Fields that memory had otherwise than the server, before the write.
-    stale: frozenset[str] = frozenset()
+    complete: frozenset[Path] = frozenset()
 
 
-def append(revisions: Revisions, change: Change, head: Head, base: State | None) -> Head:
+def append(revisions: Revisions, change: Change, head: Head, base: Base | None) -> Head:
     """
     Number a change and insert it, with one round trip if *head* is the newest revision.
 
@@ -73,8 +69,8 @@ def append(revisions: Revisions, change: Change, head: Head, base: State | None)
         revisions: Those of the document.
         change: What was written.
         head: What is known of the newest revision.
-        base: The stored state before the very first revision, kept as version 0; None where there
-            was no document, or where *head* is not the beginning.
+        base: The state before, kept as version 0 if no revision is there yet; None where there was
+            no document, or where *head* is not the beginning.
 
     Returns:
         The head after it.
@@ -91,10 +87,10 @@ def append(revisions: Revisions, change: Change, head: Head, base: State | None)
         return Head()  # nothing is known any more
 
 
-def _recorded(revisions: Revisions, change: Change, head: Head, base: State | None) -> Head:
+def _recorded(revisions: Revisions, change: Change, head: Head, base: Base | None) -> Head:
     place = revisions.place
     if place.hiding.rules:
-        base = base and place.hiding.hidden(base)
+        base = base and base._replace(state=place.hiding.hidden(base.state))
         head = replace(head, state=head.state and place.hiding.hidden(head.state))
     if place.in_transaction:  # of which others must know nothing before it is committed
         if base is not None and not head.number:  # a duplicate key would end it
@@ -103,14 +99,38 @@ def _recorded(revisions: Revisions, change: Change, head: Head, base: State | No
     with revisions.turn.taken():
         latest = revisions.turn.latest(head)
         appended = revisions.turn.head = _append(revisions, change, latest, base, head.number)
-    if base is not None and not head.number and appended.number > 1:
+    is_late = not head.number and appended.number > 1
+    if is_late and base is not None and base.moment is not None:
         with suppress(HistoryError, PyMongoError, BSONError):  # all is recorded: no failure
-            _take_out_of_versions(revisions, change, base, appended.number)
+            _mend_beginning(revisions, base, appended.number)
     return appended
 
 
+def _mend_beginning(revisions: Revisions, base: Base, number: int) -> None:
+    """
+    Let version 0 be the state before this write, if it was done before the one recorded first.
+
+    Where the first writes of a document overlap, the clock of a replica set tells their order.
+    Lists on which patches build that were recorded meanwhile are replayed from as they were.
+    """
+    place = revisions.place
+    whole = {"revision": 0, "position": -1, "parts": None, "part_of": None}
+    for _ in range(NUMBERING_ATTEMPTS):
+        later = {**revisions.mine, **whole, "moment": {"$gt": base.moment}}
+        version = place.history.find_one(later, session=place.session)
+        if version is None:
+            return
+        earlier = [patch for it in revisions.between(1, number - 1) for patch in it.patches]
+        lists = {outermost_list(patch.path) for patch in earlier if is_relative(patch)}
+        start = overlay(base.state, {}, state_of([version], starting=True), lists)
+        mended = {"state": base.state, "start": start, "moment": base.moment}
+        same = {"_id": version["_id"], "moment": version["moment"]}
+        if place.history.update_one(same, {"$set": mended}, session=place.session).modified_count:
+            return
+
+
 def _append(
-    revisions: Revisions, change: Change, head: Head, base: State | None, known: int | None = None
+    revisions: Revisions, change: Change, head: Head, base: Base | None, known: int | None = None
 ) -> Head:
     place = revisions.place
     documents: list[dict[str, Any]] = []
@@ -119,9 +139,11 @@ def _append(
         try:
             if attempt or head.is_contended:
                 head = _looked_again(revisions, head, attempt)
+                if head.number < known:
+                    base, known = _beginning_anew(revisions, change, head, known), head.number
             revision, state = _with_state(revisions, numbered(change, head, known), head)
             documents = _laid_out(revisions, revision, state, None if head.number else base)
-            if _insert(revisions, documents):
+            if _insert(revisions, documents, head):
                 return _head_after(revision, state, head)
         except PyMongoError as error:
             if place.in_transaction:
@@ -173,7 +195,7 @@ def _laid_out(
     revisions: Revisions,
     revision: StoredRevision,
     state: State | None = None,
-    base: State | None = None,
+    base: Base | None = None,
 ) -> list[dict[str, Any]]:
     """Return all that is inserted with a revision: its records first, version 0 at last."""
     options = revisions.place.options
@@ -182,17 +204,47 @@ def _laid_out(
     return documents_of_revision(revision, revisions.owner, version, base)
 
 
-def _insert(revisions: Revisions, documents: list[dict[str, Any]]) -> bool:
-    """Insert the documents of a revision; False if its number is taken."""
+def _beginning_anew(revisions: Revisions, change: Change, head: Head, known: int) -> Base | None:
+    """
+    Tell that revisions are gone, and return what was there before the change if all of them are.
+
+    They were erased, or a fail-over has rolled them back.
+    """
+    LOG.warning(
+        "The history of %s %r had revision %d, but ends with %d: it was erased or rolled back, "
+        "and goes on from there.",
+        *(revisions.place.document_type, revisions.key, known, head.number),
+    )
+    if head.number or not change.before:
+        return None
+    stored = revisions.recordable() or {}
+    others = {key: value for key, value in stored.items() if key not in change.after}
+    return Base({**others, **change.before})
+
+
+def _insert(revisions: Revisions, documents: list[dict[str, Any]], head: Head) -> bool:
+    """
+    Insert the documents of a revision; False if its number is taken, or the one before is gone.
+
+    Where the head is remembered, the key of its first record is inserted once more at the end. The
+    server has to refuse that, so one round trip tells that the revision before is still there.
+    """
     history, session = revisions.place.history, revisions.place.session
+    before = {**revisions.owner, "revision": head.number, "position": 0, "size": 0}
+    known = [before] if head.is_remembered and head.number else []
     try:
-        history.insert_many(documents, session=session)
+        history.insert_many([*documents, *known], session=session)
+        if known:
+            take_out(revisions.place, [*documents, *known])
+            return False
     except BulkWriteError as error:
         index = duplicate_in(error)
         if revisions.place.in_transaction or index is None:
             raise
         if index == 0:
             return False
+        if index == len(documents):
+            return True
         # Parts or a version are left of records that were deleted: these take their place.
         taken = [documents[0]["revision"], documents[-1]["revision"]]
         ours = {"$nin": [document["_id"] for document in documents]}
@@ -200,41 +252,6 @@ def _insert(revisions: Revisions, documents: list[dict[str, Any]]) -> bool:
         history.delete_many(leftovers, session=session)
         history.insert_many(documents[index:], session=session)
     return True
-
-
-def _take_out_of_versions(revisions: Revisions, change: Change, base: State, number: int) -> None:
-    """
-    Take a change out of versions before its revision, which was meant to be the first.
-
-    Others have read the document between this write and its record, and took what they found for
-    what was there before. Where patches of lists build on it, it stays.
-    """
-    for _ in range(NUMBERING_ATTEMPTS):
-        found = list(revisions.records({"revision": {"$gte": 0, "$lt": number}}))
-        records = [document for document in found if document["position"] >= 0]
-        earlier = [revision_of(complete) for complete in revisions.complete(records, ASCENDING)]
-        versions = [document for document in found if "state" in document]
-        if all(_is_without(revisions.place, it, change, base, earlier) for it in versions):
-            return
-
-
-def _is_without(
-    place: Place, version: Any, change: Change, base: State, revisions: list[StoredRevision]
-) -> bool:
-    """Take a change out of one version; False if others have changed that meanwhile."""
-    relative = [
-        patch
-        for revision in revisions
-        for patch in revision.patches
-        if is_relative(patch) or revision.number <= version["revision"]
-    ]
-    own = [path for path in paths_of(change.patches) if not concerns(path, paths_of(relative))]
-    mended = without(version["state"], change.after, base, own)
-    if mended is None:
-        return True
-    is_same = {"_id": version["_id"], "state": version["state"]}
-    done = place.history.update_one(is_same, {"$set": {"state": mended}}, session=place.session)
-    return done.modified_count > 0
 
 
 def missing(place: Place, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -297,10 +314,10 @@ def numbered(change: Change, head: Head, known: int | None = None) -> StoredRevi
 
 
 def _sent_whole(change: Change, *, is_alone: bool) -> Iterator[Path]:
-    """Name the dicts that were sent as a whole, where another writer came between or may have."""
-    for path in change.wholes:
+    """Name the dicts that were sent as a whole, where another writer was numbered first."""
+    for path in () if is_alone else change.complete:
         both = find(change.before, path), find(change.after, path)
-        if (not is_alone or path[0] in change.stale) and all(isinstance(it, dict) for it in both):
+        if all(isinstance(it, dict) for it in both):
             yield path
 
 
@@ -313,12 +330,16 @@ def _unlike(change: Change, head: Head) -> Iterator[Path]:
 
 def _head_after(revision: StoredRevision, state: State | None, head: Head) -> Head:
     number, lists, operation = revision.number, revision.lists, revision.operation
-    return Head(number, revision.stamp, lists, state, operation, head.is_contended)
+    return Head(
+        number, revision.stamp, lists, state, operation, head.is_contended, is_remembered=True
+    )
 
 
 def duplicate_in(error: PyMongoError) -> int | None:
     """Return the index of the document whose key is taken, None if it failed otherwise."""
     if not isinstance(error, BulkWriteError):
+        return None
+    if error.details.get("writeConcernErrors"):
         return None
     first = error.details["writeErrors"][0] if error.details.get("writeErrors") else {}
     return first["index"] if first.get("code") == DUPLICATE_KEY else None

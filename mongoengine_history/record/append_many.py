@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import time
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import bson
-from bson import ObjectId
 from pymongo.errors import PyMongoError
 
 from mongoengine_history.errors import HistoryNotRecordedError
@@ -22,8 +20,8 @@ from mongoengine_history.record.append import (
     report,
     take_out,
 )
-from mongoengine_history.record.head import Head
-from mongoengine_history.record.layout import documents_of_revision
+from mongoengine_history.record.head import NO_HEAD, Head
+from mongoengine_history.record.layout import Base, documents_of_revision
 from mongoengine_history.record.overview import MOST, heads
 from mongoengine_history.record.place import projection
 from mongoengine_history.record.revisions import Revisions
@@ -33,10 +31,10 @@ from mongoengine_history.state.values import WIRE, State, encode, identifier, sa
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
+    from bson import Timestamp
+
     from mongoengine_history.record.place import Place
     from mongoengine_history.state.revision import Context
-
-NO_HEAD: Final = Head()
 
 
 class Found(NamedTuple):
@@ -45,11 +43,13 @@ class Found(NamedTuple):
     key: Any
     state: State
     head: Head = NO_HEAD
+    #: When it was read, by the server's clock; None where that is not known.
+    moment: Timestamp | None = None
 
     @classmethod
-    def of(cls, document: State) -> Found:
+    def of(cls, document: State, moment: Timestamp | None = None) -> Found:
         """Take what the server has sent, decoded by `WIRE`."""
-        return cls(document.pop("_id"), document)
+        return cls(document.pop("_id"), document, moment=moment)
 
 
 class Entry(NamedTuple):
@@ -57,7 +57,7 @@ class Entry(NamedTuple):
 
     found: Found
     change: Change
-    base: State | None
+    base: Base | None
     documents: list[dict[str, Any]]
 
 
@@ -87,7 +87,7 @@ def _entry(
     head, options, hiding = found.head, place.options, place.hiding
     base = state = None
     if change.operation == UPDATE and not head.number and options.version_every:
-        base = hiding.hidden(found.state)
+        base = Base(hiding.hidden(found.state), found.moment)
     if options.is_due(head.number + 1):
         state = hiding.hidden(_after(found.state, change))
     is_alike = base is None and state is None and not head.lists and head.stamp <= change.stamp
@@ -122,6 +122,7 @@ class Bulk:
 
     def __init__(self, place: Place, context: Context, session: Any = None) -> None:
         self._place, self._context = place, context
+        self.codec = place.codec
         self._session = session or place.session
         place.ensure_indexes()
 
@@ -136,14 +137,6 @@ class Bulk:
         """Read one document that a query matches, as `batches` reads all of them."""
         options = {"limit": 1, **options}
         return [found for batch in self._read(query, roots, options) for found in batch]
-
-    def _opened(self, query: Mapping[str, Any]) -> list[Found]:
-        """Read a document by its key, in one round trip with its newest revision."""
-        revisions = Revisions(self._place, query["_id"])
-        head, state = revisions.opening()
-        if state is None or ("_cls" in query and state.get("_cls") not in _classes(query)):
-            return []
-        return [Found(revisions.key, state, head)]
 
     def batches(
         self, query: Mapping[str, Any], roots: set[str] | None = None, **options: Any
@@ -162,12 +155,6 @@ class Bulk:
     def _read(
         self, query: Mapping[str, Any], roots: set[str] | None, options: Mapping[str, Any]
     ) -> Iterator[list[Found]]:
-        is_bound = self._session is self._place.session
-        if _names_a_key(query) and is_bound and "collation" not in options:
-            opened = self._opened(query)
-            if opened or not isinstance(query["_id"], str):  # which a collation may find
-                yield from filter(None, [opened])
-                return
         for batch in self._find(query, projection=projection(roots), **options):
             known = self._with_heads(batch)
             yield known if roots is None else self._completed(known)
@@ -184,11 +171,13 @@ class Bulk:
     def _find(self, query: Mapping[str, Any], **options: Any) -> Iterator[list[Found]]:
         """Read batches as the server sends them, which bounds their bytes, too: 16 MB."""
         asked = self._place.documents.with_options(codec_options=self._place.codec)
-        options = {"batch_size": MOST, "session": self._session, **options}
-        for raw in asked.find_raw_batches(query, **options):
-            found = [Found.of(document) for document in bson.decode_all(raw, WIRE)]
-            if found:
-                yield found
+        options = {"batch_size": MOST, **options}
+        with self._place.dated(self._session) as session:
+            for raw in asked.find_raw_batches(query, session=session, **options):
+                moment = session.operation_time
+                found = [Found.of(document, moment) for document in bson.decode_all(raw, WIRE)]
+                if found:
+                    yield found
 
     def updated(
         self, batch: Sequence[Found], roots: set[str] | None, count: int | None = None
@@ -306,23 +295,6 @@ class Bulk:
         take_out(self._place, entry.documents, self._session)
         revisions = Revisions(self._place, entry.found.key)
         append(revisions, entry.change, entry.found.head, entry.base)
-
-
-def _names_a_key(query: Mapping[str, Any]) -> bool:
-    """Say whether a query is one of MongoEngine by a primary key, which is a plain value."""
-    is_plain = isinstance(query.get("_id"), (ObjectId, UUID, int, str))
-    is_by_name = "_cls" not in query or bool(_classes(query))
-    return is_plain and is_by_name and query.keys() <= {"_id", "_cls"}
-
-
-def _classes(query: Mapping[str, Any]) -> list[str]:
-    """Return the classes that a query names as MongoEngine does; none where it asks otherwise."""
-    asked = query["_cls"]
-    if isinstance(asked, dict) and asked.keys() == {"$in"}:
-        asked = asked["$in"]
-    names = [asked] if isinstance(asked, str) else asked
-    is_by_name = isinstance(names, (list, tuple)) and all(isinstance(it, str) for it in names)
-    return list(names) if is_by_name else []
 
 
 def _only(state: State, roots: set[str] | None) -> State:

@@ -37,6 +37,8 @@ class Head:
     operation: str = ""
     #: Whether another writer was seen, so that a look comes before the next number is tried.
     is_contended: bool = False
+    #: Whether it was learned by an earlier write, so that it may be gone by now.
+    is_remembered: bool = False
     #: When that was learned, on a clock of this process.
     learned: float = field(default_factory=time.monotonic, compare=False)
 
@@ -54,6 +56,10 @@ class Head:
         if known is None and self.state is not None:
             return list_hash(find(self.state, path))
         return known
+
+
+NO_HEAD: Final = Head()
+"""That of a document of which nothing was recorded."""
 
 
 class Turn:

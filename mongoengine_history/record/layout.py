@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import bson
 
@@ -19,6 +19,7 @@ from mongoengine_history.state.values import WIRE, depth, encode
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from bson import Timestamp
     from bson.codec_options import CodecOptions
 
     from mongoengine_history.state.values import State
@@ -34,6 +35,14 @@ LEVEL: Final = 8
 
 SAID: Final = ("identity", "reason", "changeset")
 """The fields of a `Context` that are left out where they are None, as 1.1 stored no null."""
+
+
+class Base(NamedTuple):
+    """The state that a write found which knew of no revision; it becomes version 0."""
+
+    state: State
+    #: When the server wrote, or had read it, by its own clock; None where that is not known.
+    moment: Timestamp | None = None
 
 
 def records_of_revision(revision: StoredRevision, owner: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -52,7 +61,7 @@ def documents_of_revision(
     revision: StoredRevision,
     owner: Mapping[str, Any],
     state: State | None = None,
-    base: State | None = None,
+    base: Base | None = None,
 ) -> list[dict[str, Any]]:
     """
     Return all that is inserted with a revision: its records first.
@@ -61,13 +70,15 @@ def documents_of_revision(
         revision: The revision.
         owner: The fields that say whose it is.
         state: The state after it, where that is to be kept as a version.
-        base: The state before the very first revision, where that is to be kept as version 0.
+        base: The state before the very first revision, where that is to be kept.
     """
     documents = records_of_revision(revision, owner)
     if state is not None:
         documents += documents_of_version(state, revision, owner)
     if base is not None:
-        documents += documents_of_version(base, revision, owner, 0)
+        version = documents_of_version(base.state, revision, owner, 0)
+        known = {} if base.moment is None else {"moment": base.moment}
+        documents += [{**document, **known} for document in version]
     return documents
 
 
@@ -130,9 +141,17 @@ def step_of(records: Sequence[Mapping[str, Any]]) -> tuple[str, Iterable[Patch]]
     return records[0]["operation"], map(patch_of, joined(records))
 
 
-def state_of(documents: Sequence[Mapping[str, Any]]) -> State:
-    """Return the state that `documents_of_version` laid out; all its documents, in order."""
-    state: State = joined(documents)[0]["state"]
+def state_of(documents: Sequence[Mapping[str, Any]], *, starting: bool = False) -> State:
+    """
+    Return the state that `documents_of_version` laid out.
+
+    Args:
+        documents: All its documents, in order.
+        starting: Whether it is to be replayed from. Where the first writes overlapped, the one
+            recorded first had found another state than the one that was there before all of them.
+    """
+    version = joined(documents)[0]
+    state: State = version.get("start", version["state"]) if starting else version["state"]
     return state
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
@@ -92,6 +92,12 @@ class Place:
     def session(self) -> Any:
         """The session to read and write in, if one is active."""
         return active_session(self.client)
+
+    @contextmanager
+    def dated(self, session: Any) -> Iterator[Any]:
+        """Give a session, *session* if there is one, which tells when the server has answered."""
+        with nullcontext(session) if session else self.client.start_session() as dated:
+            yield dated
 
     @property
     def in_transaction(self) -> bool:

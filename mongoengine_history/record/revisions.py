@@ -112,11 +112,23 @@ class Revisions:
         """Read the newest revision and the stored document, in one round trip where possible."""
         if self.place.in_transaction:  # where $unionWith is not allowed
             return self.head(), self.stored()
-        wanted = [{"$match": {"_id": {"$eq": self.key}}}]
+        head, stored = self._read_with([])
+        return head, _without_id(stored)
+
+    def looked(self) -> tuple[Head, int]:
+        """Read the newest revision and how many bytes the document has; 0 if that is not known."""
+        if self.place.in_transaction:
+            return self.head(), 0
+        head, found = self._read_with([{"$project": {"size": {"$bsonSize": "$$ROOT"}}}])
+        return head, found["size"] if found else 0
+
+    def _read_with(self, stages: list[dict[str, Any]]) -> tuple[Head, Any]:
+        """Read the newest revision, and what *stages* make of the stored document."""
+        wanted = [{"$match": {"_id": {"$eq": self.key}}}, *stages]
         union = {"$unionWith": {"coll": self.place.document_type, "pipeline": wanted}}
         found = self.place.aggregate([*self._newest, union])
-        stored = next((item for item in found if "_id" in item), None)
-        return Head.of(*(item for item in found if "_id" not in item)), _without_id(stored)
+        newest = [item for item in found if "_id" not in item]
+        return Head.of(*newest), next((item for item in found if "_id" in item), None)
 
     def revision(self, number: int) -> StoredRevision:
         """

@@ -129,7 +129,8 @@ def folded(
     if newest.get("operation") == DELETE:
         return None
     later = (whole for whole in complete if whole[0]["revision"] > nearest)
-    state = replay(map(step_of, later), state_of(version) if version else {})
+    start = state_of(version, starting=number > 0) if version else {}
+    state = replay(map(step_of, later), start)
     check(state, newest.get("lists", {}))
     return state
 

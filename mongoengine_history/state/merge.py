@@ -46,30 +46,6 @@ def _conflict(path: Path, stored: State, expected: State) -> Path | None:
     return None if same(find(expected, path), find(stored, path)) else path
 
 
-def concerns(path: Path, others: Iterable[Path]) -> bool:
-    """Say whether one of *others* is at *path*, above it or below it."""
-    return any(path[: len(other)] == other[: len(path)] for other in others)
-
-
-def without(state: State, after: State, before: State, paths: Iterable[Path]) -> State | None:
-    """
-    Return *state* without a change from *before* to *after*, None if it has nothing of it.
-
-    Args:
-        state: What may hold the change.
-        after: The state after it.
-        before: The state before it.
-        paths: What the change set.
-    """
-    found = [
-        path
-        for path in paths
-        if same(find(state, path), find(after, path))
-        and not same(find(state, path), find(before, path))
-    ]
-    return overlay(state, {}, before, found) if found else None
-
-
 def collapse(
     patches: list[Patch], paths: Iterable[Path], before: State, after: State
 ) -> list[Patch]:

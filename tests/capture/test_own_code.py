@@ -82,8 +82,11 @@ def test_a_field_that_cannot_be_loaded_loses_no_record(database: Any) -> None:
 def test_memory_that_bson_cannot_hold_is_refused_with_a_reason() -> None:
     memo = Memo(text="a").save()
     memo.number = 2**70
+    with DocumentTrack(memo), pytest.raises(OverflowError, match="8-byte ints"):
+        memo.save()
+    assert "number" not in raw(memo)
     with pytest.raises(OptionsError, match="no BSON"):
-        DocumentTrack(memo)
+        DocumentTrack(memo, refuse_stale=True)
 
 
 def test_fields_with_names_of_dict_methods_come_back_in_memory_too() -> None:

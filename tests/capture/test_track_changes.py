@@ -178,7 +178,7 @@ def test_a_failing_look_at_the_history_stops_the_save_before_it_writes(monkeypat
 
     note = Note(text="a").save()
     with DocumentTrack(note), monkeypatch.context() as patch:
-        patch.setattr(Revisions, "opening", fail)
+        patch.setattr(Revisions, "looked", fail)
         note.text = "b"
         with pytest.raises(AutoReconnect):
             note.save()

@@ -14,14 +14,8 @@ from mongoengine import Document, DynamicDocument, EmbeddedDocument
 from mongoengine.queryset import QuerySet
 from pymongo.collection import Collection
 
-from mongoengine_history import (
-    History,
-    OptionsError,
-    history_of,
-    registration,
-    track_history,
-    untrack_history,
-)
+from mongoengine_history import History, OptionsError, history_of, track_history, untrack_history
+from mongoengine_history.capture import track_history as registration
 
 
 def meta(name: str, **more: Any) -> dict[str, Any]:

@@ -163,7 +163,7 @@ class TestTheExample:
     def test_fails_if_something_else_came_back(
         self, mongodb_uri: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr("mongoengine_history.demo.order.order.revert", lambda order: order)
+        monkeypatch.setattr("mongoengine_history.demo.order.revert", lambda order: order)
         assert program.main(["demo", "--uri", mongodb_uri]) == 1
         verdict = "The stored BSON is another one: status, paid, lines, address, tags, notes"
         assert last_line(capsys.readouterr().out) == verdict
@@ -211,7 +211,7 @@ class TestTheReplay:
         capsys: pytest.CaptureFixture[str],
     ) -> None:
         monkeypatch.setattr(
-            "mongoengine_history.demo.order.replay.revert", lambda document, **_: document
+            "mongoengine_history.demo.replay.revert", lambda document, **_: document
         )
         file = str(write([{"n": 1}, {"n": True}, {"n": True}]))
         assert program.main(["demo", "--uri", mongodb_uri, "--replay", file]) == 1

@@ -317,7 +317,7 @@ def test_writers_who_are_always_slower_are_told_with_their_records(monkeypatch: 
     monkeypatch.setattr(Revisions, "head", lambda _: Head())
     with pytest.raises(HistoryNotRecordedError) as caught:
         stale = Page.objects.get()
-        monkeypatch.setattr(Revisions, "opening", lambda _: (Head(), {"text": "b"}))
+        monkeypatch.setattr(Revisions, "looked", lambda _: (Head(), 0))
         edited(stale, text="d")
     assert isinstance(caught.value.__cause__, RevisionConflictError)
     assert caught.value.__cause__.attempts == 3

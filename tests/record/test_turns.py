@@ -51,7 +51,7 @@ def test_who_follows_another_object_knows_its_number(commands: Any) -> None:
     for number in range(1, 4):
         write(first, "a", number)
         write(second, "b", number)
-    assert commands.names == ["update", "insert"] * 6
+    assert commands.names == ["findAndModify", "insert"] * 6
     assert numbers() == list(range(1, 9))
 
 
@@ -70,7 +70,7 @@ def test_threads_that_save_one_document_meet_no_conflict(commands: Any) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(commands.names) == ["insert"] * 40 + ["update"] * 40
+    assert sorted(commands.names) == ["findAndModify"] * 40 + ["insert"] * 40
     assert numbers() == list(range(1, len(numbers()) + 1))
 
 

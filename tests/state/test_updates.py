@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pymongo.errors import WriteError
 from support.strategies import values
 
+from mongoengine_history.state.updates import updated
 from mongoengine_history.state.values import WIRE, wire
-from mongoengine_history.writes import updated
 
 # Not "00" beside "0": for MongoDB 6.0.5 both are index 0, and it dies of a failed invariant.
 names = st.text("0129ab²Z~", min_size=1, max_size=3).filter(

@@ -182,7 +182,8 @@ def test_all_ways_to_read_are_among_them() -> None:
     reading = {*vars(Revisions), *(it.__name__ for it in is_own)}
     assert {name for name in reading if not name.startswith("_")} == {
         "of", "owner", "mine", "address", "turn",
-        "stored", "recordable", "head", "opening", "revision", "between", "records", "complete",
+        "stored", "recordable", "head", "opening", "looked", "revision", "between", "records",
+        "complete",
         "changes", "number_at", "number_in", "last_touching", "touched", "legacy",
         "state_at", "replayed", "begins_with_creation", "folded", "state_as_of",
         "may_have_existed",

@@ -1,0 +1,148 @@
+"""What stands in front of the methods of one document: while it is watched, or to be reverted.
+
+The methods are covered by attributes of the document, as MongoEngine itself covers
+``_get_collection`` in ``switch_db``. While it writes itself, its collection is one that records.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from pymongo.collection import Collection
+
+from mongoengine_history.capture.collection import RecordingCollection
+from mongoengine_history.capture.tracker import Origin, Tracker
+from mongoengine_history.documents.options import is_tracked
+from mongoengine_history.errors import HistoryNotRecordedError
+from mongoengine_history.state.values import ABSENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mongoengine import Document
+
+COVERED: Final = ("_save_create", "_save_update", "_get_update_doc", "reload", "modify")
+
+COLLECTION: Final = "_get_collection"
+
+
+def cover(document: Document) -> None:
+    """Cover the methods of a document, if that is of use: it is watched, guarded or reverted."""
+    if _is_of_use(document) and not is_covered(document):
+        _Cover(document)
+
+
+def uncover(document: Document) -> None:
+    """Uncover the methods of a document, unless they still are of use."""
+    if not _is_of_use(document) and is_covered(document):
+        _leave_collection(document)
+        for name in COVERED:
+            document.__dict__.pop(name)
+
+
+def is_covered(document: Document) -> bool:
+    """Say whether the methods of a document are covered now."""
+    return COVERED[0] in document.__dict__
+
+
+def begin_deletion(document: Document) -> None:
+    """Let the document delete itself by a collection that records, until `end_deletion`."""
+    _enter_collection(document, is_save=False)
+
+
+def end_deletion(document: Document) -> None:
+    """Give the document its own collection back."""
+    _leave_collection(document)
+
+
+def _is_of_use(document: Document) -> bool:
+    tracker = Tracker.of(document)
+    is_watched = bool(tracker.blocks) and not is_tracked(type(document))
+    return is_watched or tracker.exact is not None or tracker.guard is not None
+
+
+class _Own:
+    """Stands in for ``_get_collection`` of one document."""
+
+    def __init__(self, document: Document, origin: Origin) -> None:
+        self.beneath = document.__dict__.get(COLLECTION, ABSENT)
+        self._collection = document._get_collection()
+        if isinstance(self._collection, Collection):  # which a mock is not
+            model = type(document)
+            self._collection = RecordingCollection.of(self._collection, model, origin)
+
+    def __call__(self) -> Any:
+        return self._collection
+
+
+def _enter_collection(document: Document, *, is_save: bool) -> None:
+    _leave_collection(document)
+    if not is_tracked(type(document)):
+        tracker = Tracker.of(document)
+        document.__dict__[COLLECTION] = _Own(document, Origin(tracker, tracker.said, is_save))
+
+
+def _leave_collection(document: Document) -> None:
+    """Take the recording collection away, if nobody has switched to another one since."""
+    own = document.__dict__.get(COLLECTION)
+    if isinstance(own, _Own):
+        del document.__dict__[COLLECTION]
+        if own.beneath is not ABSENT:
+            document.__dict__[COLLECTION] = own.beneath
+
+
+class _Cover:
+    def __init__(self, document: Document) -> None:
+        self._document, self._tracker = document, Tracker.of(document)
+        for name in COVERED:
+            document.__dict__[name] = getattr(self, name)
+
+    def _beneath(self, name: str) -> Any:
+        return getattr(type(self._document), name).__get__(self._document)
+
+    def _save_create(self, doc: Any, force_insert: bool, *args: Any, **kwargs: Any) -> Any:
+        if self._tracker.exact:  # which brings back what is gone, and nothing else
+            doc, force_insert = self._tracker.exact.insert(self._document, doc), True
+        with self._saving():
+            return self._beneath("_save_create")(doc, force_insert, *args, **kwargs)
+
+    def _save_update(self, *args: Any, **kwargs: Any) -> Any:
+        with self._saving():
+            return self._beneath("_save_update")(*args, **kwargs)
+
+    @contextmanager
+    def _saving(self) -> Iterator[None]:
+        if self._tracker.is_recording or self._tracker.guard:
+            _enter_collection(self._document, is_save=True)
+        try:
+            yield
+        except HistoryNotRecordedError:
+            self._tracker.written()
+            raise
+        finally:
+            _leave_collection(self._document)
+        self._tracker.written()
+        uncover(self._document)
+
+    def _get_update_doc(self) -> dict[str, Any]:
+        update: dict[str, Any] = self._beneath("_get_update_doc")()
+        exact = self._tracker.exact
+        return exact.update(self._document, update) if exact else update
+
+    def reload(self, *args: Any, **kwargs: Any) -> Any:
+        """Load the document anew, as MongoEngine does."""
+        document = self._beneath("reload")(*args, **kwargs)
+        self._loaded_anew()
+        return document
+
+    def modify(self, *args: Any, **kwargs: Any) -> Any:
+        """Modify the document on the server and load it anew, as MongoEngine does."""
+        modified = self._beneath("modify")(*args, **kwargs)
+        if modified:
+            self._loaded_anew()
+        return modified
+
+    def _loaded_anew(self) -> None:
+        self._tracker.reloaded()
+        uncover(self._document)
