@@ -34,7 +34,6 @@ from mongoengine_history import (
     history_of,
     revert,
 )
-from mongoengine_history.archive import Archive
 from mongoengine_history.store import Store
 
 connected = watched(Sheet, Leaflet, Folder, deletions=False)
@@ -178,7 +177,7 @@ def test_a_writer_inside_a_transaction_reads_the_newest_number_first(
     assert [revision.number for revision in timeline] == list(range(1, 7))
     lines = [timeline.state(number)["lines"] for number in range(3, 7)]
     assert lines == [["0"], ["1"], ["a", "b", "c"], ["a", "b", "c"]]
-    assert fields_of(Archive(own).state(6)) == without_id(stored(own))
+    assert fields_of(timeline.state(6)) == without_id(stored(own))
     edited(other, "bob", title="after")
     assert len(timeline) == 7
 
