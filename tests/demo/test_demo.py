@@ -97,8 +97,10 @@ def revision(*patches: Patch, who: Any = "ann", why: str | None = None) -> Revis
 
 
 def databases(uri: str) -> set[str]:
+    """All but those of the tests, which may run in another process, too."""
     with MongoClient[Any](uri) as client:
-        return set(client.list_database_names())
+        names = client.list_database_names()
+    return {name for name in names if not name.startswith("history_test_")}
 
 
 class TestTheExample:

@@ -11,8 +11,7 @@ from mongoengine import Document
 from support.documents import encoded, fields_of
 from support.edits import LooseOrder, Order, loose_edits, strict_edits
 
-from mongoengine_history import Revision
-from mongoengine_history.state.values import ABSENT
+from mongoengine_history import ABSENT, Revision
 
 LIVES = int(os.environ.get("MACHINE_EXAMPLES", "30"))
 EVERY = [0, 1, 2, 3, 100]

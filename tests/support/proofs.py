@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from support.changes import edited
 from support.crews import Saves
-from support.documents import fields_of, stored
+from support.documents import fields_of, raw, stored
+from support.machine import alike
+from support.paths import find, paths_of
 from support.writers_at_work import SHARED
 
 from mongoengine_history import (
+    ABSENT,
     History,
     IncompleteRevisionError,
     Version,
@@ -23,8 +26,7 @@ from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import begins_with_creation, state_at
 from mongoengine_history.state.merge import list_hash
-from mongoengine_history.state.patches import apply, paths_of
-from mongoengine_history.state.values import ABSENT, State, encode, find
+from mongoengine_history.state.patches import apply
 
 
 def begun(model: type[Any], key: int) -> dict[str, bytes]:
@@ -39,9 +41,10 @@ def begun(model: type[Any], key: int) -> dict[str, bytes]:
     return first
 
 
-def replayed(recorded: Revisions) -> list[State]:
+def replayed(model: type[Any], key: Any) -> list[dict[str, Any]]:
     """Return all states by their numbers, each made of the first one and all patches since."""
-    state: State = {} if begins_with_creation(recorded) else state_at(recorded, 0)
+    recorded = Revisions(Place(model), key)
+    state: Any = {} if begins_with_creation(recorded) else state_at(recorded, 0)
     states = [state]
     for revision in recorded.between():
         state = apply(revision.patches, state)
@@ -61,31 +64,32 @@ def read(model: type[Any], key: int) -> None:
 
 def prove(model: type[Any], key: int, saves: Saves, first: dict[str, bytes]) -> None:
     """Check the whole history of a document after all writers are through."""
-    recorded = Revisions(Place(model), key)
-    revisions = list(recorded.between())
+    timeline, records = history_of(model, key), groups(key)
+    revisions = list(timeline)
     assert [it.number for it in revisions] == list(range(1, len(saves) + 2))
-    assert recorded.head().number == len(saves) + 1
-    told = [it.context.identity for it in revisions[1:]]
+    assert len(timeline) == len(saves) + 1
+    told = [it.identity for it in revisions[1:]]
     assert sorted(told) == sorted(save["who"] for save in saves)
     for writer in {save["who"].partition("-")[0] for save in saves}:
         own = [who for who in told if who.startswith(f"{writer}-")]
         assert own == [save["who"] for save in saves if save["who"] in own]
-    stamps = [it.stamp for it in revisions]
-    assert stamps == sorted(stamps)
-    states = replayed(recorded)
+    moments = [it.at for it in revisions]
+    assert moments == sorted(moments)
+    states = replayed(model, key)
     for number, state in enumerate(states):
         if number or key % 2:
-            assert fields_of(state_at(recorded, number)) == fields_of(state), number
+            assert fields_of(timeline.state(number)) == fields_of(state), number
     versions = {version.revision: version.state for version in Version.objects(document_id=key)}
     every = model._meta["history"]["version_every"]
     assert set(versions) == {*([0] if key % 2 else []), *range(every, len(states), every)}
     for number, state in versions.items():
         assert fields_of(state) == fields_of(states[number]), number
-    for it in revisions:
-        prove_lists(states[it.number], it.lists)
-    prove_drift(revisions, states[-1], recorded.stored(), {save["who"]: save for save in saves})
+    for number, [first_one, *_] in records.items():
+        prove_lists(states[number], first_one.get("lists", {}))
+    now = raw(model(pk=key))
+    prove_drift(revisions, states[-1], now, {save["who"]: save for save in saves})
     last = edited(model.objects.get(pk=key), "last", title="last", lines=["last"], cells={})
-    assert fields_of(recorded.stored()) == fields_of(state_at(recorded, len(states)))
+    assert fields_of(raw(last)) == fields_of(timeline.state(len(states)))
     assert stored(revert(last, revision=len(states) // 2).save()) == {
         **fields_of(states[len(states) // 2]),
         "_id": first["_id"],
@@ -93,23 +97,21 @@ def prove(model: type[Any], key: int, saves: Saves, first: dict[str, bytes]) -> 
     assert stored(revert(last).save()) == first
 
 
-def prove_drift(revisions: Any, head: State, now: State, saves: dict[str, Any]) -> None:
+def prove_drift(revisions: Any, head: Any, now: Any, saves: dict[str, Any]) -> None:
     """Check that what is stored is the newest state, but where saves overlapped in time."""
     paths = [("title",), ("lines",), *(("cells", key) for key in {**head["cells"], **now["cells"]})]
     for path in paths:
-        if encode([_shown(head, path)]) == encode([_shown(now, path)]):
+        if alike(_shown(head, path), _shown(now, path)):
             continue
         assert path in {("title",), ("lines",), ("cells", SHARED)}, path  # else one writer's own
-        windows = [
-            saves[it.context.identity] for it in revisions[1:] if path in paths_of(it.patches)
-        ]
+        windows = [saves[it.identity] for it in revisions[1:] if path in paths_of(it)]
         last = windows.pop()
         assert any(
             other["began"] < last["ended"] and last["began"] < other["ended"] for other in windows
         ), path
 
 
-def _shown(state: State, path: Any) -> Any:
+def _shown(state: Any, path: Any) -> Any:
     value = find(state, path)
     return None if value is ABSENT else value
 
@@ -180,22 +182,22 @@ def prove_torn_is_noticed(model: type[Any], key: int, torn: Sequence[int]) -> No
 
 def prove_the_rest_is_read(model: type[Any], key: int, torn: Sequence[int]) -> None:
     """Check each revision, and each state: it needs a torn revision after the version, or not."""
-    recorded, found = Revisions(Place(model), key), groups(key)
+    timeline, found = history_of(model, key), groups(key)
     versions = complete_versions(key)
     for number, records in found.items():
         nearest = max(version for version in versions if version <= number)
         if number not in torn:
-            assert len(recorded.revision(number).patches) == len(records)
+            assert len(timeline[number].patches) == len(records)
         missing = [it for it in torn if nearest < it <= number]
         if missing:
             with pytest.raises(IncompleteRevisionError) as caught:
-                state_at(recorded, number)
+                timeline.state(number)
             assert caught.value.number == missing[0]
         else:
-            prove_lists(state_at(recorded, number), records[0]["lists"])
+            prove_lists(timeline.state(number), records[0]["lists"])
 
 
-def prove_lists(state: State, lists: Any) -> None:
+def prove_lists(state: Any, lists: Any) -> None:
     """Check that a state has the lists of which its revision tells the hashes."""
     for path, known in lists.items():
         assert list_hash(find(state, tuple(path.split(".")))) == known, path

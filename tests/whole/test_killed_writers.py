@@ -24,9 +24,7 @@ from support.proofs import (
 from support.writers_at_work import SHARED, Folder, Leaflet, Sheet
 
 from mongoengine_history import IncompleteRevisionError, history_of, revert
-from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
-from mongoengine_history.record.states import state_at
 
 connected = watched(Sheet, Leaflet, Folder, deletions=False)
 
@@ -45,9 +43,9 @@ def test_writers_that_are_killed_at_any_moment_tear_nothing(
         go_on(Sheet, 1, 5)
         saves = ended(writers)
     assert prove_nothing_is_mixed(1, saves, killed=4) == []
-    recorded = Revisions(Place(Sheet), 1)
-    for number, state in enumerate(replayed(recorded)):
-        assert fields_of(state_at(recorded, number)) == fields_of(state), number
+    timeline = history_of(Sheet, 1)
+    for number, state in enumerate(replayed(Sheet, 1)):
+        assert fields_of(timeline.state(number)) == fields_of(state), number
 
 
 def test_what_killed_writers_have_torn_is_noticed_and_ends_with_the_next_version(
@@ -84,9 +82,7 @@ def test_what_killed_writers_have_torn_is_noticed_and_ends_with_the_next_version
         edited(leaflet, "last", title=f"title {after}", lines=[*leaflet.lines, "x"])
         assert len(history_of(Leaflet, 1)) == after
         if number < after - after % 3:  # a version has been written since
-            assert fields_of(state_at(Revisions(Place(Leaflet), 1), after)) == without_id(
-                stored(leaflet)
-            )
+            assert fields_of(history_of(Leaflet, 1).state(after)) == without_id(stored(leaflet))
     assert stored(revert(leaflet, revision=0).save()) == first
 
 
@@ -118,7 +114,7 @@ def test_the_beginning_of_a_revision_is_never_read_as_a_whole_one(
     assert history_of(leaflet).state(1)["title"] == "opened"
     edited(leaflet, "next", title="next")
     assert history_of(leaflet)[3].identity == "next"
-    assert fields_of(state_at(Revisions.of(leaflet), 3)) == without_id(stored(leaflet))
+    assert fields_of(history_of(leaflet).state(3)) == without_id(stored(leaflet))
     assert revert(leaflet).title == "first"
     assert stored(revert(leaflet, revision=0).save()) == first
 
@@ -165,15 +161,15 @@ def test_a_version_that_its_writer_did_not_finish_is_not_used(
     killed_at(database, mongodb_uri, 2, hold)
     there = [it["position"] for it in database.history.find({"revision": 3}).sort("position", 1)]
     assert there == [0, 1, 2, 3] if hold == 4 else [-2, 0, 1, 2, 3]
-    recorded = Revisions(Place(Leaflet), 2)
-    assert fields_of(state_at(recorded, 3)) == without_id(stored(leaflet))
+    timeline = history_of(Leaflet, 2)
+    assert fields_of(timeline.state(3)) == without_id(stored(leaflet))
     leaflet = Leaflet.objects.get()
     for number in range(4, 8):
         edited(leaflet, "next", title=f"title {number}")
-        assert fields_of(state_at(recorded, number)) == without_id(stored(leaflet))
+        assert fields_of(timeline.state(number)) == without_id(stored(leaflet))
     assert complete_versions(2) == [6]
-    for number, state in enumerate(replayed(recorded)):
-        assert not number or fields_of(state_at(recorded, number)) == fields_of(state)
+    for number, state in enumerate(replayed(Leaflet, 2)):
+        assert not number or fields_of(timeline.state(number)) == fields_of(state)
 
 
 def test_without_version_0_of_a_writer_that_was_killed_the_first_state_is_unwound(

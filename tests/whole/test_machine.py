@@ -21,6 +21,7 @@ from mongoengine import Document
 from mongoengine.errors import OperationError, ValidationError
 from support.documents import encoded, exactly, fields_of, raw
 from support.machine import EVERY, KINDS, alike, by_key, keys_of, leaves, memory, told
+from support.paths import find, paths_of
 
 from mongoengine_history import (
     DocumentDidNotExistError,
@@ -37,8 +38,6 @@ from mongoengine_history import (
     revert,
     undo,
 )
-from mongoengine_history.state.patches import outermost_list
-from mongoengine_history.state.values import find
 
 
 class Life(RuleBasedStateMachine):
@@ -236,11 +235,7 @@ class Life(RuleBasedStateMachine):
         """What the revision set is as before it; all else is as it was stored."""
         now, was = raw(self.document), self.stored[-1] or {}
         before = self.stored[number - 1]
-        paths = {
-            outermost_list(tuple(path) if action == "change" else (*path, key))
-            for action, path, data in self.timeline[number].patches
-            for key in ([None] if action == "change" else [key for key, _ in data])
-        }
+        paths = paths_of(self.timeline[number])
         for path in paths:
             assert alike(find(now, path), find(before, path)), path
         for key in {*now, *was} - {path[0] for path in paths} - {"_id"}:

@@ -17,6 +17,7 @@ from mongoengine.errors import DoesNotExist, OperationError, ValidationError
 from support.documents import Line, exactly, fields_of, raw
 from support.edits import words
 from support.machine import EVERY, KINDS, Fields, alike, memory, told
+from support.paths import find, paths_of
 
 from mongoengine_history import (
     DocumentDidNotExistError,
@@ -31,8 +32,6 @@ from mongoengine_history import (
     revert,
     undo,
 )
-from mongoengine_history.state.patches import outermost_list
-from mongoengine_history.state.values import find
 
 simple = st.integers(0, 3) | words | st.lists(words, max_size=2) | st.just({"c": 1})
 drifts: dict[str, st.SearchStrategy[dict[str, Any]]] = {
@@ -132,12 +131,8 @@ class Drifting(RuleBasedStateMachine):
         if len(self.timeline) == known:
             return
         now, state = raw(self.copies[0]), self.timeline.state(known + 1)
-        for action, path, data_of in self.timeline[-1].patches:
-            keys = [path[-1]] if action == "change" else [key for key, _ in data_of]
-            parent = tuple(path[:-1] if action == "change" else path)
-            for key in keys:
-                where = outermost_list((*parent, key))
-                assert alike(find(now, where), find(state, where)), where
+        for path in paths_of(self.timeline[-1]):
+            assert alike(find(now, path), find(state, path)), path
 
     @rule(data=st.data())
     def drift(self, data: st.DataObject) -> None:

@@ -35,7 +35,6 @@ from mongoengine_history import (
     revert,
 )
 from mongoengine_history.record.revisions import Revisions
-from mongoengine_history.record.states import state_at
 
 connected = watched(Sheet, Leaflet, Folder, deletions=False)
 
@@ -179,7 +178,7 @@ def test_a_writer_inside_a_transaction_reads_the_newest_number_first(
     assert [revision.number for revision in timeline] == list(range(1, 7))
     lines = [timeline.state(number)["lines"] for number in range(3, 7)]
     assert lines == [["0"], ["1"], ["a", "b", "c"], ["a", "b", "c"]]
-    assert fields_of(state_at(Revisions.of(own), 6)) == without_id(stored(own))
+    assert fields_of(timeline.state(6)) == without_id(stored(own))
     edited(other, "bob", title="after")
     assert len(timeline) == 7
 

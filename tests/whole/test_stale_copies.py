@@ -13,9 +13,6 @@ from support.proofs import begun, replayed
 from support.writers_at_work import Folder, Leaflet, Sheet, edit_lines
 
 from mongoengine_history import DocumentTrack, History, history_of
-from mongoengine_history.record.place import Place
-from mongoengine_history.record.revisions import Revisions
-from mongoengine_history.record.states import state_at
 
 connected = watched(Sheet, Leaflet, Folder, deletions=False)
 
@@ -39,13 +36,13 @@ def test_list_edits_of_stale_copies_replay_to_what_was_stored(
             edit_lines(sheet, str(number), chance)
             sheet.save()
         states[number] = stored(sheet)
-    recorded = Revisions(Place(Sheet), 1)
+    timeline = history_of(Sheet, 1)
     kinds = {record.action for record in History.objects(path="lines")}
     assert kinds == {"add", "remove", "change"}  # relative ones, and whole lists
     for number, state in states.items():
-        assert fields_of(state_at(recorded, number)) == without_id(state), number
-    for number, state in enumerate(replayed(recorded)):
-        assert fields_of(state_at(recorded, number)) == fields_of(state), number
+        assert fields_of(timeline.state(number)) == without_id(state), number
+    for number, state in enumerate(replayed(Sheet, 1)):
+        assert fields_of(timeline.state(number)) == fields_of(state), number
 
 
 @pytest.mark.usefixtures("apart")
@@ -88,9 +85,7 @@ def test_a_list_of_which_no_hash_is_carried_is_stored_whole() -> None:
             with DocumentTrack(document):
                 document.lists[name].insert(0, "c")
                 document.save()
-            assert fields_of(
-                state_at(Revisions.of(document), len(history_of(document)))
-            ) == without_id(stored(document))
+            assert fields_of(history_of(document).state(-1)) == without_id(stored(document))
     actions = [it.action for it in History.objects(revision__gt=12).order_by("revision")]
     assert actions == ["change", "add", "remove", "remove"]  # from the copy went what it had not
 
