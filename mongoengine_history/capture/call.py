@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from inspect import Signature
 
     from pymongo.collection import Collection
+
+
+READING: Final = ("collation", "hint", "let", "sort")
+"""The options of a write that a read of the same documents takes, too."""
 
 
 @dataclass(frozen=True, slots=True)

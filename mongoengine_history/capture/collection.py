@@ -1,38 +1,37 @@
-"""The collection of a tracked class: PyMongo's own, and what is written through it is recorded.
+"""A collection that records: PyMongo's own, and the one way in for all that is written.
 
 MongoEngine writes through the collection that the class gives it, whichever method was called: a
 save, a query, a delete rule, a queryset class of the application. So nothing else is replaced. The
-truth comes from the server: what a write will concern is read, the write is limited to that, and
-what has become of it is read again. Only what a ``save()`` sends is known without reading.
+truth comes from the server: one document is written by a command that gives what it overwrote;
+many are read, the write is limited to them, and they are read again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import contextmanager
-from functools import cached_property, wraps
+from functools import cached_property, partial, wraps
 from inspect import signature
-from re import Pattern
 from typing import TYPE_CHECKING, Any, Final
 
 import bson
-from bson import DBRef, Regex
 from bson.raw_bson import RawBSONDocument
-from pymongo import ReturnDocument
+from pymongo import WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
-from pymongo.results import BulkWriteResult, InsertManyResult, InsertOneResult, UpdateResult
+from pymongo.results import BulkWriteResult, InsertManyResult, InsertOneResult
 
 from mongoengine_history.capture.bulk_write import write_one_by_one
 from mongoengine_history.capture.call import Call
 from mongoengine_history.capture.changeset import is_untracked
 from mongoengine_history.capture.queries import QueryWrite, insert_recorded, own
-from mongoengine_history.capture.saves import Saving, Target
+from mongoengine_history.capture.saves import OneWrite, key_in
 from mongoengine_history.capture.strict import check_pipeline
 from mongoengine_history.capture.tracker import context_at, current_origin
 from mongoengine_history.documents.options import is_tracked, options_of
 from mongoengine_history.errors import WriteRefusedError
 from mongoengine_history.record.append_many import Bulk
+from mongoengine_history.record.place import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,12 +45,6 @@ OWN: Final = {
     False: {"delete_one", "delete_many"},
 }
 """What MongoEngine calls where a document saves itself, and where it deletes itself."""
-
-APART: Final = ("session", "collation", "projection")
-"""Options by which one document is not written as all others are."""
-
-CREATING: Final = ("array_filters", "collation", "let", "session")
-"""The arguments of a find-and-modify that an upsert takes, too."""
 
 
 class RecordingCollection(Collection[Any]):
@@ -72,9 +65,7 @@ class RecordingCollection(Collection[Any]):
             model: The class whose documents lie there.
             origin: The one document that is recorded, if not the whole class is.
         """
-        names = ("codec_options", "read_preference", "write_concern", "read_concern")
-        options = {name: getattr(collection, name) for name in names}
-        recording = cls(collection.database, collection.name, **options)
+        recording = cls(collection.database, collection.name, **_options_of(collection))
         recording._model, recording._origin = model, origin
         return recording
 
@@ -83,12 +74,12 @@ class RecordingCollection(Collection[Any]):
         return self.of(super().with_options(*args, **options), self._model, self._origin)
 
     @cached_property
-    def _target(self) -> Target:
-        return Target(self, self._model)
-
-    @property
     def _plain(self) -> Collection[Any]:
-        return self._target.plain
+        """The same collection, not recording; it waits until the server has done it."""
+        options = _options_of(self)
+        if not self.write_concern.acknowledged:
+            options["write_concern"] = WriteConcern(w=1)
+        return Collection(self.database, self.name, **options)
 
     @property
     def _source(self) -> Origin | None:
@@ -114,133 +105,63 @@ class RecordingCollection(Collection[Any]):
         return source.tracker.guard is not None and call.name in OWN[True]
 
 
+def _options_of(collection: Collection[Any]) -> dict[str, Any]:
+    names = ("codec_options", "read_preference", "write_concern", "read_concern")
+    return {name: getattr(collection, name) for name in names}
+
+
 def _insert_one(collection: RecordingCollection, call: Call) -> Any:
     document = own(call["document"])
-
-    def insert() -> Any:
-        return call.having(document=document).on(collection._plain)
-
+    insert = partial(call.having(document=document).on, collection._plain)
     if collection._is_saving:
-        return _saving(collection, call, document.get("_id")).insert(document, insert)
+        return _one(collection, call).insert(document, insert)
     return insert_recorded(_bulk(collection, call), [document], insert)
 
 
 def _insert_many(collection: RecordingCollection, call: Call) -> Any:
     documents = [own(document) for document in call["documents"]]
-    insert = call.having(documents=documents).on
-    return insert_recorded(_bulk(collection, call), documents, lambda: insert(collection._plain))
+    insert = partial(call.having(documents=documents).on, collection._plain)
+    return insert_recorded(_bulk(collection, call), documents, insert)
 
 
-def _update(collection: RecordingCollection, call: Call) -> Any:
-    saving = _of_one(collection, call)
-    if saving:
-        return saving.update(call)
-    write, upsert = _updates(collection, call)
-    writing = _writing(collection, call)
-    update = writing.update_first if call.name == "update_one" else writing.update_many
-    return update(call["update"], write, upsert)
+def _write_one(collection: RecordingCollection, call: Call) -> Any:
+    return _one(collection, call).write(call)
 
 
-def _replace_one(collection: RecordingCollection, call: Call) -> Any:
-    write, upsert = _updates(collection, call)
-    return _writing(collection, call).update_first(None, write, upsert)
+def _delete_one(collection: RecordingCollection, call: Call) -> Any:
+    return _one(collection, call).delete(call)
 
 
-def _delete(collection: RecordingCollection, call: Call) -> Any:
-    saving = _of_one(collection, call)
-    if saving:
-        return saving.delete(call)
-    writing = _writing(collection, call)
-    delete = writing.delete_many if call.name == "delete_many" else writing.delete_first
-    return delete(_deletes(collection, call))
+def _update_many(collection: RecordingCollection, call: Call) -> Any:
+    if key_in(call) is not None:
+        return _write_one(collection, call)
+    writing = QueryWrite(_bulk(collection, call), call, collection._plain)
+    result = writing.update()
+    if result is None:
+        result = _write_one(collection, call) if call["upsert"] else writing.nothing()
+    return result
 
 
-def _find_one_and_update(collection: RecordingCollection, call: Call) -> Any:
-    saving = _of_one(collection, call)
-    if saving:
-        return saving.modify(call)
-    write, upsert = _updates(collection, call, "update_one", "update")
-    result = _writing(collection, call).update_first(call["update"], write, upsert)
-    return _made(collection, call, result)
+def _delete_many(collection: RecordingCollection, call: Call) -> Any:
+    if key_in(call) is not None:
+        return _delete_one(collection, call)
+    return QueryWrite(_bulk(collection, call), call, collection._plain).delete()
 
 
-def _find_one_and_replace(collection: RecordingCollection, call: Call) -> Any:
-    if collection._is_saving:
-        return _saving(collection, call, call["filter"].get("_id")).replace(call)
-    write, upsert = _updates(collection, call, "replace_one", "replacement")
-    return _made(collection, call, _writing(collection, call).update_first(None, write, upsert))
-
-
-def _saving(collection: RecordingCollection, call: Call, key: Any) -> Saving:
+def _one(collection: RecordingCollection, call: Call) -> OneWrite:
     recording = collection._records(call)
-    return Saving(collection._target, key, collection._source, recording=recording)
-
-
-def _of_one(collection: RecordingCollection, call: Call) -> Saving | None:
-    """Return what records a write to one document that is named by its key; None if it is none."""
-    key = _key_in(call["filter"])
-    is_apart = any(call[name] is not None for name in APART)
-    is_one = collection._is_saving or (_is_key(key) and not is_apart)
-    return _saving(collection, call, key) if is_one else None
-
-
-def _key_in(query: Mapping[str, Any]) -> Any:
-    """Return the condition for the primary key; ``Document.modify`` names it twice, in ``$and``."""
-    both = [query, *query.get("$and", ())]
-    return next((each["_id"] for each in both if "_id" in each), None)
-
-
-def _is_key(value: Any) -> bool:
-    """Say whether a condition for a primary key is the key itself."""
-    if isinstance(value, Mapping):
-        return not any(name.startswith("$") for name in value)
-    return not isinstance(value, (type(None), list, DBRef, Regex, Pattern))
-
-
-def _bulk(collection: RecordingCollection, call: Call) -> Bulk:
-    place = collection._target.place
-    return Bulk(place, context_at(place, collection._source), call["session"])
-
-
-def _writing(collection: RecordingCollection, call: Call) -> QueryWrite:
-    return QueryWrite(_bulk(collection, call), call["filter"], call.arguments)
-
-
-def _deletes(collection: RecordingCollection, call: Call) -> Callable[[Any], Any]:
-    return lambda query: call.having(filter=query).on(collection._plain)
-
-
-def _updates(
-    collection: RecordingCollection, call: Call, creator: str = "", what: str = ""
-) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None]:
-    """
-    Return what updates the documents that a query matches, and what makes one by an upsert.
-
-    Args:
-        collection: Where to.
-        call: What was asked for.
-        creator: The method that makes one, if that has to tell what was made; and …
-        what: … its argument.
-    """
-    plain = collection._plain
-    if not call["upsert"]:
-        return _deletes(collection, call), None
-    arguments = {name: call[name] for name in CREATING if call[name] is not None}
-    creating = Call(creator, {**arguments, what: call[what], "upsert": True}) if creator else call
-    return (
-        lambda query: call.having(filter=query, upsert=False).on(plain),
-        lambda query: creating.having(filter=query).on(plain),
+    return OneWrite(
+        _place(collection, call), collection._plain, collection._source, recording=recording
     )
 
 
-def _made(collection: RecordingCollection, call: Call, result: Any) -> Any:
-    """Return what a find-and-modify returns, also where an upsert has made the document."""
-    if not isinstance(result, UpdateResult):
-        return result
-    if call["return_document"] != ReturnDocument.AFTER:
-        return None
-    made = {"_id": {"$eq": result.upserted_id}}
-    return collection._plain.find_one(made, call["projection"], session=call["session"])
+def _bulk(collection: RecordingCollection, call: Call) -> Bulk:
+    place = _place(collection, call)
+    return Bulk(place, context_at(place, collection._source))
+
+
+def _place(collection: RecordingCollection, call: Call) -> Place:
+    return Place(collection._model, collection, call["session"])
 
 
 def _bulk_write(collection: RecordingCollection, call: Call) -> Any:
@@ -273,14 +194,14 @@ def _rename(collection: RecordingCollection, call: Call) -> Any:
 WRITES: Final[dict[str, Callable[[RecordingCollection, Call], Any]]] = {
     "insert_one": _insert_one,
     "insert_many": _insert_many,
-    "update_one": _update,
-    "update_many": _update,
-    "replace_one": _replace_one,
-    "delete_one": _delete,
-    "delete_many": _delete,
-    "find_one_and_update": _find_one_and_update,
-    "find_one_and_replace": _find_one_and_replace,
-    "find_one_and_delete": _delete,
+    "update_one": _write_one,
+    "update_many": _update_many,
+    "replace_one": _write_one,
+    "delete_one": _delete_one,
+    "delete_many": _delete_many,
+    "find_one_and_update": _write_one,
+    "find_one_and_replace": _write_one,
+    "find_one_and_delete": _delete_one,
     "bulk_write": _bulk_write,
     "aggregate": _aggregate,
     "aggregate_raw_batches": _aggregate,

@@ -1,24 +1,26 @@
-"""One document is written by its key: the server does it, and gives what it has overwritten."""
+"""One document is written: the server does it, and gives what it has overwritten."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import contextmanager
-from functools import cached_property
+from re import Pattern
 from typing import TYPE_CHECKING, Any, Final
 
 import bson
+from bson import DBRef, Regex
 from bson.raw_bson import RawBSONDocument
-from pymongo import ReturnDocument, WriteConcern
-from pymongo.collection import Collection
+from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError, OperationFailure, WriteError
 from pymongo.results import DeleteResult, UpdateResult
 
+from mongoengine_history.capture.call import READING, Call
 from mongoengine_history.capture.tracker import Known, context_at
 from mongoengine_history.errors import StaleDocumentError
 from mongoengine_history.record.append import Change, append, patched
 from mongoengine_history.record.layout import Base
-from mongoengine_history.record.place import Place, projection
+from mongoengine_history.record.place import projection
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.state.merge import differs
 from mongoengine_history.state.revision import CREATE, DELETE, UPDATE
@@ -26,16 +28,18 @@ from mongoengine_history.state.updates import UnknownOperatorError, dicts_in, ro
 from mongoengine_history.state.values import ABSENT, WIRE, State, native, same, wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from bson import Timestamp
-    from bson.codec_options import CodecOptions
-    from mongoengine import Document
+    from pymongo.collection import Collection
 
-    from mongoengine_history.capture.call import Call
     from mongoengine_history.capture.stale import Guard
     from mongoengine_history.capture.tracker import Origin
+    from mongoengine_history.record.place import Place
     from mongoengine_history.state.values import Path
+
+FINDING_ATTEMPTS: Final = 30
+"""How often to look for a document that others change, make or take away meanwhile."""
 
 LARGEST_IMAGE: Final = 400_000
 """
@@ -46,10 +50,23 @@ more than a round trip (``python -m benchmarks images``).
 """
 
 NO_SHARD_KEY: Final = 61
-"""The error of a find-and-modify in a sharded collection that names nothing but the key."""
+"""The error of a find-and-modify in a sharded collection that does not name its shard key."""
 
-SHARED: Final = ("array_filters", "hint", "let", "sort", "comment")
+WRITERS: Final = {
+    "update": "find_one_and_update",
+    "replacement": "find_one_and_replace",
+    "": "find_one_and_delete",
+}
+"""What gives what was overwritten, by the argument that says what is written."""
+
+SHARED: Final = (*READING, "array_filters", "comment")
 """The options of an update or a deletion that a find-and-modify takes, too."""
+
+CREATING: Final = ("array_filters", "collation", "let")
+"""The options of a find-and-modify that an upsert takes, too."""
+
+CREATORS: Final = {"find_one_and_update": "update_one", "find_one_and_replace": "replace_one"}
+"""The methods that tell the key of what an upsert has made."""
 
 PREFIX: Final = "Plan executor error during findAndModify :: caused by :: "
 """What the server puts in front of the reason why a find-and-modify failed."""
@@ -61,40 +78,13 @@ TOLD: Final = ("keyPattern", "keyValue", "errInfo")
 """What a failed update tells beside its reason."""
 
 
-class Target:
-    """A collection of documents, in the ways in which it is asked."""
-
-    def __init__(self, collection: Collection[Any], model: type[Document]) -> None:
-        self._collection, self._model = collection, model
-
-    @cached_property
-    def place(self) -> Place:
-        """Where its documents and their history lie."""
-        return Place(self._model, self._collection)
-
-    @cached_property
-    def plain(self) -> Collection[Any]:
-        """PyMongo's own collection, which records nothing, and waits until the server is done."""
-        return self._as(self._collection.codec_options)
-
-    @cached_property
-    def raw(self) -> Collection[Any]:
-        """The same, which gives bytes."""
-        return self._as(self._collection.codec_options.with_options(document_class=RawBSONDocument))
-
-    def _as(self, codec: CodecOptions[Any]) -> Collection[Any]:
-        it = self._collection
-        concern = it.write_concern if it.write_concern.acknowledged else WriteConcern(w=1)
-        return Collection(it.database, it.name, False, codec, it.read_preference, concern)
-
-
-class Saving:
+class OneWrite:
     """
-    Records what is done to one document that is named by its key.
+    Records what is done to one document, be it named by its key or found by a query.
 
     Args:
-        target: Where it lies.
-        key: The primary key; None if the server or PyMongo is to make it.
+        place: Where it lies.
+        collection: The same, which records nothing and waits until the server is done.
         origin: The document whose own method it is, if it is one.
         recording: Whether it is recorded; if not, stale copies are refused all the same.
 
@@ -102,28 +92,34 @@ class Saving:
         OptionsError: who answers for it cannot be stored. Nothing was written.
     """
 
-    def __init__(self, target: Target, key: Any, origin: Origin | None, *, recording: bool) -> None:
-        self._target, self._recording = target, recording
-        self._place = target.place
-        self._revisions = Revisions(self._place, key)
-        self._known = Known(self._revisions)
-        if self._recording:
-            self._place.ensure_indexes()
-            self._context = context_at(self._place, origin)
-        self._is_save = origin is not None and origin.is_save
-        self._tracker = origin.tracker if origin and origin.owns(self._revisions) else None
+    def __init__(
+        self, place: Place, collection: Collection[Any], origin: Origin | None, *, recording: bool
+    ) -> None:
+        self._place, self._collection = place, collection
+        self._origin, self._recording = origin, recording
+        if recording:
+            place.ensure_indexes()
+            self._context = context_at(place, origin)
         #: When the server wrote, where that was asked.
         self._moment: Timestamp | None = None
+        #: Whether all of what was there is known, not only what was overwritten.
+        self._has_all = False
+        #: The server's own answer, where it was asked in the application's words.
+        self._result: Any = None
+        self._open(None)
+
+    @property
+    def _is_save(self) -> bool:
+        return self._origin is not None and self._origin.is_save
 
     @property
     def _guard(self) -> Guard | None:
-        return self._tracker.guard if self._tracker and self._is_save else None
+        return self._origin.tracker.guard if self._origin and self._is_save else None
 
     def insert(self, document: Mapping[str, Any], insert: Callable[[], Any]) -> Any:
         """Insert a document and record that it is there now."""
-        is_fresh = "_id" not in document
-        if not is_fresh:
-            self._open()
+        if "_id" in document:
+            self._open(document["_id"])
         try:
             result = insert()
         except DuplicateKeyError as error:
@@ -132,121 +128,123 @@ class Saving:
                 raise StaleDocumentError(document["_id"], (), ABSENT, found) from error
             raise
         made = wire(document, self._place.codec)
-        key = made.pop("_id")
-        if is_fresh:
-            self._revisions = Revisions(self._place, key)
-            self._known = Known(self._revisions)
+        self._found(made.pop("_id"), is_new=True)
         self._take(CREATE, {}, made)
         return result
 
-    def replace(self, call: Call) -> Any:
-        """Replace a document if it is there, and record that."""
-        if self._guard:  # a new document must not be there yet, as the insert will find
-            return None
-        with self._dated() as session:
-            found = call.having(session=session).on(self._target.raw)
-        if found is not None:
-            before, after = self._state_of(found), wire(call["replacement"], self._place.codec)
-            self._open()
-            after.pop("_id", None)
-            self._take(UPDATE, before, after)
-        return found
-
-    def update(self, call: Call) -> UpdateResult:
-        """Update the document, and record what that did."""
-        self._open()
-        names = roots_of(call["update"])
-        before = self._overwritten(call, names)
-        if before is None:
-            return self._made(call)
-        is_changed = self._updated(before, self._after(before, call["update"], names), call)
-        counts = {"n": 1, "nModified": int(is_changed), "updatedExisting": True, "ok": 1.0}
-        return UpdateResult(counts, acknowledged=True)
-
-    def modify(self, call: Call) -> Any:
-        """Update the document and record that; return it as it was before, or as it is after."""
-        self._open()
-        is_after = call["return_document"] == ReturnDocument.AFTER
-        before = self._overwritten(call, None)
-        if before is None:
-            is_made = self._made(call).upserted_id is not None
-            return self._native(self._revisions.stored()) if is_made and is_after else None
-        after = self._after(before, call["update"], roots_of(call["update"]))
-        self._updated(before, after, call)
-        return self._native(after if is_after else before)
+    def write(self, call: Call) -> Any:
+        """Update or replace the document, and record what that did."""
+        if call["replacement"] is not None and self._guard:
+            return None  # a new document must not be there yet, as the insert will find
+        if call["replacement"] is None:  # else nothing has to be known before
+            self._open(key_in(call))
+        for _ in range(FINDING_ATTEMPTS):
+            before = self._overwritten(call)
+            if before is not None:
+                after = self._after(before, call)
+                complete = dicts_in(call["update"], before)
+                is_changed = self._take(UPDATE, before, after, complete) or differs(before, after)
+                return self._answer(call, (before, after), int(is_changed))
+            made = self._made(call) if call["upsert"] and not self._guard else {}
+            if made is not None:
+                break
+        return self._answer(call, (None, made or None))
 
     def delete(self, call: Call) -> Any:
         """Delete the document, and record that it is gone."""
-        self._open()
-        before = self._deleted(call)
+        self._open(key_in(call))
+        before = self._written(call, None)
         if before is not None:
             self._take(DELETE, before, {})
+        if self._result is not None:
+            return self._result
         if call.name == "find_one_and_delete":
             return self._native(before)
         return DeleteResult({"n": int(before is not None), "ok": 1.0}, acknowledged=True)
 
-    def _native(self, state: State | None) -> Any:
-        document_id = self._revisions.key
-        return state and native({"_id": document_id, **state}, self._place.codec)
-
-    def _open(self) -> None:
+    def _open(self, key: Any) -> None:
         """Learn the newest revision: what is remembered of it, or what is read before the write."""
-        if self._recording:
+        self._revisions = Revisions(self._place, key)
+        origin = self._origin
+        self._tracker = origin.tracker if origin and origin.owns(self._revisions) else None
+        self._known = Known(self._revisions)
+        if self._recording and key is not None:
             known = self._tracker.known(self._revisions) if self._tracker else None
             self._known = known or Known(self._revisions, *self._revisions.looked())
             self._revisions = self._known.revisions
 
-    def _overwritten(self, call: Call, names: set[str] | None) -> State | None:
+    def _found(self, key: Any, *, is_new: bool = False) -> None:
+        """Take the key of the document that was written; it may be equal, and not the same."""
+        if same(key, self._revisions.key):
+            return
+        if is_new and self._revisions.key is None:
+            self._revisions = Revisions(self._place, key)
+            self._known = Known(self._revisions)
+        else:
+            self._open(key)
+
+    def _overwritten(self, call: Call) -> State | None:
         """Update; return what was there, of some names if no more is needed, None if nothing."""
-        number = self._known.head.number
-        if self._recording and (not number or self._place.options.is_due(number + 1)):
-            names = None
+        number, is_asked = self._known.head.number, call.name.startswith("find_one_and")
+        is_due = self._recording and (not number or self._place.options.is_due(number + 1))
+        names = None if is_asked or is_due else roots_of(call["update"])
         if self._guard is None:
             return self._written(call, names)
         return self._guard.write(call, lambda it: self._written(it, names), self._revisions.stored)
 
     def _written(self, call: Call, names: set[str] | None) -> State | None:
-        options = {"projection": projection(names), "upsert": bool(call["upsert"])}
-        try:
-            if not self._is_large:
-                update = self._target.raw.find_one_and_update
-                return self._image(call, update, call["filter"], call["update"], **options)
-        except OperationFailure as error:
-            if error.code != NO_SHARD_KEY:
-                raise
-        before = self._revisions.stored(names) or {}
-        result = call.on(self._target.plain)
-        return before if getattr(result, "matched_count", result) else None
-
-    def _deleted(self, call: Call) -> State | None:
-        """Delete; return what was there, None if nothing was."""
-        if not self._is_large:
-            return self._image(call, self._target.raw.find_one_and_delete, call["filter"])
-        before = self._revisions.stored()
-        result = call.on(self._target.plain)
-        return before if getattr(result, "deleted_count", result) else None
+        """Write; return what was there, of some *names* if not all, None if nothing was found."""
+        self._has_all = names is None
+        if call["projection"] is None and not self._is_large:
+            try:
+                return self._image(call, names)
+            except OperationFailure as error:
+                if error.code != NO_SHARD_KEY:
+                    raise
+        return self._read_and_written(call, names)
 
     @property
     def _is_large(self) -> bool:
         is_kept = self._place.client.options.retry_writes and self._known.head.number
         return bool(is_kept) and self._known.size > LARGEST_IMAGE
 
-    def _image(self, call: Call, write: Any, *args: Any, **options: Any) -> State | None:
-        """Call a find-and-modify; return the state before, None if it found no document."""
+    def _image(self, call: Call, names: set[str] | None) -> State | None:
+        """Write by a find-and-modify, which gives what was there."""
+        change = next(it for it in WRITERS if not it or call[it] is not None)
+        options = call.given((*SHARED, change))
+        if change:
+            is_upsert = bool(call["upsert"]) and self._revisions.key is not None
+            options |= {"upsert": is_upsert, "projection": projection(names)}
         if call["bypass_document_validation"] is not None:
             options["bypassDocumentValidation"] = call["bypass_document_validation"]
+        codec = self._collection.codec_options.with_options(document_class=RawBSONDocument)
+        raw = self._collection.with_options(codec_options=codec)
         with _errors_of(call), self._dated() as session:
-            found = write(*args, session=session, **options, **call.given(SHARED))
-        return None if found is None else self._state_of(found)
-
-    def _state_of(self, found: Any) -> State:
-        """Decode a document; its key may be equal to that which was asked for, but not the same."""
+            write = getattr(raw, WRITERS[change])
+            found = write(call["filter"], session=session, **options)
+        if found is None:
+            return None
         state = bson.decode(found.raw, WIRE)
-        key = state.pop("_id")
-        if not same(key, self._revisions.key):
-            self._revisions = Revisions(self._place, key)
-            self._open()
+        self._found(state.pop("_id"))
         return state
+
+    def _read_and_written(self, call: Call, names: set[str] | None) -> State | None:
+        """Read, and write to that document; others may change it between."""
+        for _ in range(FINDING_ATTEMPTS):
+            query, options = call["filter"], call.given(READING)
+            found = self._collection.find_one(query, {"_id": 1}, **options, session=call["session"])
+            if found is None:
+                return None
+            self._found(wire(found, self._place.codec)["_id"])
+            before = self._revisions.stored(names) or {}
+            limited = {"$and": [query, {"_id": {"$eq": self._revisions.key}}]}
+            others = {"upsert": False} if call["upsert"] else {}
+            self._result = call.having(filter=limited, **others).on(self._collection)
+            counted = getattr(self._result, "deleted_count", self._result)
+            if getattr(self._result, "matched_count", counted):
+                return before
+            self._result = None
+        return None
 
     @contextmanager
     def _dated(self) -> Iterator[Any]:
@@ -255,35 +253,74 @@ class Saving:
         if not self._recording or self._known.head.number:
             yield session
             return
-        with self._place.dated(session) as session:
+        with self._place.dated() as session:
             yield session
             self._moment = session.operation_time
 
-    def _after(self, before: State, update: Any, names: set[str] | None) -> State:
-        """Work out what an update makes of *before*; where only the server can tell, read it."""
+    def _after(self, before: State, call: Call) -> State:
+        """Work out what was made of *before*; where only the server can tell, read it."""
+        if call["replacement"] is not None:
+            after = wire(call["replacement"], self._place.codec)
+            after.pop("_id", None)
+            return after
+        names = roots_of(call["update"])
         try:
             if names is not None:
-                return updated(before, wire(update, self._place.codec))
+                return updated(before, wire(call["update"], self._place.codec))
         except (LookupError, UnknownOperatorError):
             pass
         stored = self._revisions.stored(names) or {}
         return {**{key: before[key] for key in before.keys() - (names or before.keys())}, **stored}
 
-    def _updated(self, before: State, after: State, call: Call) -> bool:
-        """Record an update; False if it has changed nothing."""
-        return self._take(UPDATE, before, after, dicts_in(call["update"], before)) or differs(
-            before, after
-        )
+    def _made(self, call: Call) -> State | None:
+        """Record the document that an upsert makes; None if another writer was faster."""
+        key = self._revisions.key
+        if key is None:
+            key = self._upserted(call)
+            if key is None:
+                return None
+            self._open(key)
+        made = self._revisions.stored() or {}  # the server took more than was set: the shard key
+        self._take(CREATE, {}, made)
+        return made
 
-    def _made(self, call: Call) -> UpdateResult:
-        """Record the document that an upsert has made, if it was one; nothing was there before."""
-        counts: dict[str, Any] = {"n": 0, "nModified": 0, "updatedExisting": False, "ok": 1.0}
-        if call["upsert"] and not self._guard:
-            self._take(
-                CREATE, {}, self._revisions.stored() or {}
-            )  # the server took more than was set
-            counts |= {"n": 1, "upserted": self._revisions.key}
+    def _upserted(self, call: Call) -> Any:
+        """Make a document by an upsert that matches nothing; return its key, None as `_made`."""
+        name, names = CREATORS.get(call.name), (*CREATING, "update", "replacement", "session")
+        creating = Call(name, call.given(names)) if name else call
+        nothing = {"$and": [call["filter"], {"_id": {"$in": []}}]}
+        try:
+            made = creating.having(filter=nothing, upsert=True).on(self._collection)
+        except DuplicateKeyError:
+            if self._collection.find_one(call["filter"], {"_id": 1}, session=call["session"]):
+                return None
+            raise
+        return made.upserted_id
+
+    def _answer(
+        self, call: Call, states: tuple[State | None, State | None], modified: int = 0
+    ) -> Any:
+        """Return what was asked for, of the states before and after."""
+        if self._result is not None:
+            return self._result
+        before, after = states
+        if call.name.startswith("find_one_and"):
+            if call["return_document"] != ReturnDocument.AFTER:
+                return self._native(before)
+            if after is not None and call["projection"] is not None:
+                made = {"_id": self._revisions.key}
+                return self._collection.find_one(made, call["projection"], session=call["session"])
+            return self._native(after)
+        counts: dict[str, Any] = {"n": int(after is not None), "nModified": modified}
+        counts |= {"updatedExisting": before is not None, "ok": 1.0}
+        if before is None and after is not None:
+            counts["upserted"] = self._revisions.key
         return UpdateResult(counts, acknowledged=True)
+
+    def _native(self, state: State | None) -> Any:
+        if state is None:
+            return None
+        return native({"_id": self._revisions.key, **state}, self._place.codec)
 
     def _take(
         self, operation: str, before: State, after: State, complete: frozenset[Path] = frozenset()
@@ -291,13 +328,14 @@ class Saving:
         """Record a change, if it is one."""
         if not self._recording:
             return False
+        is_change_of_all = operation == UPDATE and self._has_all
         if self._tracker and self._is_save:
             operation = self._tracker.operation or operation
         stamp = time.time_ns() // 1000
         change = Change(operation, self._context, before, after, [], stamp, complete)
         change = patched(change, self._place.hiding)
         if change.patches:
-            base = Base(before, self._moment) if before and after else None
+            base = Base(before, self._moment) if is_change_of_all else None
             self._keep(self._known.beginning(before), change, base)
         return bool(change.patches)
 
@@ -325,3 +363,17 @@ def _errors_of(call: Call) -> Iterator[None]:
         details = {"index": 0, "code": error.code, "errmsg": text}
         details |= {name: said[name] for name in TOLD if name in said}
         raise kind(text, error.code, details) from None
+
+
+def key_in(call: Call) -> Any:
+    """
+    Return the primary key that a query names; None if it names none, or in another collation.
+
+    ``Document.modify`` names it twice, in ``$and``.
+    """
+    query = call["filter"]
+    both = [query, *query.get("$and", ())]
+    key = next((each["_id"] for each in both if "_id" in each), None)
+    is_asked = isinstance(key, Mapping) and any(name.startswith("$") for name in key)
+    is_other = isinstance(key, (list, DBRef, Regex, Pattern))
+    return None if is_asked or is_other or call["collation"] is not None else key

@@ -218,7 +218,8 @@ class Origin:
 
     def owns(self, revisions: Revisions) -> bool:
         """Say whether it is that document itself that is written."""
-        return self.is_save or self.tracker.is_at(revisions)
+        is_named = revisions.key is not None
+        return self.is_save or (is_named and self.tracker.is_at(revisions))
 
 
 _origin: ContextVar[Origin | None] = ContextVar("mongoengine_history_origin", default=None)

@@ -263,9 +263,9 @@ def missing(place: Place, documents: list[dict[str, Any]]) -> list[dict[str, Any
     return documents
 
 
-def take_out(place: Place, documents: list[dict[str, Any]], session: Any = None) -> None:
+def take_out(place: Place, documents: list[dict[str, Any]]) -> None:
     """Remove what was inserted of *documents*."""
-    place.history.delete_many(_inserted(documents), session=session or place.session)
+    place.history.delete_many(_inserted(documents), session=place.session)
 
 
 def _inserted(documents: list[dict[str, Any]]) -> dict[str, Any]:

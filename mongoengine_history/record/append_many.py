@@ -117,26 +117,17 @@ class Bulk:
     Args:
         place: Where the documents lie.
         context: Who answers for the write, and why.
-        session: The one that was asked for, if any.
     """
 
-    def __init__(self, place: Place, context: Context, session: Any = None) -> None:
+    def __init__(self, place: Place, context: Context) -> None:
         self._place, self._context = place, context
         self.codec = place.codec
-        self._session = session or place.session
         place.ensure_indexes()
 
     @property
     def in_transaction(self) -> bool:
         """Say whether reads and writes are part of a transaction now."""
         return self._place.in_transaction
-
-    def one(
-        self, query: Mapping[str, Any], roots: set[str] | None = None, **options: Any
-    ) -> list[Found]:
-        """Read one document that a query matches, as `batches` reads all of them."""
-        options = {"limit": 1, **options}
-        return [found for batch in self._read(query, roots, options) for found in batch]
 
     def batches(
         self, query: Mapping[str, Any], roots: set[str] | None = None, **options: Any
@@ -150,11 +141,7 @@ class Bulk:
                 documents of which the history has no use for it; None for all.
             **options: Those of ``find``.
         """
-        return self._read(query, roots, {"sort": [("_id", 1)], "allow_disk_use": True, **options})
-
-    def _read(
-        self, query: Mapping[str, Any], roots: set[str] | None, options: Mapping[str, Any]
-    ) -> Iterator[list[Found]]:
+        options = {"sort": [("_id", 1)], "allow_disk_use": True, **options}
         for batch in self._find(query, projection=projection(roots), **options):
             known = self._with_heads(batch)
             yield known if roots is None else self._completed(known)
@@ -172,7 +159,7 @@ class Bulk:
         """Read batches as the server sends them, which bounds their bytes, too: 16 MB."""
         asked = self._place.documents.with_options(codec_options=self._place.codec)
         options = {"batch_size": MOST, **options}
-        with self._place.dated(self._session) as session:
+        with self._place.dated() as session:
             for raw in asked.find_raw_batches(query, session=session, **options):
                 moment = session.operation_time
                 found = [Found.of(document, moment) for document in bson.decode_all(raw, WIRE)]
@@ -251,12 +238,12 @@ class Bulk:
         early = [found.key for found in beginning if found.head.stamp]
         if early:
             query = {**self._place.of(early), "revision": 0}
-            self._place.history.delete_many(query, session=self._session)
+            self._place.history.delete_many(query, session=self._place.session)
 
     def _with_heads(self, batch: Sequence[Found], fresh: Set[object] = frozenset()) -> list[Found]:
         """Read the newest revisions of documents, but of those that are *fresh*."""
         keys = [it.key for it in batch if not fresh or identifier(it.key) not in fresh]
-        newest = heads(self._place, keys, self._session)
+        newest = heads(self._place, keys)
         return [it._replace(head=newest.get(identifier(it.key), NO_HEAD)) for it in batch]
 
     def _insert(self, entries: list[Entry]) -> None:
@@ -272,7 +259,7 @@ class Bulk:
         while entries:
             documents = [document for entry in entries for document in entry.documents]
             try:
-                self._place.history.insert_many(documents, session=self._session)
+                self._place.history.insert_many(documents, session=self._place.session)
                 break
             except PyMongoError as error:
                 if self.in_transaction:
@@ -292,7 +279,7 @@ class Bulk:
             report(unrecorded, self._place.options)
 
     def _append_alone(self, entry: Entry) -> None:
-        take_out(self._place, entry.documents, self._session)
+        take_out(self._place, entry.documents)
         revisions = Revisions(self._place, entry.found.key)
         append(revisions, entry.change, entry.found.head, entry.base)
 

@@ -79,7 +79,7 @@ def near(
     return ((key, list(own)) for key, own in groups)
 
 
-def heads(place: Place, keys: list[Any], session: Any) -> dict[object, Head]:
+def heads(place: Place, keys: list[Any]) -> dict[object, Head]:
     """Read the newest revision of each document: 0 and a stamp is a version 0 alone."""
     if not keys:
         return {}
@@ -89,13 +89,13 @@ def heads(place: Place, keys: list[Any], session: Any) -> dict[object, Head]:
         {"$sort": dict.fromkeys(BY_REVISION, DESCENDING)},  # one look into the index for each
         {"$group": {"_id": "$document_id", **grouped}},
     ]
-    found = place.aggregate(pipeline, batchSize=MOST + 1, session=session)  # in one round trip
+    found = place.aggregate(pipeline, batchSize=MOST + 1)  # in one round trip
     newest = {identifier(it["_id"]): it for it in found}
     several = {it["revision"] for it in newest.values() if it["position"] > 0}
     if several:  # revisions of several records, of which the first has what is wanted
         first = {**place.of(keys), "revision": {"$in": list(several)}, "position": 0}
         wanted = dict.fromkeys((*OF_HEAD, "document_id"), 1)
-        for record in place.history.find(first, wanted, session=session):
+        for record in place.history.find(first, wanted, session=place.session):
             key = identifier(record["document_id"])
             if record["revision"] == newest[key]["revision"]:
                 newest[key] = record

@@ -49,13 +49,17 @@ class Place:
     Args:
         model: The class, or a document, which may have been switched to another collection.
         collection: Where they lie, if not where *model* says.
+        session: The one to read and write in, if not the one that is active.
     """
 
     def __init__(
-        self, model: Document | type[Document], collection: Collection[Any] | None = None
+        self,
+        model: Document | type[Document],
+        collection: Collection[Any] | None = None,
+        session: ClientSession | None = None,
     ) -> None:
         collection = model._get_collection() if collection is None else collection
-        self._collection = collection
+        self._collection, self._session = collection, session
         self.client: MongoClient[Any] = collection.database.client
         self.database: str = collection.database.name
         self.document_type: str = collection.name
@@ -90,19 +94,21 @@ class Place:
 
     @property
     def session(self) -> Any:
-        """The session to read and write in, if one is active."""
-        return active_session(self.client)
+        """The session to read and write in, if there is one."""
+        return self._session or active_session(self.client)
 
     @contextmanager
-    def dated(self, session: Any) -> Iterator[Any]:
-        """Give a session, *session* if there is one, which tells when the server has answered."""
+    def dated(self) -> Iterator[Any]:
+        """Give the session, or one for the block, which tells when the server has answered."""
+        session = self.session
         with nullcontext(session) if session else self.client.start_session() as dated:
             yield dated
 
     @property
     def in_transaction(self) -> bool:
         """Say whether reads and writes are part of a transaction now."""
-        return in_transaction(self.client)
+        session = self.session
+        return session is not None and session.in_transaction
 
     def find(
         self,

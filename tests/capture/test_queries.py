@@ -14,6 +14,7 @@ from support.documents import Line
 from support.twins import IDS, Act, Twins, numbers, raws, recorded
 
 from mongoengine_history import history_of
+from mongoengine_history.capture.saves import OneWrite
 from mongoengine_history.record import append_many
 
 TWINS = Twins()
@@ -238,17 +239,20 @@ def test_who_does_not_wait_hears_of_failures_all_the_same() -> None:
             TWINS.tracked.objects(number=3).update(code=2, write_concern={"w": 0})
 
 
-def after_the_first_look(monkeypatch: Any, act: Callable[[], Any]) -> None:
-    """Let somebody else act between the first look of a write and the write itself."""
-    look, acts = append_many.Bulk.one, [act]
+def at_the_first_write(monkeypatch: Any, act: Callable[[], Any], *, after: bool = False) -> None:
+    """Let somebody else act before a document is written for the first time, or after that."""
+    write, acts = OneWrite._written, [act]
 
-    def looking(*args: Any, **kwargs: Any) -> Any:
-        found = look(*args, **kwargs)
-        if acts:
-            acts.pop()()
+    def writing(*args: Any) -> Any:
+        mine, acts[:] = [*acts], []
+        for each in [] if after else mine:
+            each()
+        found = write(*args)
+        for each in mine if after else []:
+            each()
         return found
 
-    monkeypatch.setattr(append_many.Bulk, "one", looking)
+    monkeypatch.setattr(OneWrite, "_written", writing)
 
 
 FASTER: dict[str, Callable[[Any], Any]] = {
@@ -267,7 +271,7 @@ def test_what_another_writer_takes_first_is_left_to_it(
     model = TWINS.tracked
     first = model.objects(pk=IDS[0])
     faster = first.delete if taken == "deleted" else (lambda: first.update(name="theirs"))
-    after_the_first_look(monkeypatch, faster)
+    at_the_first_write(monkeypatch, faster)
     with recorded(model):
         assert FASTER[method](model.objects(name__startswith="name")) in {1, IDS[1]}
     assert model.objects(name="theirs").count() == (taken == "renamed")
@@ -326,7 +330,7 @@ def test_what_no_longer_matches_a_deletion_is_not_recorded_as_gone(monkeypatch: 
 
 def test_what_another_writer_makes_first_is_updated(monkeypatch: Any) -> None:
     model = TWINS.tracked
-    after_the_first_look(monkeypatch, lambda: model(code=77, name="theirs").save())
+    at_the_first_write(monkeypatch, lambda: model(code=77, name="theirs").save(), after=True)
     made = model.objects(code=77).upsert_one(push__tags="mine")
     assert (made.name, made.tags) == ("theirs", ["mine"])
     assert [it.operation for it in history_of(made)] == ["create", "update"]
