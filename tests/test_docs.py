@@ -8,7 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module, metadata, util
 from pathlib import Path
@@ -18,23 +18,11 @@ from typing import Any
 import django.conf
 import mongoengine
 import pytest
-from mongoengine import Document, StringField, signals
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 import mongoengine_history
-from mongoengine_history import (
-    DocumentTrack,
-    history_of,
-    load_history,
-    restore,
-    revert,
-    track_changes,
-    track_history,
-    undo,
-    untrack_history,
-)
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -240,110 +228,6 @@ def test_each_page_is_in_a_table_of_contents() -> None:
                 entries = [line for line in block.code.split() if not line.startswith(":")]
                 listed |= {(page.parent / f"{entry}.md").resolve() for entry in entries}
     assert listed >= set(PAGES) - {ROOT / "README.md"}
-
-
-class Ticket(Document):
-    """What the round trips are counted with."""
-
-    title = StringField()
-
-
-def tracked(ticket: Ticket, action: Callable[[Ticket], object]) -> Ticket:
-    with DocumentTrack(ticket):
-        action(ticket)
-    return ticket
-
-
-def change(ticket: Ticket) -> None:
-    ticket.title += "!"
-    ticket.save()
-
-
-def automatic(action: Callable[[], object]) -> None:
-    """Do something to the class while it is tracked."""
-    track_history(Ticket)
-    try:
-        action()
-    finally:
-        untrack_history(Ticket)
-
-
-def change_in_a_transaction(ticket: Ticket) -> None:
-    client = Ticket._get_db().client
-    with client.start_session() as session, session.bind(), session.start_transaction():
-        tracked(ticket, change)
-
-
-def ready(ticket: Ticket) -> Ticket:
-    """Count from here on: what was sent to make *ticket* as it is belongs to no row."""
-    for listener in Ticket._get_db().client.options.event_listeners:
-        listener.clear()
-    return ticket
-
-
-def older() -> Ticket:
-    """Make a document that was there before its first revision, so that it has a version."""
-    return ready(tracked(Ticket(title="gate").save(), change))
-
-
-#: What the rows of the table of costs mean, for an object that has been saved and a fresh one.
-OPERATIONS: dict[str, Callable[[Ticket, Ticket], object]] = {
-    "save that is not tracked": lambda known, fresh: change(fresh),
-    "save that changes nothing": lambda known, fresh: tracked(fresh, Ticket.save),
-    "creation": lambda known, fresh: tracked(Ticket(title="gate"), Ticket.save),
-    "first change by an object": lambda known, fresh: tracked(fresh, change),
-    "every later change by the same object": lambda known, fresh: tracked(known, change),
-    "change inside a transaction": lambda known, fresh: change_in_a_transaction(known),
-    "deletion": lambda known, fresh: tracked(fresh, Ticket.delete),
-    "`track_history`: creation": lambda known, fresh: automatic(Ticket(title="gate").save),
-    "`track_history`: change": lambda known, fresh: automatic(lambda: change(fresh)),
-    "`track_history`: save that changes nothing": lambda known, fresh: automatic(fresh.save),
-    "`track_history`: `Model.objects(…).update(…)` of up to 2,000 documents": (
-        lambda known, fresh: automatic(lambda: Ticket.objects.update(title="open"))
-    ),
-    "`track_history`: `document.update(…)`": lambda known, fresh: automatic(
-        lambda: fresh.update(title="window")
-    ),
-    "`track_history`: `document.delete()`": lambda known, fresh: automatic(fresh.delete),
-    "`track_history`: `Model.objects.insert([…])` of up to 2,000 documents": (
-        lambda known, fresh: automatic(lambda: Ticket.objects.insert([Ticket(), Ticket()]))
-    ),
-    "`load_history(document)`": lambda known, fresh: load_history(fresh),
-    "`for revision in history_of(document)`": lambda known, fresh: [*iter(history_of(fresh))],
-    "`history_of(document)[n]`": lambda known, fresh: history_of(fresh)[1],
-    "`history_of(document).state(n)`": lambda known, fresh: history_of(older()).state(1),
-    "`history_of(document).blame(path)`": lambda known, fresh: history_of(fresh).blame("title"),
-    "`revert(document, revision=n)`": lambda known, fresh: revert(older(), revision=0),
-    "`revert(document)`": lambda known, fresh: revert(older()),
-    "`undo(document, n)`": lambda known, fresh: undo(older(), 1),
-    "`restore(Model, pk)`": lambda known, fresh: restore(
-        Ticket, ready(tracked(fresh, Ticket.delete)).pk
-    ),
-}
-
-
-@pytest.mark.parametrize("operation", OPERATIONS)
-def test_the_table_of_costs_is_true(operation: str, database: Database[Any], commands: Any) -> None:
-    if "transaction" in operation and not hasattr(ClientSession, "bind"):
-        pytest.skip("ClientSession.bind came with PyMongo 4.17")
-    signals.post_save.connect(track_changes, sender=Ticket)
-    signals.post_delete.connect(track_changes, sender=Ticket)
-    known = tracked(Ticket(title="door"), Ticket.save)
-    fresh = Ticket.objects.get(id=known.id)
-    commands.clear()
-    OPERATIONS[operation](known, fresh)
-    counted = [name for name in commands.names if name != "commitTransaction"]
-    assert len(counted) == costs()[operation], counted
-
-
-def costs() -> dict[str, int]:
-    text = (DOCS / "explanation.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (.+) \| (\d) \|$", text, re.MULTILINE)
-    return {operation: int(count) for operation, count in rows}
-
-
-def test_each_row_of_the_table_of_costs_is_counted() -> None:
-    assert set(costs()) == set(OPERATIONS)
 
 
 def test_sphinx_has_nothing_to_complain_about(tmp_path: Path) -> None:

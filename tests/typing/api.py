@@ -30,6 +30,7 @@ from mongoengine_history import (
     Revision,
     RevisionConflictError,
     RevisionNotFoundError,
+    StaleDocumentError,
     StateMismatchError,
     StateNotKeptError,
     Timeline,
@@ -121,10 +122,13 @@ def watch(invoice: Invoice, user: Document) -> None:
         assert_type(track, DocumentTrack)
     with DocumentTrack(invoice, identity="anna", reason="a typing error", ticket=7):
         invoice.save()
+    with DocumentTrack(invoice, user.id, refuse_stale=True):
+        invoice.save()
     DocumentTrack(invoice)
     DocumentTrack()  # type: ignore[call-arg]
     DocumentTrack(invoice, "anna", "a typing error")  # type: ignore[call-arg]
     DocumentTrack(invoice, reason=7)  # type: ignore[arg-type]
+    DocumentTrack(invoice, refuse_stale="yes")  # type: ignore[arg-type]
 
 
 def read(invoice: Invoice) -> None:
@@ -215,5 +219,8 @@ def answer_others(error: HistoryError) -> None:
             assert_type(error.errors, list[UndoConflictError])
         case ChangesetPartlyRevertedError():
             assert_type(error.written, list[tuple[str, object]])
+        case StaleDocumentError():
+            assert_type((error.document_id, error.path), tuple[object, tuple[str | int, ...]])
+            assert_type((error.seen, error.found), tuple[object, object])
         case WriteRefusedError():
             assert_type((error.document_type, error.method), tuple[str, str])

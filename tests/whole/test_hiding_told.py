@@ -158,7 +158,7 @@ def test_an_error_about_a_value_that_is_no_bson_does_not(database: Any) -> None:
     document = filled(watched, "a").save()
     document.facts["answer"] = Unencodable()
     with pytest.raises(OptionsError, match="InvalidDocument") as caught:
-        DocumentTrack(document)
+        DocumentTrack(document, refuse_stale=True)
     assert tells_nothing(caught.value)
 
 
