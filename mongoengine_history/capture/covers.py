@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 COVERED: Final = ("_save_create", "_save_update", "_get_update_doc", "reload", "modify")
 
-COLLECTION: Final = "_get_collection"
-
 
 def cover(document: Document) -> None:
     """Cover the methods of a document, if that is of use: it is watched, guarded or reverted."""
@@ -36,7 +34,7 @@ def cover(document: Document) -> None:
 def uncover(document: Document) -> None:
     """Uncover the methods of a document, unless they still are of use."""
     if not _is_of_use(document) and is_covered(document):
-        _leave_collection(document)
+        end_writing(document)
         for name in COVERED:
             document.__dict__.pop(name)
 
@@ -46,16 +44,6 @@ def is_covered(document: Document) -> bool:
     return COVERED[0] in document.__dict__
 
 
-def begin_deletion(document: Document) -> None:
-    """Let the document delete itself by a collection that records, until `end_deletion`."""
-    _enter_collection(document, is_save=False)
-
-
-def end_deletion(document: Document) -> None:
-    """Give the document its own collection back."""
-    _leave_collection(document)
-
-
 def _is_of_use(document: Document) -> bool:
     tracker = Tracker.of(document)
     is_watched = bool(tracker.blocks) and not is_tracked(type(document))
@@ -63,33 +51,34 @@ def _is_of_use(document: Document) -> bool:
 
 
 class _Own:
-    """Stands in for ``_get_collection`` of one document."""
+    """Stands in for ``_get_collection`` of a document, which records what that writes itself."""
 
-    def __init__(self, document: Document, origin: Origin) -> None:
-        self.beneath = document.__dict__.get(COLLECTION, ABSENT)
-        self._collection = document._get_collection()
-        if isinstance(self._collection, Collection):  # which a mock is not
-            model = type(document)
-            self._collection = RecordingCollection.of(self._collection, model, origin)
+    def __init__(self, document: Document, *, is_save: bool) -> None:
+        self.beneath = document.__dict__.get("_get_collection", ABSENT)
+        tracker, collection = Tracker.of(document), document._get_collection()
+        if isinstance(collection, Collection):  # which a mock is not
+            origin = Origin(tracker, tracker.said, is_save)
+            collection = RecordingCollection.of(collection, type(document), origin)
+        self._collection = collection
 
     def __call__(self) -> Any:
         return self._collection
 
 
-def _enter_collection(document: Document, *, is_save: bool) -> None:
-    _leave_collection(document)
+def begin_writing(document: Document, *, is_save: bool) -> None:
+    """Let a document save or delete itself by a collection that records, until `end_writing`."""
+    end_writing(document)
     if not is_tracked(type(document)):
-        tracker = Tracker.of(document)
-        document.__dict__[COLLECTION] = _Own(document, Origin(tracker, tracker.said, is_save))
+        document.__dict__["_get_collection"] = _Own(document, is_save=is_save)
 
 
-def _leave_collection(document: Document) -> None:
-    """Take the recording collection away, if nobody has switched to another one since."""
-    own = document.__dict__.get(COLLECTION)
+def end_writing(document: Document) -> None:
+    """Give a document its own collection back, if nobody has switched to another one since."""
+    own = document.__dict__.get("_get_collection")
     if isinstance(own, _Own):
-        del document.__dict__[COLLECTION]
+        del document.__dict__["_get_collection"]
         if own.beneath is not ABSENT:
-            document.__dict__[COLLECTION] = own.beneath
+            document.__dict__["_get_collection"] = own.beneath
 
 
 class _Cover:
@@ -114,14 +103,14 @@ class _Cover:
     @contextmanager
     def _saving(self) -> Iterator[None]:
         if self._tracker.is_recording or self._tracker.guard:
-            _enter_collection(self._document, is_save=True)
+            begin_writing(self._document, is_save=True)
         try:
             yield
         except HistoryNotRecordedError:
             self._tracker.written()
             raise
         finally:
-            _leave_collection(self._document)
+            end_writing(self._document)
         self._tracker.written()
         uncover(self._document)
 

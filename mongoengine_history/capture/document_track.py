@@ -9,9 +9,9 @@ from mongoengine import Document, signals
 
 from mongoengine_history.capture.changeset import is_untracked, next_order
 from mongoengine_history.capture.covers import (
-    begin_deletion,
+    begin_writing,
     cover,
-    end_deletion,
+    end_writing,
     is_covered,
     uncover,
 )
@@ -199,10 +199,10 @@ def _before_delete(sender: type[Document], document: Document, **said: Any) -> N
         recording = _is_on(sender) and _is_receiver(signals.post_delete, sender, track_changes)
         Tracker.of(document).begin(recording=recording, asked=recording, said=said)
         if recording:
-            begin_deletion(document)
+            begin_writing(document, is_save=False)
 
 
 def _after_delete(_: type[Document], document: Document, **__: Any) -> None:
     if is_covered(document):
-        end_deletion(document)
+        end_writing(document)
         Tracker.of(document).record_if_asked()

@@ -230,21 +230,28 @@ class OneWrite:
 
     def _read_and_written(self, call: Call, names: set[str] | None) -> State | None:
         """Read, and write to that document; others may change it between."""
+        if self._revisions.key is not None:
+            before = self._revisions.stored(names) or {}
+            return before if self._does(call) else None
+        options = {**call.given(READING), "session": call["session"]}
         for _ in range(FINDING_ATTEMPTS):
-            query, options = call["filter"], call.given(READING)
-            found = self._collection.find_one(query, {"_id": 1}, **options, session=call["session"])
+            found = self._collection.find_one(call["filter"], {"_id": 1}, **options)
             if found is None:
-                return None
+                break
             self._found(wire(found, self._place.codec)["_id"])
             before = self._revisions.stored(names) or {}
-            limited = {"$and": [query, {"_id": {"$eq": self._revisions.key}}]}
+            mine = {"$and": [call["filter"], {"_id": {"$eq": self._revisions.key}}]}
             others = {"upsert": False} if call["upsert"] else {}
-            self._result = call.having(filter=limited, **others).on(self._collection)
-            counted = getattr(self._result, "deleted_count", self._result)
-            if getattr(self._result, "matched_count", counted):
+            if self._does(call.having(filter=mine, **others)):
                 return before
-            self._result = None
+        self._result = None
         return None
+
+    def _does(self, call: Call) -> bool:
+        """Do as the application says; say whether a document was found."""
+        self._result = call.on(self._collection)
+        count = getattr(self._result, "deleted_count", self._result)
+        return bool(getattr(self._result, "matched_count", count))
 
     @contextmanager
     def _dated(self) -> Iterator[Any]:

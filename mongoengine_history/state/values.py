@@ -102,11 +102,6 @@ def unordered(value: Any) -> Any:
     return [unordered(item) for item in value] if isinstance(value, list) else value
 
 
-def same_unordered(first: Any, second: Any) -> bool:
-    """Say whether two values are the same but for the order of keys in dicts."""
-    return same(first, second) or same(unordered(first), unordered(second))
-
-
 def depth(value: object) -> int:
     """Count how deep dicts and lists nest in *value*: 0 for a scalar, 1 for ``{}``."""
     children: Any = ()
