@@ -140,15 +140,9 @@ def undone(
     stored: State | None, revision: StoredRevision, before: State | None
 ) -> tuple[State | None, list[Conflict]]:
     """
-    Take a revision out of a state.
+    Take a revision out of what is stored, given the state before it; None is no document.
 
-    Args:
-        stored: The state; None if there is no document.
-        revision: What to take out.
-        before: The state before it; None if there was no document.
-
-    Returns:
-        The state without it, None for no document; and what keeps it from being taken out.
+    Return the state without it, and what keeps it from being taken out.
     """
     after = revision.after(before or {})
     if revision.leaves_nothing:

@@ -21,12 +21,6 @@ def write_one_by_one(
     """
     Do what ``bulk_write`` does, by the other methods of a collection.
 
-    Args:
-        collection: Where to; its methods record.
-        requests: PyMongo's ``InsertOne``, ``UpdateMany``, ….
-        ordered: Whether the first failure is the end.
-        **options: What else was asked for, such as a session.
-
     Raises:
         TypeError: a request is none. Nothing was written.
         pymongo.errors.InvalidOperation: there is none.

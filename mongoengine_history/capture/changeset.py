@@ -212,9 +212,6 @@ class Block(Generic[T]):
     A context manager, and a decorator whose functions each run in a block of their own.
 
     Python's own decorators of this kind end before an ``async def`` has begun.
-
-    Args:
-        make: Makes what is entered and left.
     """
 
     def __init__(self, make: Callable[[], AbstractContextManager[T]]) -> None:

@@ -57,14 +57,7 @@ class RecordingCollection(Collection[Any]):
     def of(
         cls, collection: Collection[Any], model: type[Document], origin: Origin | None = None
     ) -> RecordingCollection:
-        """
-        Return the same collection, recording.
-
-        Args:
-            collection: PyMongo's own.
-            model: The class whose documents lie there.
-            origin: The one document that is recorded, if not the whole class is.
-        """
+        """Return the same collection, recording documents of a class, or the one of *origin*."""
         recording = cls(collection.database, collection.name, **_options_of(collection))
         recording._model, recording._origin = model, origin
         return recording

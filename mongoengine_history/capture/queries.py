@@ -28,14 +28,7 @@ if TYPE_CHECKING:
 
 
 class QueryWrite:
-    """
-    One write by a query to many documents, a batch at a time.
-
-    Args:
-        bulk: Reads and records the documents.
-        call: What the application asks for.
-        collection: Where they lie: PyMongo's own.
-    """
+    """One write by a query to many documents of PyMongo's own collection, a batch at a time."""
 
     def __init__(self, bulk: Bulk, call: Call, collection: Collection[Any]) -> None:
         self._bulk, self._call, self._collection = bulk, call, collection
@@ -114,15 +107,7 @@ def insert_recorded(
     bulk: Bulk, documents: Sequence[Mapping[str, Any]], insert: Callable[[], Any]
 ) -> Any:
     """
-    Insert documents, and record those that arrived.
-
-    Args:
-        bulk: Records them.
-        documents: What *insert* inserts; it gives a primary key to those that have none.
-        insert: Inserts them.
-
-    Returns:
-        What *insert* returns.
+    Insert documents, and record those that arrived. Return what *insert* returns.
 
     Raises:
         HistoryNotRecordedError: the documents are there, some of the records are not.

@@ -82,11 +82,8 @@ class OneWrite:
     """
     Records what is done to one document, be it named by its key or found by a query.
 
-    Args:
-        place: Where it lies.
-        collection: The same, which records nothing and waits until the server is done.
-        origin: The document whose own method it is, if it is one.
-        recording: Whether it is recorded; if not, stale copies are refused all the same.
+    It is written by PyMongo's own collection, which waits until the server is done, and maybe by a
+    method of its own. If it is not recorded, stale copies are refused all the same.
 
     Raises:
         OptionsError: who answers for it cannot be stored. Nothing was written.

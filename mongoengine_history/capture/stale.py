@@ -26,12 +26,7 @@ WRITING_ATTEMPTS: Final = 30
 
 
 class Guard:
-    """
-    Refuses to overwrite what somebody has changed since it was seen.
-
-    Args:
-        document: What it has in memory now counts as seen.
-    """
+    """Refuses to overwrite what somebody has changed since a document had it in memory."""
 
     def __init__(self, document: Document) -> None:
         self._document = document

@@ -38,10 +38,7 @@ class _Cover:
     """
     Stands in front of a method of a class, also for subclasses, those made later included.
 
-    Args:
-        model: The class.
-        name: The method.
-        front: Is called with the method beneath, with what that belongs to, and the arguments.
+    *front* is called with the method beneath, with what that belongs to, and the arguments.
     """
 
     def __init__(self, model: type[Document], name: str, front: Callable[..., Any]) -> None:

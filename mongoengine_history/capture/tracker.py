@@ -108,12 +108,9 @@ class Tracker:
 
     def begin(self, *, recording: bool, asked: bool, said: Mapping[str, Any]) -> None:
         """
-        Prepare for a write that comes next.
+        Prepare for a write that comes next, whose record somebody may ask for or has asked for.
 
-        Args:
-            recording: Whether somebody may ask for its record.
-            asked: Whether somebody has: `track_changes` is connected.
-            said: The ``signal_kwargs``; ``identity`` and ``reason`` win over blocks.
+        *said* are the ``signal_kwargs``; ``identity`` and ``reason`` win over blocks.
         """
         self._pending = self._pending if self._was_asked else []  # of a save nobody asked for
         self.is_recording, self._is_asked = recording, asked or self._is_asked
@@ -184,13 +181,9 @@ class Tracker:
 
     def put_back(self, known: Known, stored: State | None, wanted: State, operation: str) -> None:
         """
-        Put *wanted* into the document; its next save stores it exactly.
+        Put *wanted* into the document; its next save stores it exactly, as an *operation*.
 
-        Args:
-            known: The document's history and its newest revision.
-            stored: The document as it is stored now; None if it is not.
-            wanted: The state to come back.
-            operation: As what the save is recorded.
+        What is *stored* now is None if the document is not there.
         """
         document, old = self.document, stored or {}
         put(document, wanted)

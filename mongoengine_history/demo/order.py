@@ -89,10 +89,7 @@ class Order(Document):  # type: ignore[misc]  # MongoEngine has no types
 
 def demo(show: Show) -> bool:
     """
-    Make a history and take it back, on the connection `ALIAS`.
-
-    Args:
-        show: Takes the lines to print.
+    Make a history and take it back, on the connection `ALIAS`; *show* takes the lines to print.
 
     Returns:
         Whether the stored BSON at the end is the one at the beginning.
@@ -192,14 +189,7 @@ def table(
     when: Callable[[Revision], datetime] = lambda revision: revision.at,
     most: int = 8,
 ) -> list[str]:
-    """
-    Show revisions as lines of a table, no line longer than `WIDTH`.
-
-    Args:
-        revisions: What to show, in this order.
-        when: Gives the time to show, in UTC.
-        most: How many changes of one revision are shown.
-    """
+    """Show revisions, at times in UTC, as lines of a table, no line longer than `WIDTH`."""
     rows = [(_cells(revision, when(revision)), revision) for revision in revisions]
     heads = [HEADINGS[:-1], *(cells for cells, _ in rows)]
     widths = [max(len(cells[column]) for cells in heads) for column in range(4)]

@@ -157,10 +157,6 @@ def replay(entries: Sequence[Entry], show: Show) -> bool:
     """
     Record all entries as the life of one document, then take every state back.
 
-    Args:
-        entries: At least one.
-        show: Takes the lines to print.
-
     Returns:
         Whether every state came back exactly.
     """

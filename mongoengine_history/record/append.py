@@ -298,10 +298,7 @@ def numbered(change: Change, head: Head, known: int | None = None) -> StoredRevi
     """
     Make a change the revision after *head*; patches are kept where they fit for sure.
 
-    Args:
-        change: What was written.
-        head: The newest revision.
-        known: The number of the newest one when the change was made; None if that is *head*.
+    The newest one when the change was made was *known*; None if that is *head*.
     """
     is_alone = known is None or known == head.number
     whole = {*_sent_whole(change, is_alone=is_alone), *_unlike(change, head)}
@@ -329,10 +326,8 @@ def _unlike(change: Change, head: Head) -> Iterator[Path]:
 
 
 def _head_after(revision: StoredRevision, state: State | None, head: Head) -> Head:
-    number, lists, operation = revision.number, revision.lists, revision.operation
-    return Head(
-        number, revision.stamp, lists, state, operation, head.is_contended, is_remembered=True
-    )
+    number, stamp, operation, _, _, lists = revision
+    return Head(number, stamp, lists, state, operation, head.is_contended, is_remembered=True)
 
 
 def duplicate_in(error: PyMongoError) -> int | None:

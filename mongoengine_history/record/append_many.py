@@ -111,13 +111,7 @@ def _after(state: State, change: Change) -> State:
 
 
 class Bulk:
-    """
-    Reads and records documents of one collection, all for one write.
-
-    Args:
-        place: Where the documents lie.
-        context: Who answers for the write, and why.
-    """
+    """Reads and records documents of one place, all for one write."""
 
     def __init__(self, place: Place, context: Context) -> None:
         self._place, self._context = place, context
@@ -210,13 +204,7 @@ class Bulk:
         return [change for change in changes if identifier(change[0].key) not in theirs]
 
     def inserted(self, documents: Sequence[Found], fresh: Set[object] = frozenset()) -> None:
-        """
-        Record that documents are there now.
-
-        Args:
-            documents: As they are stored.
-            fresh: Keys that were made just now, by `identifier`: they have no history.
-        """
+        """Record that documents are there now; *fresh* keys were made just now, by `identifier`."""
         for start in range(0, len(documents), MOST):
             made = self._with_heads(documents[start : start + MOST], fresh)
             self._append(CREATE, ((found, {}, found.state) for found in made))

@@ -287,12 +287,9 @@ def conditions(path: str | Sequence[str | int]) -> list[dict[str, Any]]:
     """
     Return conditions, one of which holds for each record at *path*, below it or above it.
 
-    Args:
-        path: Stored names joined by dots, those inside of names escaped by a backslash; or a
-            sequence of keys and indexes, which is exact.
-
     Raises:
-        OptionsError: *path* is neither, or empty.
+        OptionsError: *path* is neither names joined by dots, those inside of names escaped by a
+            backslash, nor a sequence of keys and indexes, which is exact; or it is empty.
     """
     if "\x00" in "".join(map(str, path if isinstance(path, str | list | tuple) else ())):
         raise OptionsError("path", path, "no name holds a null")

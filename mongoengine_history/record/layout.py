@@ -63,15 +63,7 @@ def documents_of_revision(
     state: State | None = None,
     base: Base | None = None,
 ) -> list[dict[str, Any]]:
-    """
-    Return all that is inserted with a revision: its records first.
-
-    Args:
-        revision: The revision.
-        owner: The fields that say whose it is.
-        state: The state after it, where that is to be kept as a version.
-        base: The state before the very first revision, where that is to be kept.
-    """
+    """Return all that is inserted: records, the *state* after them, the one before all of them."""
     documents = records_of_revision(revision, owner)
     if state is not None:
         documents += documents_of_version(state, revision, owner)
@@ -143,12 +135,10 @@ def step_of(records: Sequence[Mapping[str, Any]]) -> tuple[str, Iterable[Patch]]
 
 def state_of(documents: Sequence[Mapping[str, Any]], *, starting: bool = False) -> State:
     """
-    Return the state that `documents_of_version` laid out.
+    Return the state that `documents_of_version` laid out, or the one that replay starts from.
 
-    Args:
-        documents: All its documents, in order.
-        starting: Whether it is to be replayed from. Where the first writes overlapped, the one
-            recorded first had found another state than the one that was there before all of them.
+    Where the first writes overlapped, the one recorded first had found another state than the one
+    that was there before all of them.
     """
     version = joined(documents)[0]
     state: State = version.get("start", version["state"]) if starting else version["state"]

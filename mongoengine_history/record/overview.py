@@ -62,10 +62,7 @@ def near(
     """
     Read the revisions from the version that should be near, one document after another.
 
-    Args:
-        place: Where all lies.
-        keys: The documents, by their encoded keys.
-        numbers: The revision of each that is wanted; 0 where it is not named.
+    By encoded keys: the documents, and the revision of each that is wanted, 0 if not named.
     """
     every = place.options.version_every
     ranges = []

@@ -219,9 +219,7 @@ class Revisions:
         """
         Read what patches are made of, by falling revision, in as few batches as possible.
 
-        Args:
-            stamps: Bounds of the stamp as MongoDB takes them. Without any all is read, and records
-                of 1.1, which have no number, come last.
+        Without bounds of the stamp records of 1.1, which have no number, come last.
         """
         query = {"position": {"$not": VERSION}, **({"stamp": stamps} if stamps else {})}
         options = {"projection": NEEDED, "batch_size": ALL_AT_ONCE}

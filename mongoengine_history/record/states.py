@@ -111,13 +111,9 @@ def folded(
     revisions: Revisions, found: Sequence[Mapping[str, Any]], nearest: int, number: int
 ) -> State | None:
     """
-    Return the state after a revision, as `state_at` does.
+    Return the state after a revision, as `state_at` does, of all documents found from *nearest* on.
 
-    Args:
-        revisions: Those of the document.
-        found: All documents of the revisions from *nearest* to *number*, in order.
-        nearest: The number of a version, or 0 where a creation comes first.
-        number: The revision.
+    That is the number of a version, or 0 where a creation comes first.
     """
     version = [it for it in found if it["position"] < 0 and it["revision"] == nearest]
     first = max(1, min(nearest + 1, number))  # of the version's own revision only if asked for

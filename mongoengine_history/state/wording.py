@@ -21,10 +21,8 @@ def changes(
     """
     Write one line for each value that was changed (``~``), added (``+``) or removed (``-``).
 
-    Args:
-        patches: As dictdiffer has them.
-        room: Characters of a line at most.
-        most: How many lines at most; the last one counts those left out.
+    There is *room* for so many characters, and for so many lines at *most*: the last one counts
+    those left out.
     """
     lines = [line for patch in patches for line in _lines_of(*patch, room)]
     if len(lines) <= most:
