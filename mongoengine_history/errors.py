@@ -24,6 +24,16 @@ class Conflict:
 class HistoryError(Exception):
     """Base of all errors that the library raises on purpose. Catch it to catch them all."""
 
+    def __reduce__(self) -> Any:
+        """Travel from process to process with the message and all facts."""
+        return _arrived, (type(self), self.args, self.__dict__)
+
+
+def _arrived(kind: type[HistoryError], args: tuple[Any, ...], facts: dict[str, Any]) -> Any:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(facts)
+    return error
+
 
 class OptionsError(HistoryError, ValueError):
     """An argument cannot be used. Nothing was read or written; correct the call."""

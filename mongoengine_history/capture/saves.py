@@ -127,6 +127,8 @@ class OneWrite:
         made = wire(document, self._place.codec)
         self._found(made.pop("_id"), is_new=True)
         self._take(CREATE, {}, made)
+        if self._guard:
+            self._guard.inserted(made)
         return result
 
     def write(self, call: Call) -> Any:
@@ -135,6 +137,7 @@ class OneWrite:
             return None  # a new document must not be there yet, as the insert will find
         if call["replacement"] is None:  # else nothing has to be known before
             self._open(key_in(call))
+        made = None
         for _ in range(FINDING_ATTEMPTS):
             before = self._overwritten(call)
             if before is not None:
@@ -142,10 +145,11 @@ class OneWrite:
                 complete = dicts_in(call["update"], before)
                 is_changed = self._take(UPDATE, before, after, complete) or differs(before, after)
                 return self._answer(call, (before, after), int(is_changed))
-            made = self._made(call) if call["upsert"] and not self._guard else {}
-            if made is not None:
+            is_over = self._guard or not call["upsert"]
+            made = None if is_over else self._made(call)
+            if is_over or made is not None:
                 break
-        return self._answer(call, (None, made or None))
+        return self._answer(call, (None, made))
 
     def delete(self, call: Call) -> Any:
         """Delete the document, and record that it is gone."""
@@ -356,11 +360,10 @@ def _errors_of(call: Call) -> Iterator[None]:
     try:
         yield
     except (OperationFailure, DuplicateKeyError) as error:
-        raw: Any = error.details
-        said = bson.decode(raw.raw)
-        is_asked_for = call.name.startswith("find_one_and")
-        is_known = type(error) in {OperationFailure, DuplicateKeyError}
-        if is_asked_for or not is_known or error.code in OF_THE_COMMAND or "errorLabels" in said:
+        raw: Any = getattr(error.details, "raw", None)
+        is_known = raw and type(error) in {OperationFailure, DuplicateKeyError}
+        said = bson.decode(raw) if is_known and not call.name.startswith("find_one_and") else {}
+        if not said or error.code in OF_THE_COMMAND or "errorLabels" in said:
             raise
         text = said["errmsg"].removeprefix(PREFIX)
         kind: Any = WriteError if type(error) is OperationFailure else DuplicateKeyError
@@ -375,9 +378,9 @@ def key_in(call: Call) -> Any:
 
     ``Document.modify`` names it twice, in ``$and``.
     """
-    query = call["filter"]
-    both = [query, *query.get("$and", ())]
-    key = next((each["_id"] for each in both if "_id" in each), None)
+    both = [call["filter"], *(call["filter"].get("$and") or ())]
+    named = (each["_id"] for each in both if isinstance(each, Mapping) and "_id" in each)
+    key = next(named, None)
     is_asked = isinstance(key, Mapping) and any(name.startswith("$") for name in key)
     is_other = isinstance(key, (list, DBRef, Regex, Pattern))
     return None if is_asked or is_other or call["collation"] is not None else key

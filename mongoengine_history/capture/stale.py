@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mongoengine_history.documents.fieldpaths import hiding_of
-from mongoengine_history.documents.snapshot import decoded, key_in, loaded, snapshot
+from mongoengine_history.documents.snapshot import (
+    codec_of,
+    decoded,
+    key_in,
+    loaded,
+    memory,
+    snapshot,
+)
 from mongoengine_history.errors import StaleDocumentError
 from mongoengine_history.state.patches import outermost_list
-from mongoengine_history.state.updates import path_in
-from mongoengine_history.state.values import ABSENT, find, same
+from mongoengine_history.state.updates import SIMPLE, path_in, updated
+from mongoengine_history.state.values import ABSENT, find, same, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,12 +37,15 @@ class Guard:
 
     def __init__(self, document: Document) -> None:
         self._document = document
-        self._seen: State = {}
-        self.renew()
+        self._seen = decoded(snapshot(document))
 
     def renew(self) -> None:
         """Take what the document has in memory now for what was seen."""
-        self._seen = decoded(snapshot(self._document))
+        self._seen = decoded(memory(self._document))
+
+    def inserted(self, state: State) -> None:
+        """Take in that a new document was stored."""
+        self._seen = state
 
     def write(
         self, call: Call, write: Callable[[Call], T | None], read: Callable[[], State | None]
@@ -54,32 +64,65 @@ class Guard:
         Raises:
             StaleDocumentError: a value is another one. Nothing was written.
         """
-        named = [path for values in call["update"].values() for path in values]
+        # Other operators, of a class of the application's own, build on what they find.
+        sent = {name: values for name, values in call["update"].items() if name in SIMPLE}
+        named = [path for values in sent.values() for path in values]
         paths = {outermost_list(path_in(self._seen, path)) for path in named}
         expected = {path: find(self._seen, path) for path in paths}
         for _ in range(WRITING_ATTEMPTS):
             as_seen = {"$and": [call["filter"], {"$expr": _equals(expected)}]}
             done = write(call.having(filter=as_seen, upsert=False))
             if done is not None:
+                self._wrote(sent)
                 return done
             found = self._checked(read(), paths)
-            if all(same(found[path], expected[path]) for path in paths):
-                return None
+            if all(same(found[path], expected[path]) for path in paths) and not call["upsert"]:
+                return None  # it is the application's own condition that is not met
             expected = found
-        return None
+        path = min(paths)
+        raise StaleDocumentError(key_in(self._document), path, find(self._seen, path), ABSENT)
+
+    def _wrote(self, sent: dict[str, Any]) -> None:
+        try:
+            self._seen = updated(self._seen, wire(sent, codec_of(self._document)))
+        except LookupError:
+            self.renew()
 
     def _checked(self, stored: State | None, paths: set[Path]) -> dict[Path, Any]:
         """Return the stored values, all of which look as they were seen."""
-        document = self._document
-        key, hide = key_in(document), hiding_of(document).hidden
+        key, hide = key_in(self._document), hiding_of(self._document).hidden
         if stored is None:
             raise StaleDocumentError(key, (), hide(self._seen), ABSENT)
-        shown = decoded(snapshot(loaded(type(document), key, stored)))
-        for path in sorted(paths):
-            if not same(find(self._seen, path), find(shown, path)):
-                seen, found = (find(hide(state), path) for state in (self._seen, stored))
-                raise StaleDocumentError(key, path, seen, found)
+        shown = [decoded(snapshot(loaded(type(self._document), key, stored))) for _ in range(2)]
+        ways = {path[:end] for path in paths for end in range(1, len(path))}
+        gone = [way for way in ways if _is_dict(self._seen, way) and not _is_dict(stored, way)]
+        others = [
+            path
+            for path in paths
+            if not _alike(*(find(state, path) for state in (self._seen, *shown)))
+        ]
+        for path in [*sorted(others), *sorted(gone)]:
+            seen, found = (find(hide(state), path) for state in (self._seen, stored))
+            raise StaleDocumentError(key, path, seen, found)
         return {path: find(stored, path) for path in paths}
+
+
+def _is_dict(state: State, path: Path) -> bool:
+    return isinstance(find(state, path), dict)
+
+
+def _alike(seen: Any, first: Any, second: Any) -> bool:
+    """Say whether what is loaded looks as it was seen; each load makes other numbers and times."""
+    if same(first, second):
+        return same(seen, first)
+    values = (seen, first, second)
+    if all(isinstance(it, dict) for it in values):
+        return all(
+            _alike(*(it.get(key, ABSENT) for it in values)) for key in {**seen, **first, **second}
+        )
+    if all(isinstance(it, list) for it in values):
+        return len(seen) == len(first) == len(second) and all(map(_alike, *values))
+    return not any(isinstance(it, dict | list) for it in values)
 
 
 def _equals(values: Mapping[Path, Any]) -> dict[str, Any]:

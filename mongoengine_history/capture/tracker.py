@@ -176,8 +176,6 @@ class Tracker:
         if self.exact:
             self.exact.done(self.document)
             self.exact = None
-        if self.guard:
-            self.guard.renew()
 
     def put_back(self, known: Known, stored: State | None, wanted: State, operation: str) -> None:
         """

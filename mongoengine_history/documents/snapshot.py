@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import ValuesView
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import bson
 from mongoengine import Document
@@ -13,9 +14,14 @@ from mongoengine_history.state.hiding import without_masks
 from mongoengine_history.state.values import WIRE, State, native
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bson.codec_options import CodecOptions
 
 D = TypeVar("D", bound=Document)
+
+NO_NUMBER: Final = object()
+"""Stands where a field that generates its values has none yet."""
 
 
 def has_key(document: Document) -> bool:
@@ -78,7 +84,7 @@ def snapshot(document: Document) -> bytes:
     Take the state that *document* has in memory, as BSON bytes without ``_id``. Reads only.
 
     A document that was neither loaded nor saved has an empty state. No number of a sequence is used
-    up: a generated field of the document itself that has no value yet is left out.
+    up: a generated field that has no value yet is left out.
 
     Raises:
         OptionsError: memory holds a value that BSON cannot hold.
@@ -90,9 +96,15 @@ def snapshot(document: Document) -> bytes:
 
 def memory(document: Document) -> bytes:
     """Take the state of *document* as `snapshot` does, be it stored or new."""
-    ungenerated = [name for name in document if _is_ungenerated(document, name)]
-    wanted = [name for name in document if name not in ungenerated] if ungenerated else None
-    state = document.to_mongo(fields=wanted)
+    missing = [(it, name) for it in _parts(document) for name in it if _is_ungenerated(it, name)]
+    for part, name in missing:  # for which MongoEngine would use up numbers
+        part._data[name] = NO_NUMBER
+    try:
+        state = document.to_mongo()
+    finally:
+        for part, name in missing:
+            part._data[name] = None
+    state = _with_numbers(state) if missing else state
     state.pop("_id", None)
     try:
         return bson.encode(state, codec_options=codec_of(document))
@@ -101,9 +113,27 @@ def memory(document: Document) -> bytes:
         raise OptionsError("document", document, f"it holds no BSON ({why})") from cause
 
 
-def _is_ungenerated(document: Document, name: str) -> bool:
-    field = document._fields.get(name)
-    return bool(getattr(field, "_auto_gen", False)) and document._data.get(name) is None
+def _parts(value: Any) -> Iterator[Any]:
+    """Yield a document and those embedded in it; no reference is followed."""
+    if hasattr(value, "_data") and hasattr(value, "_fields"):
+        yield value
+        value = value._data
+    values = value.values() if isinstance(value, dict) else value
+    for each in values if isinstance(values, (list, tuple, ValuesView)) else ():
+        if not isinstance(each, Document):
+            yield from _parts(each)
+
+
+def _is_ungenerated(part: Any, name: str) -> bool:
+    field = part._fields.get(name)
+    return bool(getattr(field, "_auto_gen", False)) and part._data.get(name) is None
+
+
+def _with_numbers(value: Any) -> Any:
+    """Return what is left where numbers were not made."""
+    if isinstance(value, dict):
+        return {key: _with_numbers(it) for key, it in value.items() if it is not NO_NUMBER}
+    return list(map(_with_numbers, value)) if isinstance(value, (list, tuple)) else value
 
 
 def decoded(taken: bytes) -> State:

@@ -65,7 +65,7 @@ class Revisions:
 
     def __init__(self, place: Place, key: Any, codec: Any = WIRE) -> None:
         self.place = place
-        self.key = wire({"_id": key}, place.codec)["_id"]
+        self.key = None if key is None else wire({"_id": key}, place.codec)["_id"]
         self._codec = codec
 
     @classmethod

@@ -34,6 +34,9 @@ class Absent:
     def __repr__(self) -> str:
         return "ABSENT"
 
+    def __reduce__(self) -> str:
+        return "ABSENT"  # there is only one, also after a copy
+
 
 ABSENT: Final = Absent()
 
