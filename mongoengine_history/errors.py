@@ -35,6 +35,15 @@ def _arrived(kind: type[HistoryError], args: tuple[Any, ...], facts: dict[str, A
     return error
 
 
+class OfDocumentError(HistoryError):
+    """Base of those that concern one document."""
+
+    def __init__(self, document_id: object, message: str) -> None:
+        super().__init__(message)
+        #: Primary key of the document.
+        self.document_id = document_id
+
+
 class OptionsError(HistoryError, ValueError):
     """An argument cannot be used. Nothing was read or written; correct the call."""
 
@@ -67,7 +76,7 @@ class HistoryNotRecordedError(HistoryError):
         self.records = list(records)
 
 
-class StaleDocumentError(HistoryError):
+class StaleDocumentError(OfDocumentError):
     """
     Somebody has changed what a save would overwrite since it was seen. Nothing was written.
 
@@ -78,12 +87,11 @@ class StaleDocumentError(HistoryError):
         self, document_id: object, path: Sequence[str | int], seen: object, found: object
     ) -> None:
         super().__init__(
+            document_id,
             f"At {_where(path)} of document {_short(document_id)} was seen {_short(seen)}, but "
             f"found is {_short(found)}: somebody has changed it since. Nothing was written. "
-            "Reload the document, and edit it again inside of a new block."
+            "Reload the document, and edit it again inside of a new block.",
         )
-        #: Primary key of the document.
-        self.document_id = document_id
         #: Where, as a path of stored names; empty for the document itself.
         self.path = tuple(path)
         #: What the document had in memory when the block began; `ABSENT` for nothing.
@@ -106,45 +114,42 @@ class WriteRefusedError(HistoryError):
         self.method = method
 
 
-class RevisionNotFoundError(HistoryError, IndexError):
+class RevisionNotFoundError(OfDocumentError, IndexError):
     """The document's history has no revision of that number."""
 
     def __init__(self, document_id: object, number: int, newest: int) -> None:
         super().__init__(
-            f"Document {_short(document_id)} has no revision {number}; its newest is {newest}."
+            document_id,
+            f"Document {_short(document_id)} has no revision {number}; its newest is {newest}.",
         )
-        #: Primary key of the document.
-        self.document_id = document_id
         #: The number asked for.
         self.number = number
         #: The newest number there is, 0 without any revision.
         self.newest = newest
 
 
-class DocumentDidNotExistError(HistoryError, LookupError):
+class DocumentDidNotExistError(OfDocumentError, LookupError):
     """The document did not exist at that point: before its creation, or after a deletion."""
 
     def __init__(self, document_id: object, number: int) -> None:
         super().__init__(
+            document_id,
             f"Document {_short(document_id)} did not exist after revision {number}. Choose a "
-            "revision or a moment after its creation, or delete the document."
+            "revision or a moment after its creation, or delete the document.",
         )
-        #: Primary key of the document.
-        self.document_id = document_id
         #: The revision after which it did not exist; 0 is before its first one.
         self.number = number
 
 
-class RevisionConflictError(HistoryError):
+class RevisionConflictError(OfDocumentError):
     """Other writers took every revision number tried; the cause of a HistoryNotRecordedError."""
 
     def __init__(self, document_id: object, attempts: int) -> None:
         super().__init__(
+            document_id,
             f"No free revision number for document {_short(document_id)} in {attempts} attempts: "
-            "too many writers at once."
+            "too many writers at once.",
         )
-        #: Primary key of the document.
-        self.document_id = document_id
         #: How often a number was tried.
         self.attempts = attempts
 
@@ -161,16 +166,15 @@ class IndexesMissingError(HistoryError):
         self.database = database
 
 
-class IncompleteRevisionError(HistoryError):
+class IncompleteRevisionError(OfDocumentError):
     """A revision lacks records: its writer died while storing it, or someone removed them."""
 
     def __init__(self, document_id: object, number: int, found: int, size: int) -> None:
         super().__init__(
+            document_id,
             f"Revision {number} of document {_short(document_id)} has {found} of {size} records; "
-            "it cannot be read, and no state can be rebuilt through it."
+            "it cannot be read, and no state can be rebuilt through it.",
         )
-        #: Primary key of the document.
-        self.document_id = document_id
         #: The revision.
         self.number = number
         #: How many records are there.
@@ -195,19 +199,18 @@ class PatchError(HistoryError):
         self.found = found
 
 
-class DocumentExistsError(HistoryError):
+class DocumentExistsError(OfDocumentError):
     """There is nothing to restore: the document is stored."""
 
     def __init__(self, document_id: object) -> None:
         super().__init__(
+            document_id,
             f"Document {_short(document_id)} is stored, so it needs no restore. Load it, and use "
-            "revert or undo to go back."
+            "revert or undo to go back.",
         )
-        #: Primary key of the document.
-        self.document_id = document_id
 
 
-class UndoConflictError(HistoryError):
+class UndoConflictError(OfDocumentError):
     """
     A later write changed what the revision to undo had set. The document in memory is as it was.
 
@@ -218,12 +221,11 @@ class UndoConflictError(HistoryError):
         first = conflicts[0]
         others = f" (and {len(conflicts) - 1} more)" if len(conflicts) > 1 else ""
         super().__init__(
+            document_id,
             f"Revision {number} of document {_short(document_id)} cannot be undone: at "
             f"{_where(first.path)} it left {_short(first.expected)}, but found is "
-            f"{_short(first.found)}{others}. Revert to an earlier revision, or edit the document."
+            f"{_short(first.found)}{others}. Revert to an earlier revision, or edit the document.",
         )
-        #: Primary key of the document.
-        self.document_id = document_id
         #: The revision.
         self.number = number
         #: All conflicts, each with its path, what the revision left there and what is there now.
@@ -258,32 +260,30 @@ class ChangesetPartlyRevertedError(HistoryError):
         self.written = list(written)
 
 
-class StateNotKeptError(HistoryError):
+class StateNotKeptError(OfDocumentError):
     """A state cannot be rebuilt: no version was kept, and the document is gone."""
 
     def __init__(self, document_id: object, number: int) -> None:
         super().__init__(
+            document_id,
             f"The state of document {_short(document_id)} after revision {number} is not known: "
             "its history began later than the document, keeps no version, and the document is "
-            "gone. Keep versions (version_every), so that this cannot happen again."
+            "gone. Keep versions (version_every), so that this cannot happen again.",
         )
-        #: Primary key of the document.
-        self.document_id = document_id
         #: The revision.
         self.number = number
 
 
-class StateMismatchError(HistoryError):
+class StateMismatchError(OfDocumentError):
     """Today's class cannot load the earlier state. The document in memory is as it was."""
 
     def __init__(self, document_id: object, keys: Sequence[str], why: object) -> None:
         super().__init__(
+            document_id,
             f"The earlier state of document {_short(document_id)} does not fit its class "
             f"(keys {list(keys)}): {_short(why)}. Adapt the class, or load the document with a "
-            "DynamicDocument on the same collection."
+            "DynamicDocument on the same collection.",
         )
-        #: Primary key of the document.
-        self.document_id = document_id
         #: The stored names that do not fit.
         self.keys = list(keys)
 

@@ -135,22 +135,26 @@ def _append(
     place = revisions.place
     documents: list[dict[str, Any]] = []
     known = head.number if known is None else known
+    least, is_gone = min(known, head.number), False
     for attempt in range(NUMBERING_ATTEMPTS):
         try:
             if attempt or head.is_contended:
                 head = _looked_again(revisions, head, attempt)
-                if head.number < known:
-                    base, known = _beginning_anew(revisions, change, head, known), head.number
+            if is_gone or head.number < least:
+                base = _beginning_anew(revisions, change, head, least)
+                known = least = head.number
             revision, state = _with_state(revisions, numbered(change, head, known), head)
             documents = _laid_out(revisions, revision, state, None if head.number else base)
-            if _insert(revisions, documents, head):
-                return _head_after(revision, state, head)
+            is_inserted = _insert(revisions, documents, head)
+            if is_inserted:
+                return _head_after(revision, state, head, documents)
+            is_gone = is_inserted is None
         except PyMongoError as error:
             if place.in_transaction:
                 raise
             if documents and not isinstance(error, ServerSelectionTimeoutError):  # it was sent
                 if not missing(place, documents):  # only the answer was lost
-                    return _head_after(revision, state, head)
+                    return _head_after(revision, state, head, documents)
                 with suppress(PyMongoError):  # so that all can be inserted later
                     take_out(place, documents)
             documents = documents or _laid_out(revisions, numbered(change, head, known))
@@ -171,7 +175,7 @@ def _looked_again(revisions: Revisions, head: Head, attempt: int) -> Head:
         longest = min(LONGEST_WAIT, 0.0005 * 2**attempt)
         time.sleep(random.random() * longest)  # noqa: S311  # spreads writers, no secret
     newest = revisions.head()
-    if newest.number == head.number:
+    if (newest.number, newest.record) == (head.number, head.record):
         return replace(head, is_contended=False)  # whose state may be known
     return replace(newest, is_contended=True)
 
@@ -211,9 +215,9 @@ def _beginning_anew(revisions: Revisions, change: Change, head: Head, known: int
     They were erased, or a fail-over has rolled them back.
     """
     LOG.warning(
-        "The history of %s %r had revision %d, but ends with %d: it was erased or rolled back, "
-        "and goes on from there.",
-        *(revisions.place.document_type, revisions.key, known, head.number),
+        "Revision %d of %s %r is gone from its history, which goes on after revision %d: it was "
+        "erased or rolled back.",
+        *(known, revisions.place.document_type, revisions.key, head.number),
     )
     if head.number or not change.before:
         return None
@@ -222,21 +226,21 @@ def _beginning_anew(revisions: Revisions, change: Change, head: Head, known: int
     return Base({**others, **change.before})
 
 
-def _insert(revisions: Revisions, documents: list[dict[str, Any]], head: Head) -> bool:
+def _insert(revisions: Revisions, documents: list[dict[str, Any]], head: Head) -> bool | None:
     """
-    Insert the documents of a revision; False if its number is taken, or the one before is gone.
+    Insert the documents of a revision; False if its number is taken, None if its head is gone.
 
     Where the head is remembered, the key of its first record is inserted once more at the end. The
     server has to refuse that, so one round trip tells that the revision before is still there.
     """
     history, session = revisions.place.history, revisions.place.session
-    before = {**revisions.owner, "revision": head.number, "position": 0, "size": 0}
-    known = [before] if head.is_remembered and head.number else []
+    before = {"_id": head.record, **revisions.owner}
+    known = [before] if head.is_remembered and head.record is not None else []
     try:
         history.insert_many([*documents, *known], session=session)
         if known:
             take_out(revisions.place, [*documents, *known])
-            return False
+            return None
     except BulkWriteError as error:
         index = duplicate_in(error)
         if revisions.place.in_transaction or index is None:
@@ -325,9 +329,12 @@ def _unlike(change: Change, head: Head) -> Iterator[Path]:
             yield path
 
 
-def _head_after(revision: StoredRevision, state: State | None, head: Head) -> Head:
+def _head_after(
+    revision: StoredRevision, state: State | None, head: Head, documents: list[dict[str, Any]]
+) -> Head:
     number, stamp, operation, _, _, lists = revision
-    return Head(number, stamp, lists, state, operation, head.is_contended, is_remembered=True)
+    known = (number, stamp, lists, state, operation, head.is_contended)
+    return Head(*known, record=documents[0]["_id"], is_remembered=True)
 
 
 def duplicate_in(error: PyMongoError) -> int | None:

@@ -37,7 +37,9 @@ class Head:
     operation: str = ""
     #: Whether another writer was seen, so that a look comes before the next number is tried.
     is_contended: bool = False
-    #: Whether it was learned by an earlier write, so that it may be gone by now.
+    #: ``_id`` of its first record, where that is known …
+    record: Any = None
+    #: … and whether it was learned by an earlier write, so that it may be gone by now.
     is_remembered: bool = False
     #: When that was learned, on a clock of this process.
     learned: float = field(default_factory=time.monotonic, compare=False)
@@ -48,7 +50,8 @@ class Head:
         if newest is None:
             return cls()
         lists, operation = newest.get("lists") or {}, newest.get("operation") or ""
-        return cls(newest["revision"], newest["stamp"], lists, operation=operation)
+        number, stamp, record = newest["revision"], newest["stamp"], newest.get("record")
+        return cls(number, stamp, lists, operation=operation, record=record)
 
     def list_hash(self, path: Path) -> bytes | None:
         """Return the hash of a list as the history has it, None if that is not known."""

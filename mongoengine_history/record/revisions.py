@@ -43,6 +43,8 @@ ALL_AT_ONCE: Final = 20_000
 ONE_BY_ONE: Final = 1_000
 """… and where they are taken one by one."""
 
+OF_NEWEST: Final = dict.fromkeys(["revision", "stamp", "lists", "operation"], 1)
+
 ONE_NUMBER: Final[Any] = {"projection": {"_id": 0, "revision": 1}, "limit": 1}
 
 NEEDED: Final = {
@@ -260,7 +262,7 @@ class Revisions:
             {"$match": {**self.mine, **NUMBERED, "position": 0}},
             {"$sort": {"revision": -1}},
             {"$limit": 1},
-            {"$project": {"_id": 0, "revision": 1, "stamp": 1, "lists": 1, "operation": 1}},
+            {"$project": {"_id": 0, "record": "$_id", **OF_NEWEST}},
         ]
 
 
