@@ -1,5 +1,5 @@
 """
-Measure automatic tracking: query writes, saves, loading, and memory.
+Measure automatic tracking: query writes, loading, and memory.
 
     PYTHONPATH=tests python -m benchmarks queries [factor]
 
@@ -22,7 +22,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.databases import databases
-from benchmarks.shapes import documents, edit, filled, leaves
+from benchmarks.shapes import documents, filled
 from benchmarks.tables import show, show_head
 from benchmarks.turns import Arm, ratio, take_turns
 from support.wheel_1_1 import Elsewhere, fetch
@@ -124,30 +124,6 @@ def show_queries(count: int, turns: int, old: float) -> None:
     show(row("insert", count, made, old, ""))
 
 
-def show_saves(turns: int) -> None:
-    """Measure saves of tracked classes outside any block."""
-    header = ["", "save", "plain ms", "ms", "x plain", "trips", "goal"]
-    show_head("Automatic saves", header)
-    for shape, changed in (("small", 0), ("small", 1), ("small", 10), ("medium", 1), ("large", 1)):
-        arms = [_saving(models[shape], changed) for models in (PLAIN, TRACKED)]
-        take_turns(arms, turns)
-        plain, tracked = arms
-        cells = [f"{shape}, {changed} changed", f"{plain.median:.2f}", f"{tracked.median:.2f}"]
-        times = f"{ratio(tracked.milliseconds, plain.milliseconds):.2f}"
-        show(["", *cells, times, tracked.sent, "0 trips" if not changed else "3 trips"])
-
-
-def _saving(model: Any, changed: int) -> Arm:
-    document = filled(model).save()
-    found = leaves(document)
-
-    def turn(number: int) -> Any:
-        edit(found, changed, number + 1)
-        return document.save
-
-    return Arm(turn)
-
-
 def show_loading(count: int, turns: int) -> None:
     show_head("T19: loading", ["", f"{count:,} documents", "plain ms", "ms", "x plain", "goal"])
     for shape, some in (("small", count), ("medium", max(1, count // 10))):
@@ -186,8 +162,8 @@ def saves_of_1_1(uri: str, name: str, turns: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         wheel = fetch(Path(folder))
         with Elsewhere("benchmarks.arms", uri, name, wheel=wheel) as old:
-            old.call("begin", "tracked", "small")
-            seconds = [old.call("save", "tracked", "small", 1)[0] for _ in range(turns)]
+            old.call("begin", "block", "small")
+            seconds = [old.call("save", "block", 1)[0] for _ in range(turns)]
     return float(1 / median(seconds))
 
 
@@ -197,7 +173,6 @@ def main(factor: float = 1.0) -> None:
         old = saves_of_1_1(uri, names[1], max(5, round(200 * factor)))
         print(f"1.1 saves {old:.0f} documents in a second, one by one")
         show_queries(count, turns, old)
-        show_saves(max(3, round(100 * factor)))
         show_loading(max(10, round(1_000 * factor)), max(3, round(60 * factor)))
         with Elsewhere("benchmarks.queries", uri, names[2]) as fresh:
             grown = fresh.call("peak", 10 * count)
