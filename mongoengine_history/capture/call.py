@@ -26,10 +26,8 @@ class Call:
     @classmethod
     def of(cls, name: str, known: Signature, *args: Any, **kwargs: Any) -> Call:
         """Name the arguments, all but the collection itself."""
-        arguments = known.bind(None, *args, **kwargs).arguments
-        arguments.pop("self")
-        others = arguments.pop("kwargs", {})
-        return cls(name, {**arguments, **others})
+        known.bind(None, *args, **kwargs)
+        return cls(name, {**dict(zip([*known.parameters][1:], args, strict=False)), **kwargs})
 
     def __getitem__(self, name: str) -> Any:
         return self.arguments.get(name)

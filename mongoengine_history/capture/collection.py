@@ -64,6 +64,8 @@ class RecordingCollection(Collection[Any]):
 
     def with_options(self, *args: Any, **options: Any) -> RecordingCollection:
         """Return the same with other options, as PyMongo does."""
+        if not args and options == {"write_concern": self.write_concern}:  # MongoEngine asks always
+            return self
         return self.of(super().with_options(*args, **options), self._model, self._origin)
 
     @cached_property

@@ -117,6 +117,8 @@ class _Cover:
     def _get_update_doc(self) -> dict[str, Any]:
         update: dict[str, Any] = self._beneath("_get_update_doc")()
         exact = self._tracker.exact
+        if exact and not exact.is_marked(self._document):  # it was loaded anew by its class
+            exact = self._tracker.exact = None
         return exact.update(self._document, update) if exact else update
 
     def reload(self, *args: Any, **kwargs: Any) -> Any:

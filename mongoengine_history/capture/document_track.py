@@ -71,7 +71,7 @@ class DocumentTrack:
         self._document, self._refuse_stale = document, refuse_stale
         self._context = checked(identity, reason, metadata, codec_of(document))
         listen(type(document))
-        if _is_connected(type(document)):
+        if track_changes in _hearing(type(document)):
             Place(document).ensure_indexes()
         self._enter()
 
@@ -169,23 +169,17 @@ def _is_on(sender: type[Document]) -> bool:
     return not (is_untracked() or is_tracked(sender))
 
 
-def _is_connected(sender: type[Document]) -> bool:
-    """Say whether `track_changes` is to record saves."""
-    saving = (signals.post_save, signals.pre_save)
-    return any(_is_receiver(signal, sender, track_changes) for signal in saving)
-
-
-def _may_be_recorded(sender: type[Document]) -> bool:
-    """Say whether anybody hears saves, who may call `track_changes`."""
+def _hearing(sender: type[Document]) -> list[Any]:
+    """Return who hears saves, and may call `track_changes` or is that."""
     heard = [*signals.post_save.receivers_for(sender), *signals.pre_save.receivers_for(sender)]
-    return any(receiver is not _after_save for receiver in heard)
+    return [receiver for receiver in heard if receiver is not _after_save]
 
 
 def _before_save(sender: type[Document], document: Document, **said: Any) -> None:
     if is_covered(document):
-        recording = _is_on(sender) and _may_be_recorded(sender)
-        asked = recording and _is_connected(sender)
-        Tracker.of(document).begin(recording=recording, asked=asked, said=said)
+        hearing = _hearing(sender) if _is_on(sender) else []
+        asked = track_changes in hearing
+        Tracker.of(document).begin(recording=bool(hearing), asked=asked, said=said)
 
 
 def _after_save(_: type[Document], document: Document, **__: Any) -> None:

@@ -8,9 +8,7 @@ from contextlib import contextmanager
 from re import Pattern
 from typing import TYPE_CHECKING, Any, Final
 
-import bson
 from bson import DBRef, Regex
-from bson.raw_bson import RawBSONDocument
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError, OperationFailure, WriteError
 from pymongo.results import DeleteResult, UpdateResult
@@ -58,9 +56,6 @@ WRITERS: Final = {
     "": "find_one_and_delete",
 }
 """What gives what was overwritten, by the argument that says what is written."""
-
-SHARED: Final = (*READING, "array_filters", "comment")
-"""The options of an update or a deletion that a find-and-modify takes, too."""
 
 CREATING: Final = ("array_filters", "collation", "let")
 """The options of a find-and-modify that an upsert takes, too."""
@@ -212,21 +207,18 @@ class OneWrite:
     def _image(self, call: Call, names: set[str] | None) -> State | None:
         """Write by a find-and-modify, which gives what was there."""
         change = next(it for it in WRITERS if not it or call[it] is not None)
-        options = call.given((*SHARED, change))
+        sent = wire(call.given(("filter", change, "array_filters", "let")), self._place.codec)
+        options = {**call.given(("collation", "comment", "hint", "sort")), **sent}
         if change:
             is_upsert = bool(call["upsert"]) and self._revisions.key is not None
             options |= {"upsert": is_upsert, "projection": projection(names)}
         if call["bypass_document_validation"] is not None:
             options["bypassDocumentValidation"] = call["bypass_document_validation"]
-        codec = self._collection.codec_options.with_options(document_class=RawBSONDocument)
-        raw = self._collection.with_options(codec_options=codec)
+        write = getattr(self._collection.with_options(codec_options=WIRE), WRITERS[change])
         with _errors_of(call), self._dated() as session:
-            write = getattr(raw, WRITERS[change])
-            found = write(call["filter"], session=session, **options)
-        if found is None:
-            return None
-        state = bson.decode(found.raw, WIRE)
-        self._found(state.pop("_id"))
+            state: State | None = write(session=session, **options)
+        if state is not None:
+            self._found(state.pop("_id"))
         return state
 
     def _read_and_written(self, call: Call, names: set[str] | None) -> State | None:
@@ -241,11 +233,11 @@ class OneWrite:
                 break
             self._found(wire(found, self._place.codec)["_id"])
             before = self._revisions.stored(names) or {}
-            mine = {"$and": [call["filter"], {"_id": {"$eq": self._revisions.key}}]}
-            others = {"upsert": False} if call["upsert"] else {}
-            if self._does(call.having(filter=mine, **others)):
+            if self._does(_limited(call, {"$eq": self._revisions.key})):
                 return before
-        self._result = None
+        self._does(_limited(call, {"$in": []}))  # the server still says what is wrong with it
+        if call["upsert"]:
+            self._result = None
         return None
 
     def _does(self, call: Call) -> bool:
@@ -277,8 +269,12 @@ class OneWrite:
                 return updated(before, wire(call["update"], self._place.codec))
         except (LookupError, UnknownOperatorError):
             pass
-        stored = self._revisions.stored(names) or {}
-        return {**{key: before[key] for key in before.keys() - (names or before.keys())}, **stored}
+        is_asked_for = call["return_document"] == ReturnDocument.AFTER
+        stored = self._revisions.stored(None if is_asked_for else names) or {}
+        if is_asked_for and self._result is None:
+            self._result = self._native(stored)
+        others = {key: before[key] for key in before.keys() - (names or before.keys())}
+        return {**others, **{key: stored[key] for key in stored.keys() & (names or stored.keys())}}
 
     def _made(self, call: Call) -> State | None:
         """Record the document that an upsert makes; None if another writer was faster."""
@@ -296,9 +292,9 @@ class OneWrite:
         """Make a document by an upsert that matches nothing; return its key, None as `_made`."""
         name, names = CREATORS.get(call.name), (*CREATING, "update", "replacement", "session")
         creating = Call(name, call.given(names)) if name else call
-        nothing = {"$and": [call["filter"], {"_id": {"$in": []}}]}
+        nothing = _limited(creating.having(filter=call["filter"]), {"$in": []})
         try:
-            made = creating.having(filter=nothing, upsert=True).on(self._collection)
+            made = nothing.having(upsert=True).on(self._collection)
         except DuplicateKeyError:
             if self._collection.find_one(call["filter"], {"_id": 1}, session=call["session"]):
                 return None
@@ -360,16 +356,22 @@ def _errors_of(call: Call) -> Iterator[None]:
     try:
         yield
     except (OperationFailure, DuplicateKeyError) as error:
-        raw: Any = getattr(error.details, "raw", None)
-        is_known = raw and type(error) in {OperationFailure, DuplicateKeyError}
-        said = bson.decode(raw) if is_known and not call.name.startswith("find_one_and") else {}
-        if not said or error.code in OF_THE_COMMAND or "errorLabels" in said:
+        said: Any = error.details or {}
+        is_known = type(error) in {OperationFailure, DuplicateKeyError} and "errmsg" in said
+        is_of_it = is_known and error.code not in OF_THE_COMMAND and "errorLabels" not in said
+        if call.name.startswith("find_one_and") or not is_of_it:
             raise
         text = said["errmsg"].removeprefix(PREFIX)
         kind: Any = WriteError if type(error) is OperationFailure else DuplicateKeyError
         details = {"index": 0, "code": error.code, "errmsg": text}
         details |= {name: said[name] for name in TOLD if name in said}
         raise kind(text, error.code, details) from None
+
+
+def _limited(call: Call, key: Any) -> Call:
+    """Return a call that writes to what has a certain key, and makes nothing."""
+    others = {"upsert": False} if call["upsert"] else {}
+    return call.having(filter={"$and": [call["filter"], {"_id": key}]}, **others)
 
 
 def key_in(call: Call) -> Any:

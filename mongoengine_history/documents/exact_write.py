@@ -66,6 +66,10 @@ class ExactWrite:
         exact = {key: values[key] for key in keys if key in values}
         return {"_id": inserted["_id"], **exact}
 
+    def is_marked(self, document: Document) -> bool:
+        """Say whether the document still counts as changed; loading it anew ends that."""
+        return any(root(path) in self.wanted for path in document._changed_fields)
+
     def done(self, document: Document) -> None:
         """Take back the marks of change, at which MongoEngine would fetch what references name."""
         changed = document._changed_fields

@@ -186,8 +186,8 @@ def _all_of(cursor: Any, size: int | None) -> Iterator[Mapping[str, Any]]:
 
 
 def projection(names: set[str] | None) -> dict[str, int] | None:
-    """Return what to read, None for all; no projection can name what begins with a dollar sign."""
-    if not names or any(name.startswith("$") for name in names):
+    """Return what to read, None for all; no projection can name nothing, or what begins with $."""
+    if not names or any(not name or name.startswith("$") for name in names):
         return None
     return dict.fromkeys(names, 1)
 
