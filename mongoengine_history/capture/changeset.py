@@ -153,13 +153,9 @@ def context_of(
     said: Mapping[str, Any] | None = None,
 ) -> Context:
     """
-    Return who answers for a write now, and why.
+    Return who answers for a write now, and why, by the open blocks of its document, too.
 
-    Args:
-        options: Those of the class that is written to.
-        codec: The options of the collection that it lies in.
-        blocks: The open blocks of that document, with their orders.
-        said: The ``signal_kwargs`` of a save; ``identity`` and ``reason`` win over all.
+    What was *said* are the ``signal_kwargs`` of a save; ``identity`` and ``reason`` win over all.
 
     Raises:
         OptionsError: something that was said cannot be stored.

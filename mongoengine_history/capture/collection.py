@@ -9,16 +9,12 @@ many are read, the write is limited to them, and they are read again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import contextmanager
 from functools import cached_property, partial, wraps
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Final
 
-import bson
-from bson.raw_bson import RawBSONDocument
 from pymongo import WriteConcern
 from pymongo.collection import Collection
-from pymongo.errors import OperationFailure
 from pymongo.results import BulkWriteResult, InsertManyResult, InsertOneResult
 
 from mongoengine_history.capture.bulk_write import write_one_by_one
@@ -34,7 +30,7 @@ from mongoengine_history.record.append_many import Bulk
 from mongoengine_history.record.place import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from mongoengine import Document
 
@@ -144,19 +140,14 @@ def _delete_many(collection: RecordingCollection, call: Call) -> Any:
 
 
 def _one(collection: RecordingCollection, call: Call) -> OneWrite:
+    place = Place(collection._model, collection, call["session"])
     recording = collection._records(call)
-    return OneWrite(
-        _place(collection, call), collection._plain, collection._source, recording=recording
-    )
+    return OneWrite(place, collection._plain, collection._source, recording=recording)
 
 
 def _bulk(collection: RecordingCollection, call: Call) -> Bulk:
-    place = _place(collection, call)
+    place = Place(collection._model, collection, call["session"])
     return Bulk(place, context_at(place, collection._source))
-
-
-def _place(collection: RecordingCollection, call: Call) -> Place:
-    return Place(collection._model, collection, call["session"])
 
 
 def _bulk_write(collection: RecordingCollection, call: Call) -> Any:
@@ -216,23 +207,10 @@ def _recording(name: str, write: Callable[[RecordingCollection, Call], Any]) -> 
         is_on = self._records(call) or self._refuses(call)
         if not is_on or not isinstance(call.arguments.get("filter", {}), Mapping):
             return method(self, *args, **kwargs)  # which also says what is wrong with a filter
-        with _plain_errors():
-            result = write(self, call)
+        result = write(self, call)
         return result if self.write_concern.acknowledged else _unacknowledged(result)
 
     return recording
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Let an error tell what the server said as it always does, not as the bytes of an answer."""
-    try:
-        yield
-    except OperationFailure as error:
-        if not isinstance(error.details, RawBSONDocument):
-            raise
-        said = bson.decode(error.details.raw)
-        raise type(error)(said.get("errmsg", ""), error.code, said) from None
 
 
 def _unacknowledged(result: Any) -> Any:

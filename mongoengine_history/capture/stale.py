@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from bson import Decimal128
+
 from mongoengine_history.documents.fieldpaths import hiding_of
 from mongoengine_history.documents.snapshot import (
     codec_of,
@@ -56,10 +58,7 @@ class Guard:
         Memory shows defaults, and nothing of the order in which keys are stored. So where the
         values as they were seen are not found, those that look the same are tried.
 
-        Args:
-            call: The update.
-            write: Does it; None where the document, or what else was asked of it, is not found.
-            read: Reads the stored document.
+        *write* gives None where the document, or what else was asked of it, is not found.
 
         Raises:
             StaleDocumentError: a value is another one. Nothing was written.
@@ -134,6 +133,9 @@ def _equal(path: Path, value: object) -> dict[str, Any]:
     field: Any = "$$ROOT"
     for name in path:  # which may hold dots and dollars
         field = {"$getField": {"field": {"$literal": name}, "input": field}}
+    literal = {"$literal": value}
     if value is ABSENT:
         return {"$eq": [{"$type": field}, "missing"]}
-    return {"$eq": [field, {"$literal": value}]}
+    if isinstance(value, (int, float, Decimal128)):  # 1, 1.0 and True are equal, and three values
+        return {"$eq": [[field, {"$type": field}], [literal, {"$type": literal}]]}
+    return {"$eq": [field, literal]}

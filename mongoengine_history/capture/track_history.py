@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=type[Document])
 
-SIGNAL_KWARGS: Final = "signal_kwargs"
-
 _covers: Final[dict[type[Document], list[_Cover]]] = {}
 
 
@@ -223,9 +221,9 @@ def _said(method: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Mappin
     """Return the ``signal_kwargs`` of a deletion; what else a class takes there is its own."""
     first = next(iter(signature(method).parameters.values()), None)
     is_said = first is not None and (
-        first.name == SIGNAL_KWARGS or first.kind == first.VAR_POSITIONAL
+        first.name == "signal_kwargs" or first.kind == first.VAR_POSITIONAL
     )
-    said = kwargs.get(SIGNAL_KWARGS, args[0] if args and is_said else None)
+    said = kwargs.get("signal_kwargs", args[0] if args and is_said else None)
     return said if isinstance(said, Mapping) else {}
 
 

@@ -173,13 +173,9 @@ def put(document: Document, state: State) -> None:
 
 def loaded(model: type[D], pk: object, state: State, *, created: bool = False) -> D:
     """
-    Make a document of a state, as loading it would. Reads nothing.
+    Make a document of a class or a subclass as loading a state would. Reads nothing.
 
-    Args:
-        model: The class, or a base class of it.
-        pk: The primary key as MongoEngine's ``to_mongo()`` has it.
-        state: What to load.
-        created: Whether the document shall count as new, so that saving it stores all of it.
+    It may count as *created*, so that saving it stores all of it.
 
     Raises:
         StateMismatchError: the class cannot load the state.

@@ -63,17 +63,10 @@ class Change(NamedTuple):
 
 def append(revisions: Revisions, change: Change, head: Head, base: Base | None) -> Head:
     """
-    Number a change and insert it, with one round trip if *head* is the newest revision.
+    Number a change and insert it, with one round trip if *head* is the newest; return the new head.
 
-    Args:
-        revisions: Those of the document.
-        change: What was written.
-        head: What is known of the newest revision.
-        base: The state before, kept as version 0 if no revision is there yet; None where there was
-            no document, or where *head* is not the beginning.
-
-    Returns:
-        The head after it.
+    The state before, *base*, is kept as version 0 if no revision is there yet; it is None where
+    there was no document, or where *head* is not the beginning.
 
     Raises:
         HistoryNotRecordedError: the records could not be written, or other writers were faster

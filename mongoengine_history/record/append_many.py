@@ -129,11 +129,8 @@ class Bulk:
         """
         Read all documents that a query matches, in the order of keys, so that none comes twice.
 
-        Args:
-            query: What they have to match.
-            roots: The top-level names that will be written, so that the rest need not be read of
-                documents of which the history has no use for it; None for all.
-            **options: Those of ``find``.
+        The rest than the *roots*, top-level names that will be written, is not read of documents of
+        which the history has no use for it; None for all.
         """
         options = {"sort": [("_id", 1)], "allow_disk_use": True, **options}
         for batch in self._find(query, projection=projection(roots), **options):

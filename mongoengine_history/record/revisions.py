@@ -57,12 +57,9 @@ NEEDED: Final = {
 
 class Revisions:
     """
-    What was recorded of one document.
+    What was recorded of one document, by its primary key as ``to_mongo()`` has it.
 
-    Args:
-        place: Where it lies.
-        key: Its primary key, as MongoEngine's ``to_mongo()`` has it.
-        codec: How values are read; by default as they are stored.
+    Values are read by *codec*, by default as they are stored.
     """
 
     def __init__(self, place: Place, key: Any, codec: Any = WIRE) -> None:
@@ -149,12 +146,7 @@ class Revisions:
         self, first: int = 1, last: int | None = None, *, newest_first: bool = False
     ) -> Iterator[StoredRevision]:
         """
-        Read revisions one by one, in the batches of PyMongo.
-
-        Args:
-            first: The lowest number wanted, at least 1.
-            last: The highest one, which counts, too; None for all that there are.
-            newest_first: The order.
+        Read revisions one by one, in the batches of PyMongo; the *last* one counts, None for all.
 
         Raises:
             IncompleteRevisionError: a revision on the way, or a record of one, is missing.
@@ -184,13 +176,9 @@ class Revisions:
         last: int | None = None,
     ) -> Iterator[list[Mapping[str, Any]]]:
         """
-        Group documents by revision, each group complete and in the order of positions.
+        Group sorted documents by revision, each group complete and in the order of positions.
 
-        Args:
-            found: Sorted by revision.
-            step: 1 where numbers rise, -1 where they fall.
-            first: The number that must come first, if any is there; None for any.
-            last: The number that must come last.
+        Numbers rise by a *step* of 1, or fall by -1; the first and the last one may be given.
 
         Raises:
             IncompleteRevisionError: a number, or a record of a revision, is missing.

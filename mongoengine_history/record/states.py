@@ -35,12 +35,7 @@ def state_at(revisions: Revisions, number: int) -> State | None:
     It is replayed from the nearest version before, or else from the creation. Where neither is, it
     is unwound from the nearest version after, or else from the stored document.
 
-    Args:
-        revisions: Those of the document.
-        number: The revision; 0 is the state before the first one.
-
-    Returns:
-        The state; None if there was no document.
+    Number 0 is the state before the first revision. None is returned if there was no document.
 
     Raises:
         RevisionNotFoundError: there is no such revision.

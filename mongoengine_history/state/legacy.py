@@ -17,14 +17,9 @@ if TYPE_CHECKING:
 
 def unwind(records: Iterable[Mapping[str, Any]], state: State) -> tuple[State, list[Patch]]:
     """
-    Take records of 1.1 back from a state.
+    Take records of 1.1, the newest first, back from the state after them.
 
-    Args:
-        records: The records, the newest first.
-        state: The state after the newest of them.
-
-    Returns:
-        The state before the oldest of them, and their patches with exact paths, newest first.
+    Return the state before the oldest of them, and their patches with exact paths, newest first.
     """
     draft = Draft(state)
     patches = []

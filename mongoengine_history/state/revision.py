@@ -163,10 +163,6 @@ def replay(steps: Iterable[tuple[str, Iterable[Patch]]], state: State) -> State:
 
     A creation starts from nothing and a deletion leaves nothing, whatever stood there.
 
-    Args:
-        steps: Of each revision its operation and its patches.
-        state: The state to start from.
-
     Raises:
         PatchError: a revision was made for another state.
     """
@@ -215,12 +211,8 @@ def checked(
     """
     Make a context of what an application gave.
 
-    Args:
-        identity: A document, of which the primary key is kept, or any BSON value. Something to
-            call is kept as it is, to be asked when something is written.
-        reason: A text or None.
-        metadata: Names and BSON values.
-        codec: The options of the collection that the document lies in.
+    Of an identity that is a document the primary key is kept; something to call is kept as it is,
+    to be asked when something is written.
 
     Raises:
         OptionsError: a value cannot be stored.
