@@ -129,7 +129,7 @@ def track_changes(sender: type[Document], document: Document, **kwargs: Any) -> 
     elif not is_covered(document):
         return
     elif heard_deletions or not _is_receiver(signals.post_delete, sender, track_changes):
-        tracker.ask()
+        tracker.is_asked = True
     elif not _is_receiver(signals.pre_save, sender, track_changes):
         _record_gone(tracker, kwargs)
 

@@ -123,7 +123,7 @@ class OneWrite:
         self._found(made.pop("_id"), is_new=True)
         self._take(CREATE, {}, made)
         if self._guard:
-            self._guard.inserted(made)
+            self._guard.seen = made
         return result
 
     def write(self, call: Call) -> Any:
@@ -333,8 +333,8 @@ class OneWrite:
         if not self._recording:
             return False
         is_change_of_all = operation == UPDATE and self._has_all
-        if self._tracker and self._is_save:
-            operation = self._tracker.operation or operation
+        if self._tracker and self._is_save and self._tracker.exact:
+            operation = self._tracker.exact.operation
         stamp = time.time_ns() // 1000
         change = Change(operation, self._context, before, after, [], stamp, complete)
         change = patched(change, self._place.hiding)

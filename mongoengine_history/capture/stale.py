@@ -39,15 +39,11 @@ class Guard:
 
     def __init__(self, document: Document) -> None:
         self._document = document
-        self._seen = decoded(snapshot(document))
+        self.seen = decoded(snapshot(document))
 
     def renew(self) -> None:
         """Take what the document has in memory now for what was seen."""
-        self._seen = decoded(memory(self._document))
-
-    def inserted(self, state: State) -> None:
-        """Take in that a new document was stored."""
-        self._seen = state
+        self.seen = decoded(memory(self._document))
 
     def write(
         self, call: Call, write: Callable[[Call], T | None], read: Callable[[], State | None]
@@ -66,8 +62,8 @@ class Guard:
         # Other operators, of a class of the application's own, build on what they find.
         sent = {name: values for name, values in call["update"].items() if name in SIMPLE}
         named = [path for values in sent.values() for path in values]
-        paths = {outermost_list(path_in(self._seen, path)) for path in named}
-        expected = {path: find(self._seen, path) for path in paths}
+        paths = {outermost_list(path_in(self.seen, path)) for path in named}
+        expected = {path: find(self.seen, path) for path in paths}
         for _ in range(WRITING_ATTEMPTS):
             as_seen = {"$and": [call["filter"], {"$expr": _equals(expected)}]}
             done = write(call.having(filter=as_seen, upsert=False))
@@ -79,11 +75,11 @@ class Guard:
                 return None  # it is the application's own condition that is not met
             expected = found
         path = min(paths)
-        raise StaleDocumentError(key_in(self._document), path, find(self._seen, path), ABSENT)
+        raise StaleDocumentError(key_in(self._document), path, find(self.seen, path), ABSENT)
 
     def _wrote(self, sent: dict[str, Any]) -> None:
         try:
-            self._seen = updated(self._seen, wire(sent, codec_of(self._document)))
+            self.seen = updated(self.seen, wire(sent, codec_of(self._document)))
         except LookupError:
             self.renew()
 
@@ -91,17 +87,17 @@ class Guard:
         """Return the stored values, all of which look as they were seen."""
         key, hide = key_in(self._document), hiding_of(self._document).hidden
         if stored is None:
-            raise StaleDocumentError(key, (), hide(self._seen), ABSENT)
+            raise StaleDocumentError(key, (), hide(self.seen), ABSENT)
         shown = [decoded(snapshot(loaded(type(self._document), key, stored))) for _ in range(2)]
         ways = {path[:end] for path in paths for end in range(1, len(path))}
-        gone = [way for way in ways if _is_dict(self._seen, way) and not _is_dict(stored, way)]
+        gone = [way for way in ways if _is_dict(self.seen, way) and not _is_dict(stored, way)]
         others = [
             path
             for path in paths
-            if not _alike(*(find(state, path) for state in (self._seen, *shown)))
+            if not _alike(*(find(state, path) for state in (self.seen, *shown)))
         ]
         for path in [*sorted(others), *sorted(gone)]:
-            seen, found = (find(hide(state), path) for state in (self._seen, stored))
+            seen, found = (find(hide(state), path) for state in (self.seen, stored))
             raise StaleDocumentError(key, path, seen, found)
         return {path: find(stored, path) for path in paths}
 

@@ -57,7 +57,7 @@ class Tracker:
         #: Changes that were captured and wait for `track_changes`.
         self._pending: list[tuple[Known, Change, Base | None]] = []
         #: Whether the save under way is captured, whether its record is asked for, or was before.
-        self.is_recording = self._is_asked = self._was_asked = False
+        self.is_recording = self.is_asked = self._was_asked = False
         #: What the next save stores exactly: after a revert, an undo or a restore.
         self.exact: ExactWrite | None = None
         #: The ``signal_kwargs`` of the save under way.
@@ -87,11 +87,6 @@ class Tracker:
         """What its writer has seen, where a stale copy is refused."""
         return next((guard for *_, guard in self._blocks if guard), None)
 
-    @property
-    def operation(self) -> str | None:
-        """As what the save under way is recorded, if it is more than a save."""
-        return self.exact.operation if self.exact else None
-
     def has(self, block: object) -> bool:
         """Say whether *block* is open."""
         return any(other is block for other, *_ in self._blocks)
@@ -113,21 +108,17 @@ class Tracker:
         *said* are the ``signal_kwargs``; ``identity`` and ``reason`` win over blocks.
         """
         self._pending = self._pending if self._was_asked else []  # of a save nobody asked for
-        self.is_recording, self._is_asked = recording, asked or self._is_asked
+        self.is_recording, self.is_asked = recording, asked or self.is_asked
         self.said = said
-
-    def ask(self) -> None:
-        """Ask for the record of the save under way: `track_changes` was called for it."""
-        self._is_asked = True
 
     def record_if_asked(self) -> None:
         """Record the save that is through, if `track_changes` was called before or is connected."""
-        if self._is_asked:
+        if self.is_asked:
             self.record()
 
     def take(self, known: Known, change: Change, base: Base | None) -> None:
         """Record a change: at once, or when `track_changes` is called if that is what is asked."""
-        self._was_asked = self._is_asked
+        self._was_asked = self.is_asked
         if is_tracked(type(self.document)):
             self._append(known, change, base)
         else:
@@ -146,7 +137,7 @@ class Tracker:
                 known, change, base = self._pending.pop(0)
                 self._append(self.known(known.revisions) or known, change, base)
         finally:
-            self._is_asked = False
+            self.is_asked = False
 
     def _append(self, known: Known, change: Change, base: Base | None) -> None:
         head = append(known.revisions, change, known.head, base)

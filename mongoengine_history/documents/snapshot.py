@@ -36,11 +36,7 @@ def key_in(document: Document) -> Any:
 
 def stored_key(document: Document | type[Document], pk: object = None) -> Any:
     """
-    Return a primary key.
-
-    Args:
-        document: A document with a primary key, or a class of documents if *pk* is given.
-        pk: The primary key in any form that a query by it takes.
+    Return the primary key of a document, or of a class the *pk* in any form that a query takes.
 
     Raises:
         OptionsError: the two do not name a document.

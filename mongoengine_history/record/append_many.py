@@ -161,13 +161,10 @@ class Bulk:
         self, batch: Sequence[Found], roots: set[str] | None, count: int | None = None
     ) -> None:
         """
-        Record what an update has done to a batch.
+        Record what an update has done to a batch of documents, of which it has changed a *count*.
 
-        Args:
-            batch: The documents as they were before.
-            roots: The top-level names that it may have set; None for any. What others wrote
-                meanwhile to other names is theirs.
-            count: How many documents it has changed; None if that is not known.
+        It may have set the *roots*, None for any; what others wrote meanwhile to other names is
+        theirs.
         """
         stored = self.stored(batch, roots)
         changes = (

@@ -109,11 +109,9 @@ def revision_of(
     records: Sequence[Mapping[str, Any]], codec: CodecOptions[Any] = WIRE
 ) -> StoredRevision:
     """
-    Return the revision that `records_of_revision` laid out.
+    Return the revision that `records_of_revision` laid out, of all its documents in order.
 
-    Args:
-        records: All its documents, in order.
-        codec: How they were read; parts are read alike.
+    They were read by *codec*; so are parts.
     """
     first = records[0]
     said = {name: first.get(name) for name in SAID}

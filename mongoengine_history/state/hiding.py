@@ -64,14 +64,7 @@ class Hiding:
         mask: Iterable[tuple[str, ...]],
         key: bytes | None = None,
     ) -> Hiding:
-        """
-        Make it of paths, in which `ANY` stands for each item of a list, and for each key.
-
-        Args:
-            exclude: Of values that are left out.
-            mask: Of values that are masked.
-            key: That of fingerprints; None for masks without.
-        """
+        """Make it of paths, in which `ANY` stands for each item of a list, and for each key."""
         rules = [
             *(_rule(path, EXCLUDE) for path in exclude),
             *(_rule(path, MASK) for path in mask),
@@ -106,9 +99,7 @@ class Hiding:
         list keeps the values of the live item that has the same ``_id`` or ``id``. Without such a
         key it is one that looks the same, or else the one that resembles it most.
 
-        Args:
-            state: As the history has it, maybe from before there was a rule.
-            live: As it is stored; None if there is no document. Then masks are left out.
+        The state may be from before there was a rule. Without a document masks are left out.
         """
         if not self.rules and not has_masks(state):
             return state
