@@ -39,13 +39,9 @@ if TYPE_CHECKING:
 FINDING_ATTEMPTS: Final = 30
 """How often to look for a document that others change, make or take away meanwhile."""
 
+# Of a retryable find-and-modify the server keeps the whole document as it was.
 LARGEST_IMAGE: Final = 400_000
-"""
-Bytes of a document above which it is read before it is written.
-
-For a retryable find-and-modify the server keeps the whole document as it was, which then costs
-more than a round trip (``python -m benchmarks images``).
-"""
+"""Bytes of a document from which that costs more than a read (``python -m benchmarks images``)."""
 
 NO_SHARD_KEY: Final = 61
 """The error of a find-and-modify in a sharded collection that does not name its shard key."""

@@ -59,11 +59,7 @@ def _grouped(
 def near(
     place: Place, keys: Mapping[bytes, Any], numbers: Mapping[bytes, int]
 ) -> Iterator[tuple[bytes, list[Mapping[str, Any]]]]:
-    """
-    Read the revisions from the version that should be near, one document after another.
-
-    By encoded keys: the documents, and the revision of each that is wanted, 0 if not named.
-    """
+    """Read revisions from the version that should be near to the wanted *numbers*, by documents."""
     every = place.options.version_every
     ranges = []
     for encoded, key in keys.items():

@@ -21,8 +21,7 @@ def changes(
     """
     Write one line for each value that was changed (``~``), added (``+``) or removed (``-``).
 
-    There is *room* for so many characters, and for so many lines at *most*: the last one counts
-    those left out.
+    A line has *room* for so many characters; of *most* lines the last one counts those left out.
     """
     lines = [line for patch in patches for line in _lines_of(*patch, room)]
     if len(lines) <= most:
