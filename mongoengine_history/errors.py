@@ -80,7 +80,7 @@ class StaleDocumentError(OfDocumentError):
     """
     Somebody has changed what a save would overwrite since it was seen. Nothing was written.
 
-    ``reload()`` the document, make the edit again inside of a new block, and save.
+    ``reload()`` the document, make the edit again, and save.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class StaleDocumentError(OfDocumentError):
             document_id,
             f"At {_where(path)} of document {_short(document_id)} was seen {_short(seen)}, but "
             f"found is {_short(found)}: somebody has changed it since. Nothing was written. "
-            "Reload the document, and edit it again inside of a new block.",
+            "Reload the document, and edit it again.",
         )
         #: Where, as a path of stored names; empty for the document itself.
         self.path = tuple(path)

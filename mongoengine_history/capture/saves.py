@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from re import Pattern
 from typing import TYPE_CHECKING, Any, Final
 
+import bson
 from bson import DBRef, Regex
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError, OperationFailure, WriteError
@@ -22,7 +23,7 @@ from mongoengine_history.record.place import projection
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.state.merge import differs
 from mongoengine_history.state.revision import CREATE, DELETE, UPDATE
-from mongoengine_history.state.updates import UnknownOperatorError, dicts_in, roots_of, updated
+from mongoengine_history.state.updates import dicts_in, roots_of, updated
 from mongoengine_history.state.values import ABSENT, WIRE, State, native, same, wire
 
 if TYPE_CHECKING:
@@ -94,7 +95,9 @@ class OneWrite:
         self._has_all = False
         #: The server's own answer, where it was asked in the application's words.
         self._result: Any = None
-        self._open(None)
+        self._revisions = Revisions(place, None)
+        self._known = Known(self._revisions)
+        self._tracker = origin.tracker if origin and origin.is_save else None
 
     @property
     def _is_save(self) -> bool:
@@ -115,8 +118,10 @@ class OneWrite:
                 found = self._revisions.recordable() or {}
                 raise StaleDocumentError(document["_id"], (), ABSENT, found) from error
             raise
-        made = wire(document, self._place.codec)
+        sent = bson.encode(document, codec_options=self._place.codec)
+        made = bson.decode(sent, WIRE)
         self._found(made.pop("_id"), is_new=True)
+        self._known = self._known._replace(size=len(sent))
         self._take(CREATE, {}, made)
         if self._guard:
             self._guard.seen = made
@@ -263,7 +268,7 @@ class OneWrite:
         try:
             if names is not None:
                 return updated(before, wire(call["update"], self._place.codec))
-        except (LookupError, UnknownOperatorError):
+        except LookupError:  # or an operator that is not worked out
             pass
         is_asked_for = call["return_document"] == ReturnDocument.AFTER
         stored = self._revisions.stored(None if is_asked_for else names) or {}
@@ -351,7 +356,7 @@ def _errors_of(call: Call) -> Iterator[None]:
     """Let an error of a find-and-modify look as if it were one of what was asked for."""
     try:
         yield
-    except (OperationFailure, DuplicateKeyError) as error:
+    except OperationFailure as error:
         said: Any = error.details or {}
         is_known = type(error) in {OperationFailure, DuplicateKeyError} and "errmsg" in said
         is_of_it = is_known and error.code not in OF_THE_COMMAND and "errorLabels" not in said

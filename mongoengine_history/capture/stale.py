@@ -63,6 +63,8 @@ class Guard:
         sent = {name: values for name, values in call["update"].items() if name in SIMPLE}
         named = [path for values in sent.values() for path in values]
         paths = {outermost_list(path_in(self.seen, path)) for path in named}
+        if not paths:
+            return write(call)
         expected = {path: find(self.seen, path) for path in paths}
         for _ in range(WRITING_ATTEMPTS):
             as_seen = {"$and": [call["filter"], {"$expr": _equals(expected)}]}
@@ -74,8 +76,9 @@ class Guard:
             if all(same(found[path], expected[path]) for path in paths) and not call["upsert"]:
                 return None  # it is the application's own condition that is not met
             expected = found
-        path = min(paths)
-        raise StaleDocumentError(key_in(self._document), path, find(self.seen, path), ABSENT)
+        path, hide = min(paths), hiding_of(self._document).hidden
+        states = (find(hide(it), path) for it in (self.seen, read() or {}))
+        raise StaleDocumentError(key_in(self._document), path, *states)
 
     def _wrote(self, sent: dict[str, Any]) -> None:
         try:

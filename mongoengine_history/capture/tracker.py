@@ -40,7 +40,7 @@ class Known(NamedTuple):
 
     def beginning(self, state: State) -> Known:
         """Before the first revision the history has the state that a write finds."""
-        return self if self.head.number else self._replace(head=Head(state=state))
+        return self if self.head.number else self._replace(head=replace(self.head, state=state))
 
 
 class Tracker:

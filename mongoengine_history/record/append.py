@@ -88,7 +88,7 @@ def _recorded(revisions: Revisions, change: Change, head: Head, base: Base | Non
     if place.in_transaction:  # of which others must know nothing before it is committed
         if base is not None and not head.number:  # a duplicate key would end it
             place.history.delete_many({**revisions.mine, "revision": 0}, session=place.session)
-        return _append(revisions, change, head, base)
+        return _append(revisions, change, head, base, head.number)
     with revisions.turn.taken():
         latest = revisions.turn.latest(head)
         appended = revisions.turn.head = _append(revisions, change, latest, base, head.number)
@@ -123,11 +123,10 @@ def _mend_beginning(revisions: Revisions, base: Base, number: int) -> None:
 
 
 def _append(
-    revisions: Revisions, change: Change, head: Head, base: Base | None, known: int | None = None
+    revisions: Revisions, change: Change, head: Head, base: Base | None, known: int
 ) -> Head:
     place = revisions.place
     documents: list[dict[str, Any]] = []
-    known = head.number if known is None else known
     least, is_gone = min(known, head.number), False
     for attempt in range(NUMBERING_ATTEMPTS):
         try:
@@ -326,8 +325,8 @@ def _head_after(
     revision: StoredRevision, state: State | None, head: Head, documents: list[dict[str, Any]]
 ) -> Head:
     number, stamp, operation, _, _, lists = revision
-    known = (number, stamp, lists, state, operation, head.is_contended)
-    return Head(*known, record=documents[0]["_id"], is_remembered=True)
+    record, is_contended = documents[0]["_id"], head.is_contended
+    return Head(number, stamp, lists, state, operation, is_contended, record, is_remembered=True)
 
 
 def duplicate_in(error: PyMongoError) -> int | None:

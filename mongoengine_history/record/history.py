@@ -226,7 +226,7 @@ class History(Document):  # type: ignore[misc]  # MongoEngine has no types
         "collection": "history",
         "queryset_class": HistoryQuerySet,
         "strict": False,
-        "auto_create_index": False,  # made by the store, never on the path of a write
+        "auto_create_index": False,  # made apart, never on the path of a write
     }
 
     @classmethod

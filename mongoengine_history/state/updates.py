@@ -14,7 +14,7 @@ SIMPLE: Final = {"$set", "$unset"}
 """The operators that MongoEngine itself sends; `updated` works them out."""
 
 
-class UnknownOperatorError(Exception):
+class UnknownOperatorError(LookupError):
     """An update holds more than ``$set`` and ``$unset``, or names items of lists by a query."""
 
 
