@@ -68,7 +68,8 @@ def _from_creation(revisions: Revisions, number: int, first: int) -> State | Non
     state: State = {}
     last = None
     for revision in revisions.between(first, max(number, 1)):
-        if last is None and revision.operation not in ANEW:
+        is_anew = revision.operation in ANEW or (number and revision.leaves_nothing)
+        if last is None and not is_anew:
             return _from_creation(revisions, number, _creation_before(revisions, number))
         last, state = revision, revision.after(state)
     if last is None:
@@ -82,9 +83,9 @@ def _from_creation(revisions: Revisions, number: int, first: int) -> State | Non
 
 
 def _creation_before(revisions: Revisions, number: int) -> int:
-    """Return the number of the last revision until *number* that started from nothing."""
+    """Return the number of the last revision until *number* that started from or left nothing."""
     bounds = {"$gte": 1, "$lte": number}
-    query = {"revision": bounds, "position": 0, "operation": {"$in": sorted(ANEW)}}
+    query = {"revision": bounds, "position": 0, "operation": {"$in": sorted({*ANEW, DELETE})}}
     nearest = revisions.number_in(query, DESCENDING)
     if nearest is None:
         raise StateNotKeptError(revisions.key, number)

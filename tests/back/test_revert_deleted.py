@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bson
+import mongoengine as me
 import pytest
+from mongoengine import signals
 from mongoengine.errors import NotUniqueError
 from support.changes import agrees, deleted, edited, told, watched
 from support.documents import exactly, raw
 from support.papers import Plate
 
-from mongoengine_history import DocumentDidNotExistError, DocumentTrack, restore, revert, undo
+from mongoengine_history import (
+    DocumentDidNotExistError,
+    DocumentTrack,
+    history_of,
+    restore,
+    revert,
+    track_changes,
+    undo,
+)
 
 connected = watched(Plate)
 
@@ -81,3 +93,26 @@ class TestRevertOfWhatIsGone:
         assert undo(restored, 2).save().title == "a"
         assert revert(restored, revision=2).save().title == "b"
         assert agrees(plate)
+
+
+class Unversioned(me.Document):
+    meta = {"collection": "unversioned", "history": {"version_every": 0}}
+    text = me.StringField()
+
+
+@pytest.mark.parametrize("back", [revert, lambda it: undo(it, 1)])
+def test_without_versions_what_came_back_is_told_from_its_deletion(
+    database: Any, back: Any
+) -> None:
+    """Nothing before is known: tracking began with the deletion. Nor is the document there."""
+    for signal in (signals.post_save, signals.post_delete):
+        signal.connect(track_changes, sender=Unversioned)
+    document = Unversioned(text="a").save()  # by no block, so not recorded
+    deleted(document)
+    with DocumentTrack(document):
+        back(document).save()
+    Unversioned._get_collection().delete_one({"_id": document.pk})
+    timeline = history_of(document)
+    assert [timeline.state(number) for number in (0, 2)] == [{"text": "a"}] * 2
+    with pytest.raises(DocumentDidNotExistError):
+        timeline.state(1)
