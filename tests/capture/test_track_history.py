@@ -15,7 +15,7 @@ from mongoengine.queryset import QuerySet
 from pymongo.collection import Collection
 
 from mongoengine_history import History, OptionsError, history_of, track_history, untrack_history
-from mongoengine_history.capture import track_history as registration
+from mongoengine_history.capture import track_history as tracking
 
 
 def meta(name: str, **more: Any) -> dict[str, Any]:
@@ -153,7 +153,7 @@ def test_a_base_that_is_not_tracked_is_left_alone() -> None:
 
 
 def test_all_classes_are_tracked_by_their_common_base_but_the_history(monkeypatch: Any) -> None:
-    monkeypatch.setattr(registration, "_covers", {})  # other classes here are tracked already
+    monkeypatch.setattr(tracking, "_covers", {})  # other classes here are tracked already
     assert track_history(Document) is Document
     try:
         document = live_of(Untouched)

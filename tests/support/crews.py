@@ -82,11 +82,11 @@ class Overlap:
         self._is_written, self._may_go = threading.Event(), threading.Event()
         append = appending._recorded
 
-        def late(store: Revisions, *args: Any) -> Any:
+        def late(revisions: Revisions, *args: Any) -> Any:
             if threading.current_thread() is self._thread:
                 self._is_written.set()
                 self._may_go.wait(PATIENCE)
-            return append(store, *args)
+            return append(revisions, *args)
 
         monkeypatch.setattr(appending, "_recorded", late)
 

@@ -135,11 +135,11 @@ def test_a_version_that_begins_anew_may_hold_a_write_that_is_numbered_later(
 
     late, stored_now, looks = Overlap(monkeypatch, insert), Revisions.stored, []
 
-    def interrupted(store: Revisions) -> Any:
+    def interrupted(revisions: Revisions) -> Any:
         looks.append(True)
         if len(looks) == 1:
             late.write()
-        return stored_now(store)
+        return stored_now(revisions)
 
     monkeypatch.setattr(Revisions, "stored", interrupted)
     edited(first, "first", lines=["a", "b"])

@@ -240,10 +240,10 @@ def overtake(monkeypatch: Any, other: Any, times: int) -> None:
     """Let another object save after each of the next looks at the newest number."""
     head, looks = Revisions.head, []
 
-    def overtaken(store: Revisions) -> Any:
-        found = head(store)
-        looks.append(store)
-        if store is looks[0] and looks.count(store) <= times:
+    def overtaken(revisions: Revisions) -> Any:
+        found = head(revisions)
+        looks.append(revisions)
+        if revisions is looks[0] and looks.count(revisions) <= times:
             edited(other, "fast", title=f"after {found.number}")
         return found
 
