@@ -75,8 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m mongoengine_history",
-        description="The history of MongoEngine documents.",
+        prog="python -m mongoengine_history", description="The history of MongoEngine documents."
     )
     command = parser.add_subparsers(required=True, metavar="demo").add_parser(
         "demo",

@@ -18,10 +18,10 @@ from pymongo.collection import Collection
 from pymongo.results import BulkWriteResult, InsertManyResult, InsertOneResult
 
 from mongoengine_history.capture.bulk_write import write_one_by_one
-from mongoengine_history.capture.call import Call
+from mongoengine_history.capture.call import Call, settings_of
 from mongoengine_history.capture.changeset import is_untracked
 from mongoengine_history.capture.queries import QueryWrite, insert_recorded, own
-from mongoengine_history.capture.saves import OneWrite, key_in
+from mongoengine_history.capture.saves import OneWrite
 from mongoengine_history.capture.strict import check_pipeline
 from mongoengine_history.capture.tracker import context_at, current_origin
 from mongoengine_history.documents.options import is_tracked, options_of
@@ -54,7 +54,7 @@ class RecordingCollection(Collection[Any]):
         cls, collection: Collection[Any], model: type[Document], origin: Origin | None = None
     ) -> RecordingCollection:
         """Return the same collection, recording documents of a class, or the one of *origin*."""
-        recording = cls(collection.database, collection.name, **_options_of(collection))
+        recording = cls(collection.database, collection.name, **settings_of(collection))
         recording._model, recording._origin = model, origin
         return recording
 
@@ -67,7 +67,7 @@ class RecordingCollection(Collection[Any]):
     @cached_property
     def _plain(self) -> Collection[Any]:
         """The same collection, not recording; it waits until the server has done it."""
-        options = _options_of(self)
+        options = settings_of(self)
         if not self.write_concern.acknowledged:
             options["write_concern"] = WriteConcern(w=1)
         return Collection(self.database, self.name, **options)
@@ -90,15 +90,8 @@ class RecordingCollection(Collection[Any]):
 
     def _refuses(self, call: Call) -> bool:
         """Say whether a call is refused if the document that it saves is stale."""
-        source = self._source
-        if source is None or not source.is_save:
-            return False
-        return source.tracker.guard is not None and call.name in OWN[True]
-
-
-def _options_of(collection: Collection[Any]) -> dict[str, Any]:
-    names = ("codec_options", "read_preference", "write_concern", "read_concern")
-    return {name: getattr(collection, name) for name in names}
+        source = self._source if self._is_saving else None
+        return bool(source and source.tracker.guard) and call.name in OWN[True]
 
 
 def _insert_one(collection: RecordingCollection, call: Call) -> Any:
@@ -124,7 +117,7 @@ def _delete_one(collection: RecordingCollection, call: Call) -> Any:
 
 
 def _update_many(collection: RecordingCollection, call: Call) -> Any:
-    if key_in(call) is not None:
+    if call.key is not None:
         return _write_one(collection, call)
     writing = QueryWrite(_bulk(collection, call), call, collection._plain)
     result = writing.update()
@@ -134,7 +127,7 @@ def _update_many(collection: RecordingCollection, call: Call) -> Any:
 
 
 def _delete_many(collection: RecordingCollection, call: Call) -> Any:
-    if key_in(call) is not None:
+    if call.key is not None:
         return _delete_one(collection, call)
     return QueryWrite(_bulk(collection, call), call, collection._plain).delete()
 

@@ -27,13 +27,16 @@ COVERED: Final = ("_save_create", "_save_update", "_get_update_doc", "reload", "
 
 def cover(document: Document) -> None:
     """Cover the methods of a document, if that is of use: it is watched, guarded or reverted."""
-    if _is_of_use(document) and not is_covered(document):
+    tracker = Tracker.of(document)
+    is_of_use = tracker.exact or tracker.guard or not is_tracked(type(document))
+    if is_of_use and not is_covered(document):
         _Cover(document)
 
 
 def uncover(document: Document) -> None:
-    """Uncover the methods of a document, unless they still are of use."""
-    if not _is_of_use(document) and is_covered(document):
+    """Uncover the methods of a document, unless they still are of use, or may be again."""
+    tracker = Tracker.of(document)
+    if is_covered(document) and not (tracker.blocks or tracker.exact):
         end_writing(document)
         for name in COVERED:
             document.__dict__.pop(name)
@@ -42,12 +45,6 @@ def uncover(document: Document) -> None:
 def is_covered(document: Document) -> bool:
     """Say whether the methods of a document are covered now."""
     return COVERED[0] in document.__dict__
-
-
-def _is_of_use(document: Document) -> bool:
-    tracker = Tracker.of(document)
-    is_watched = bool(tracker.blocks) and not is_tracked(type(document))
-    return is_watched or tracker.exact is not None or tracker.guard is not None
 
 
 class _Own:

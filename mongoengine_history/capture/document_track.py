@@ -26,8 +26,6 @@ from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.state.revision import DELETE, checked
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from typing_extensions import Self
 
 
@@ -86,12 +84,7 @@ class DocumentTrack:
             self._enter()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         try:
             Tracker.of(self._document).leave(self)
         finally:

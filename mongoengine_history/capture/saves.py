@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from contextlib import contextmanager
-from re import Pattern
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import bson
-from bson import DBRef, Regex
 from pymongo import ReturnDocument
-from pymongo.errors import DuplicateKeyError, OperationFailure, WriteError
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError, WriteConcernError
 from pymongo.results import DeleteResult, UpdateResult
 
 from mongoengine_history.capture.call import READING, Call
 from mongoengine_history.capture.tracker import Known, context_at
-from mongoengine_history.errors import StaleDocumentError
+from mongoengine_history.errors import HistoryError, StaleDocumentError
 from mongoengine_history.record.append import Change, append, patched
 from mongoengine_history.record.layout import Base
 from mongoengine_history.record.place import projection
 from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.record.states import state_at
 from mongoengine_history.state.merge import differs
 from mongoengine_history.state.revision import CREATE, DELETE, UPDATE
 from mongoengine_history.state.updates import dicts_in, roots_of, updated
-from mongoengine_history.state.values import ABSENT, WIRE, State, native, same, wire
+from mongoengine_history.state.values import ABSENT, WIRE, State, encode, native, same, wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from bson import Timestamp
     from pymongo.collection import Collection
@@ -47,6 +45,12 @@ LARGEST_IMAGE: Final = 400_000
 NO_SHARD_KEY: Final = 61
 """The error of a find-and-modify in a sharded collection that does not name its shard key."""
 
+OUR_OWN: Final = {
+    *("upsert", "projection", "return_document", "session", "bypass_document_validation"),
+    *("update", "replacement"),
+}
+"""Arguments that are not handed on as they are."""
+
 WRITERS: Final = {
     "update": "find_one_and_update",
     "replacement": "find_one_and_replace",
@@ -59,15 +63,6 @@ CREATING: Final = ("array_filters", "collation", "let")
 
 CREATORS: Final = {"find_one_and_update": "update_one", "find_one_and_replace": "replace_one"}
 """The methods that tell the key of what an upsert has made."""
-
-PREFIX: Final = "Plan executor error during findAndModify :: caused by :: "
-"""What the server puts in front of the reason why a find-and-modify failed."""
-
-OF_THE_COMMAND: Final = {13, 262, 11600, 11601, 11602}
-"""Codes that an update does not tell as a failure of its own: no right to it, or interrupted."""
-
-TOLD: Final = ("keyPattern", "keyValue", "errInfo")
-"""What a failed update tells beside its reason."""
 
 
 class OneWrite:
@@ -93,19 +88,14 @@ class OneWrite:
         self._moment: Timestamp | None = None
         #: Whether all of what was there is known, not only what was overwritten.
         self._has_all = False
+        #: Whether a find-and-modify was an upsert, so that what it did not find is there now.
+        self._has_upserted = False
         #: The server's own answer, where it was asked in the application's words.
         self._result: Any = None
         self._revisions = Revisions(place, None)
         self._known = Known(self._revisions)
         self._tracker = origin.tracker if origin and origin.is_save else None
-
-    @property
-    def _is_save(self) -> bool:
-        return self._origin is not None and self._origin.is_save
-
-    @property
-    def _guard(self) -> Guard | None:
-        return self._origin.tracker.guard if self._origin and self._is_save else None
+        self._guard: Guard | None = self._tracker.guard if self._tracker else None
 
     def insert(self, document: Mapping[str, Any], insert: Callable[[], Any]) -> Any:
         """Insert a document and record that it is there now."""
@@ -132,7 +122,7 @@ class OneWrite:
         if call["replacement"] is not None and self._guard:
             return None  # a new document must not be there yet, as the insert will find
         if call["replacement"] is None:  # else nothing has to be known before
-            self._open(key_in(call))
+            self._open(call.key)
         made = None
         for _ in range(FINDING_ATTEMPTS):
             before = self._overwritten(call)
@@ -149,7 +139,7 @@ class OneWrite:
 
     def delete(self, call: Call) -> Any:
         """Delete the document, and record that it is gone."""
-        self._open(key_in(call))
+        self._open(call.key)
         before = self._written(call, None)
         if before is not None:
             self._take(DELETE, before, {})
@@ -192,6 +182,14 @@ class OneWrite:
     def _written(self, call: Call, names: set[str] | None) -> State | None:
         """Write; return what was there, of some *names* if not all, None if nothing was found."""
         self._has_all = names is None
+        try:
+            return self._done(call, names)
+        except WriteConcernError:  # it is done, only not everywhere
+            with suppress(PyMongoError, HistoryError):  # what failed first is what has to be known
+                self._settle(call)
+            raise
+
+    def _done(self, call: Call, names: set[str] | None) -> State | None:
         if call["projection"] is None and not self._is_large:
             try:
                 return self._image(call, names)
@@ -208,44 +206,60 @@ class OneWrite:
     def _image(self, call: Call, names: set[str] | None) -> State | None:
         """Write by a find-and-modify, which gives what was there."""
         change = next(it for it in WRITERS if not it or call[it] is not None)
+        given = {name: it for name, it in call.arguments.items() if it is not None}
         sent = wire(call.given(("filter", change, "array_filters", "let")), self._place.codec)
-        options = {**call.given(("collation", "comment", "hint", "sort")), **sent}
+        options = {name: it for name, it in given.items() if name not in {*sent, *OUR_OWN}} | sent
         if change:
-            is_upsert = bool(call["upsert"]) and self._revisions.key is not None
-            options |= {"upsert": is_upsert, "projection": projection(names)}
-        if call["bypass_document_validation"] is not None:
-            options["bypassDocumentValidation"] = call["bypass_document_validation"]
+            self._has_upserted = bool(call["upsert"]) and self._revisions.key is not None
+            options |= {"upsert": self._has_upserted, "projection": projection(names)}
+        if "bypass_document_validation" in given:
+            options["bypassDocumentValidation"] = given["bypass_document_validation"]
         write = getattr(self._collection.with_options(codec_options=WIRE), WRITERS[change])
-        with _errors_of(call), self._dated() as session:
-            state: State | None = write(session=session, **options)
+        with call.errors(), self._dated() as session:
+            state: State | None = write(**options, session=session)
         if state is not None:
             self._found(state.pop("_id"))
         return state
 
+    def _settle(self, call: Call) -> None:
+        """Record what a write did that gave an error, if the history tells what was there."""
+        number = self._known.head.number
+        before = state_at(self._revisions, number) if self._recording and number else None
+        if before is None:
+            return
+        stored, names = self._revisions.stored(), roots_of(call["update"])
+        after = stored or {}
+        if names is not None:
+            before, after = ({key: it[key] for key in it if key in names} for it in (before, after))
+        self._take(DELETE if stored is None else UPDATE, before, after)
+
     def _read_and_written(self, call: Call, names: set[str] | None) -> State | None:
-        """Read, and write to that document; others may change it between."""
-        if self._revisions.key is not None:
-            before = self._revisions.stored(names) or {}
-            return before if self._does(call) else None
-        options = {**call.given(READING), "session": call["session"]}
+        """Read, and write to that document as was asked; others may change it between."""
+        nothing = call.limited_to({"$in": []})
         for _ in range(FINDING_ATTEMPTS):
-            found = self._collection.find_one(call["filter"], {"_id": 1}, **options)
-            if found is None:
+            try:
+                before: State | None = self._read(call, names)
+            except OperationFailure:
+                if not self._place.in_transaction:  # which is over by that
+                    nothing.on(self._collection)
+                raise
+            if before is None:
                 break
-            self._found(wire(found, self._place.codec)["_id"])
-            before = self._revisions.stored(names) or {}
-            if self._does(_limited(call, {"$eq": self._revisions.key})):
+            self._found(before.pop("_id"))
+            self._result = call.limited_to({"$eq": self._revisions.key}).on(self._collection)
+            counts = [getattr(self._result, it, None) for it in ("matched_count", "deleted_count")]
+            if self._result is not None and 0 not in counts:
                 return before
-        self._does(_limited(call, {"$in": []}))  # the server still says what is wrong with it
+        self._result = nothing.on(self._collection)  # the server still says what is wrong with it
         if call["upsert"]:
             self._result = None
         return None
 
-    def _does(self, call: Call) -> bool:
-        """Do as the application says; say whether a document was found."""
-        self._result = call.on(self._collection)
-        count = getattr(self._result, "deleted_count", self._result)
-        return bool(getattr(self._result, "matched_count", count))
+    def _read(self, call: Call, names: set[str] | None) -> Any:
+        query = wire({"filter": call["filter"]}, self._place.codec)
+        options = {**query, **call.given(READING), "session": call["session"]}
+        collection = self._collection.with_options(codec_options=WIRE)
+        return collection.find_one(**options, projection=projection(names))
 
     @contextmanager
     def _dated(self) -> Iterator[Any]:
@@ -279,8 +293,7 @@ class OneWrite:
 
     def _made(self, call: Call) -> State | None:
         """Record the document that an upsert makes; None if another writer was faster."""
-        key = self._revisions.key
-        if key is None:
+        if not self._has_upserted:
             key = self._upserted(call)
             if key is None:
                 return None
@@ -293,7 +306,7 @@ class OneWrite:
         """Make a document by an upsert that matches nothing; return its key, None as `_made`."""
         name, names = CREATORS.get(call.name), (*CREATING, "update", "replacement", "session")
         creating = Call(name, call.given(names)) if name else call
-        nothing = _limited(creating.having(filter=call["filter"]), {"$in": []})
+        nothing = creating.having(filter=call["filter"]).limited_to({"$in": []})
         try:
             made = nothing.having(upsert=True).on(self._collection)
         except DuplicateKeyError:
@@ -316,8 +329,8 @@ class OneWrite:
                 made = {"_id": self._revisions.key}
                 return self._collection.find_one(made, call["projection"], session=call["session"])
             return self._native(after)
-        counts: dict[str, Any] = {"n": int(after is not None), "nModified": modified}
-        counts |= {"updatedExisting": before is not None, "ok": 1.0}
+        counts: dict[str, Any] = {"n": int(after is not None), "nModified": modified, "ok": 1.0}
+        counts["updatedExisting"] = before is not None
         if before is None and after is not None:
             counts["upserted"] = self._revisions.key
         return UpdateResult(counts, acknowledged=True)
@@ -334,56 +347,20 @@ class OneWrite:
         if not self._recording:
             return False
         is_change_of_all = operation == UPDATE and self._has_all
-        if self._tracker and self._is_save and self._tracker.exact:
+        if operation == UPDATE:
+            size = self._known.size + len(encode(after)) - len(encode(before))
+            self._known = self._known._replace(size=max(size, 0))
+        if self._tracker and self._origin and self._origin.is_save and self._tracker.exact:
             operation = self._tracker.exact.operation
         stamp = time.time_ns() // 1000
         change = Change(operation, self._context, before, after, [], stamp, complete)
         change = patched(change, self._place.hiding)
-        if change.patches:
-            base = Base(before, self._moment) if is_change_of_all else None
-            self._keep(self._known.beginning(before), change, base)
-        return bool(change.patches)
-
-    def _keep(self, known: Known, change: Change, base: Base | None) -> None:
+        if not change.patches:
+            return False
+        known = self._known.beginning(before)
+        base = Base(before, self._moment) if is_change_of_all else None
         if self._tracker:
             self._tracker.take(known, change, base)
         else:
             append(known.revisions, change, known.head, base)
-
-
-@contextmanager
-def _errors_of(call: Call) -> Iterator[None]:
-    """Let an error of a find-and-modify look as if it were one of what was asked for."""
-    try:
-        yield
-    except OperationFailure as error:
-        said: Any = error.details or {}
-        is_known = type(error) in {OperationFailure, DuplicateKeyError} and "errmsg" in said
-        is_of_it = is_known and error.code not in OF_THE_COMMAND and "errorLabels" not in said
-        if call.name.startswith("find_one_and") or not is_of_it:
-            raise
-        text = said["errmsg"].removeprefix(PREFIX)
-        kind: Any = WriteError if type(error) is OperationFailure else DuplicateKeyError
-        details = {"index": 0, "code": error.code, "errmsg": text}
-        details |= {name: said[name] for name in TOLD if name in said}
-        raise kind(text, error.code, details) from None
-
-
-def _limited(call: Call, key: Any) -> Call:
-    """Return a call that writes to what has a certain key, and makes nothing."""
-    others = {"upsert": False} if call["upsert"] else {}
-    return call.having(filter={"$and": [call["filter"], {"_id": key}]}, **others)
-
-
-def key_in(call: Call) -> Any:
-    """
-    Return the primary key that a query names; None if it names none, or in another collation.
-
-    ``Document.modify`` names it twice, in ``$and``.
-    """
-    both = [call["filter"], *(call["filter"].get("$and") or ())]
-    named = (each["_id"] for each in both if isinstance(each, Mapping) and "_id" in each)
-    key = next(named, None)
-    is_asked = isinstance(key, Mapping) and any(name.startswith("$") for name in key)
-    is_other = isinstance(key, (list, DBRef, Regex, Pattern))
-    return None if is_asked or is_other or call["collation"] is not None else key
+        return True

@@ -34,6 +34,10 @@ WRITING_ATTEMPTS: Final = 30
 """How often to write where the stored values change, but not what the document shows of them."""
 
 
+DEEPEST_COMPARED: Final = 50
+"""Names of a path that one comparison follows; expressions nest no deeper than 100."""
+
+
 class Guard:
     """Refuses to overwrite what somebody has changed since a document had it in memory."""
 
@@ -62,7 +66,7 @@ class Guard:
         # Other operators, of a class of the application's own, build on what they find.
         sent = {name: values for name, values in call["update"].items() if name in SIMPLE}
         named = [path for values in sent.values() for path in values]
-        paths = {outermost_list(path_in(self.seen, path)) for path in named}
+        paths = {outermost_list(path_in(self.seen, path))[:DEEPEST_COMPARED] for path in named}
         if not paths:
             return write(call)
         expected = {path: find(self.seen, path) for path in paths}

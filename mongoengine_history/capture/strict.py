@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pymongo.database import Database
 
+from mongoengine_history.capture.call import settings_of
 from mongoengine_history.capture.changeset import is_untracked
 from mongoengine_history.errors import WriteRefusedError
 
@@ -17,7 +18,7 @@ ANYTHING: Final = {"$eval", "applyOps", "dropDatabase", "eval"}
 """The commands that may write to any collection …"""
 
 ONE: Final = {
-    *("convertToCapped", "delete", "drop", "findAndModify", "findandmodify", "insert", "update"),
+    *("convertToCapped", "delete", "drop", "findAndModify", "findandmodify", "insert", "update")
 }
 """… and those that write to the one that they name."""
 
@@ -40,14 +41,7 @@ class StrictDatabase(Database[Any]):
     @classmethod
     def of(cls, database: Database[Any], collection_name: str) -> StrictDatabase:
         """Return the same database, refusing writes to a collection."""
-        strict = cls(
-            database.client,
-            database.name,
-            codec_options=database.codec_options,
-            read_preference=database.read_preference,
-            write_concern=database.write_concern,
-            read_concern=database.read_concern,
-        )
+        strict = cls(database.client, database.name, **settings_of(database))
         strict._collection_name = collection_name
         return strict
 

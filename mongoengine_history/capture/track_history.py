@@ -43,7 +43,6 @@ class _Cover:
         self._model, self._name = model, name
         #: What the class itself has there; None where it inherits.
         self._own = model.__dict__.get(name)
-
         method = getattr(model, name)
         is_of_class = getattr(method, "__self__", None) is model
 
@@ -150,11 +149,9 @@ def _is_as_ever(cls: type[Document], name: str) -> bool:
 
     One of another kind is the application's own, and what that writes is recorded all the same.
     """
-    is_of_class = [
-        isinstance(getattr_static(model, name), classmethod | staticmethod)
-        for model in (cls, Document)
-    ]
-    return is_of_class[0] == is_of_class[1]
+    of_class = (classmethod, staticmethod)
+    kinds = {isinstance(getattr_static(model, name), of_class) for model in (cls, Document)}
+    return len(kinds) == 1
 
 
 def _check(cls: type[Document]) -> None:

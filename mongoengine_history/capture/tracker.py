@@ -150,6 +150,7 @@ class Tracker:
         if known is None or not known.head.number or place.in_transaction:
             return None
         is_same = known.revisions.address == revisions.address
+        is_same = is_same and known.revisions.place.client is place.client  # not one closed since
         return known if is_same and known.revisions.place.options == place.options else None
 
     def is_at(self, revisions: Revisions) -> bool:

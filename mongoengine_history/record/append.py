@@ -17,13 +17,7 @@ from mongoengine_history.record.head import Head
 from mongoengine_history.record.layout import Base, documents_of_revision, state_of
 from mongoengine_history.record.states import replayed
 from mongoengine_history.state.diff import diff
-from mongoengine_history.state.merge import (
-    collapse,
-    is_relative,
-    list_hash,
-    overlay,
-    remember,
-)
+from mongoengine_history.state.merge import collapse, is_relative, list_hash, overlay, remember
 from mongoengine_history.state.patches import ADD, REMOVE, Patch, outermost_list
 from mongoengine_history.state.revision import ANEW, DELETE, UPDATE, Context, StoredRevision
 from mongoengine_history.state.values import find
@@ -201,11 +195,7 @@ def _laid_out(
 
 
 def _beginning_anew(revisions: Revisions, change: Change, head: Head, known: int) -> Base | None:
-    """
-    Tell that revisions are gone, and return what was there before the change if all of them are.
-
-    They were erased, or a fail-over has rolled them back.
-    """
+    """Tell that revisions are gone; return what was there before the change if all of them are."""
     LOG.warning(
         "Revision %d of %s %r is gone from its history, which goes on after revision %d: it was "
         "erased or rolled back.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from mongoengine import connection
-from pymongo import ASCENDING, ReadPreference
+from pymongo import ASCENDING, ReadPreference, WriteConcern
 from pymongo.client_session import ClientSession
 from pymongo.errors import ExecutionTimeout, OperationFailure, WTimeoutError
 
@@ -20,6 +20,7 @@ from mongoengine_history.state.values import WIRE, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from mongoengine import Document
     from pymongo import MongoClient
@@ -74,10 +75,9 @@ class Place:
     @cached_property
     def history(self) -> Collection[State]:
         """The collection of the history."""
-        name = History._get_collection_name()
-        return self._collection.database.get_collection(
-            name, codec_options=WIRE, read_preference=PRIMARY
-        )
+        name, database = History._get_collection_name(), self._collection.database
+        concern = None if database.write_concern.acknowledged else WriteConcern(w=1)
+        return database.get_collection(name, WIRE, PRIMARY, concern)
 
     @property
     def codec(self) -> Any:
@@ -97,12 +97,9 @@ class Place:
         """The session to read and write in, if there is one."""
         return self._session or active_session(self.client)
 
-    @contextmanager
-    def dated(self) -> Iterator[Any]:
+    def dated(self) -> AbstractContextManager[Any]:
         """Give the session, or one for the block, which tells when the server has answered."""
-        session = self.session
-        with nullcontext(session) if session else self.client.start_session() as dated:
-            yield dated
+        return nullcontext(self.session) if self.session else self.client.start_session()
 
     @property
     def in_transaction(self) -> bool:

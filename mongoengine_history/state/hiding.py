@@ -65,10 +65,7 @@ class Hiding:
         key: bytes | None = None,
     ) -> Hiding:
         """Make it of paths, in which `ANY` stands for each item of a list, and for each key."""
-        rules = [
-            *(_rule(path, EXCLUDE) for path in exclude),
-            *(_rule(path, MASK) for path in mask),
-        ]
+        rules = [*(_rule(path, EXCLUDE) for path in exclude), *(_rule(path, MASK) for path in mask)]
         return cls(_spread(reduce(_merged, rules, {})), key)
 
     def hidden(self, state: State) -> State:

@@ -11,6 +11,8 @@ import pytest
 from support.saying import NEW, filled_for, on, same
 from support.twins import IDS, Act, Model, Twins
 
+from mongoengine_history import history_of
+
 TWINS = Twins()
 
 tracking = TWINS.recording()
@@ -87,6 +89,12 @@ PAST_THE_HISTORY: dict[str, Act] = {
 @pytest.mark.parametrize("case", PAST_THE_HISTORY)
 def test_an_answer_is_the_same_whatever_happens_meanwhile(filled: None, case: str) -> None:
     same(TWINS, PAST_THE_HISTORY[case], is_recorded=False)
+
+
+@pytest.mark.parametrize("case", ["save", "update", "delete"])
+def test_what_is_told_as_never_met_is_recorded_where_it_was_done(filled: None, case: str) -> None:
+    if history_of(TWINS.tracked, IDS[1]):  # else nothing tells what was there
+        same(TWINS, PAST_THE_HISTORY[f"{case}, never met"])
 
 
 @contextmanager

@@ -158,6 +158,7 @@ def test_replacements_say_what_they_always_do(filled: None, new: str, method: st
 SORT = [("number", -1)]
 UP = {"$inc": {"number": 1}}
 SOME = {"number": {"$gt": 2}}
+NOTHING = {"_id": 0, "no such field": 1}
 
 OPTIONS: dict[str, Callable[[Any], Any]] = {
     "sort": lambda it: it.find_one_and_update(SOME, UP, sort=SORT),
@@ -218,6 +219,21 @@ OPTIONS: dict[str, Callable[[Any], Any]] = {
         {"$expr": {"$eq": ["$number", "$$n"]}}, let={"n": 3}
     ),
     "no such variable": lambda it: it.update_one({"$expr": {"$eq": ["$number", "$$m"]}}, UP),
+    "nothing of it": lambda it: it.find_one_and_update({"_id": IDS[1]}, UP, NOTHING),
+    "nothing of one": lambda it: it.find_one_and_update(SOME, UP, NOTHING, sort=SORT),
+    "nothing of what is there": lambda it: it.find_one_and_update(SOME, UP, NOTHING, upsert=True),
+    "nothing of what is made": lambda it: it.find_one_and_update(
+        {"_id": NEW}, UP, NOTHING, upsert=True, **AFTER
+    ),
+    "some fields of what is made": lambda it: it.find_one_and_update(
+        {"_id": NEW, "name": "b"}, UP, {"name": 1}, upsert=True, **AFTER
+    ),
+    "nothing of what is gone": lambda it: it.find_one_and_delete(SOME, NOTHING),
+    "in time": lambda it: it.find_one_and_update({"_id": IDS[1]}, UP, maxTimeMS=20_000),
+    "in too short a time": lambda it: it.find_one_and_update(
+        {"_id": IDS[1], "$where": "sleep(300) || true"}, UP, maxTimeMS=20
+    ),
+    "an option that is none": lambda it: it.find_one_and_update(SOME, UP, nonsense=True),
     "without validation": lambda it: it.update_one(SOME, UP, bypass_document_validation=True),
     "delete": lambda it: it.delete_one({"_id": IDS[1]}),
     "delete none": lambda it: it.delete_one({"_id": NEW}),

@@ -33,6 +33,9 @@ IDS = [ObjectId(f"{number:024x}") for number in range(1, 7)]
 NEW_ID = re.compile(r"\b(?!0{23})[0-9a-f]{24}\b")
 """An id that was made by a test, so that it is another one each time."""
 
+PLAN = re.compile(r"Tree: .*?Sort:", re.DOTALL)
+"""How the server reads a query, which may have been limited to what was read."""
+
 CLOCK = re.compile(r"'\$clusterTime': {.*?}}|Timestamp\(\d+, \d+\)")
 """What a server tells of time in an error."""
 
@@ -154,7 +157,7 @@ def settled(text: str) -> str:
     """Take out of a text which of the twins it is about, and ids that are new each time."""
     ids: dict[str, str] = {}
     text = NEW_ID.sub(lambda found: ids.setdefault(found[0], f"new id {len(ids)}"), text)
-    return NAMES.sub(r"\1", CLOCK.sub("now", text))
+    return NAMES.sub(r"\1", CLOCK.sub("now", PLAN.sub("", text)))
 
 
 def shown(result: Any) -> str:
