@@ -32,7 +32,6 @@ class QueryWrite:
 
     def __init__(self, bulk: Bulk, call: Call, collection: Collection[Any]) -> None:
         self._bulk, self._call, self._collection = bulk, call, collection
-        self._query = call["filter"] or {}
 
     def update(self) -> UpdateResult | None:
         """Update the documents; None if there are none."""
@@ -52,10 +51,8 @@ class QueryWrite:
         return self._write([])
 
     def _write(self, batch: Sequence[Found]) -> Any:
-        of_batch = {"_id": {"$in": [found.key for found in batch]}}
-        limited = {"$and": [self._query, of_batch]} if self._query else of_batch
-        others = {"upsert": False} if self._call["upsert"] else {}
-        return self._call.having(filter=limited, **others).on(self._collection)
+        limited = self._call.limited_to({"$in": [found.key for found in batch]})
+        return limited.on(self._collection)
 
     def _each_batch(self, record: Record, roots: Roots = None) -> list[Any]:
         return [self._written(batch, record) for batch in self._batches(roots)]
@@ -63,7 +60,7 @@ class QueryWrite:
     def _batches(self, roots: Roots) -> Iterator[list[Found]]:
         """Read for the write; where the server refuses that, the write itself gets its answer."""
         try:
-            yield from self._bulk.batches(self._query, roots, **self._call.given(READING))
+            yield from self._bulk.batches(self._call["filter"], roots, **self._call.given(READING))
         except OperationFailure:
             if not self._bulk.in_transaction:  # which is over by that
                 self.nothing()
