@@ -33,19 +33,8 @@ LONGEST_MESSAGE: Final = 400
 """Characters of an error message."""
 
 
-class ServerError(Exception):
-    """The server that was named cannot be used; the message says why."""
-
-
-FAILURES: Final = (
-    BSONError,
-    HistoryError,
-    MongoEngineException,
-    NoServerError,
-    PyMongoError,
-    ReplayError,
-    ServerError,
-)
+FAILURES: Final = (BSONError, HistoryError, MongoEngineException, PyMongoError, ReplayError)
+"""What is told in a line, as is that there is no server."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    except FAILURES as error:
+    except (NoServerError, *FAILURES) as error:
         sys.stderr.write(f"error: {_one_line(error)}\n")
         return 2
 
@@ -135,8 +124,8 @@ def _client(uri: str) -> MongoClient[Any]:
             uri, serverSelectionTimeoutMS=SECONDS * 1000, uuidRepresentation="standard"
         )
     except (PyMongoError, ValueError) as error:  # whose text may quote a password
-        hint = "it looks like mongodb://localhost:27017"
-        raise ServerError(f"The URI is none of MongoDB ({type(error).__name__}); {hint}") from error
+        hint = f"({type(error).__name__}); it looks like mongodb://localhost:27017"
+        raise NoServerError(f"The URI is none of MongoDB {hint}") from error
 
 
 def _expect_answer(client: MongoClient[Any]) -> None:
@@ -144,7 +133,7 @@ def _expect_answer(client: MongoClient[Any]) -> None:
         client.admin.command("ping")
     except ConnectionFailure as error:
         where = _hosts(client)
-        raise ServerError(f"No MongoDB answers at {where} within {SECONDS} s.") from error
+        raise NoServerError(f"No MongoDB answers at {where} within {SECONDS} s.") from error
 
 
 def _hosts(client: MongoClient[Any]) -> str:

@@ -33,7 +33,7 @@ No MongoDB server was found. There are three ways to get one:
 
 
 class NoServerError(RuntimeError):
-    """No MongoDB server can be used; the message names the three ways to get one."""
+    """No MongoDB server can be used; the message says why, or names the three ways to get one."""
 
 
 @contextmanager
