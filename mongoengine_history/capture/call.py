@@ -5,22 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from inspect import signature
 from re import Pattern
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from bson import DBRef, Regex
+from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError, OperationFailure, WriteError
+
+from mongoengine_history.state.values import wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from inspect import Signature
 
-    from pymongo.collection import Collection
-    from pymongo.database import Database
-
+    from bson.codec_options import CodecOptions
+T = TypeVar("T")
 
 READING: Final = ("collation", "hint", "let", "sort")
 """The options of a write that a read of the same documents takes, too."""
+
+VALUES: Final = ("filter", "update", "replacement", "array_filters", "let")
+"""Arguments that hold values of the application."""
 
 PREFIX: Final = "Plan executor error during findAndModify :: caused by :: "
 """What the server puts in front of the reason why a find-and-modify failed."""
@@ -40,10 +46,10 @@ class Call:
     arguments: Mapping[str, Any]
 
     @classmethod
-    def of(cls, name: str, known: Signature, *args: Any, **kwargs: Any) -> Call:
-        """Name the arguments, all but the collection itself."""
-        known.bind(None, *args, **kwargs)
-        return cls(name, {**dict(zip([*known.parameters][1:], args, strict=False)), **kwargs})
+    def of(cls, name: str, *args: Any, **kwargs: Any) -> Call:
+        """Name the arguments, all but the collection; a TypeError if the method takes others."""
+        names = _positional(name, len(args), tuple(kwargs))
+        return cls(name, {**dict(zip(names, args, strict=True)), **kwargs})
 
     def __getitem__(self, name: str) -> Any:
         return self.arguments.get(name)
@@ -55,6 +61,10 @@ class Call:
     def given(self, names: Iterable[str]) -> dict[str, Any]:
         """Return those of some arguments that were given."""
         return {name: self[name] for name in names if self[name] is not None}
+
+    def wired(self, codec: CodecOptions[Any]) -> Call:
+        """Return the same call with its values as the server would store them."""
+        return self.having(**wire(self.given(VALUES), codec))
 
     def on(self, collection: Collection[Any]) -> Any:
         """Call the method of a collection."""
@@ -99,7 +109,16 @@ class Call:
             raise (kind if is_duplicate else WriteError)(text, error.code, details) from None
 
 
-def settings_of(source: Collection[Any] | Database[Any]) -> dict[str, Any]:
-    """Return the options with which the same collection or database can be made."""
-    names = ("codec_options", "read_preference", "write_concern", "read_concern")
-    return {name: getattr(source, name) for name in names}
+@lru_cache  # it takes longer than all else that is done with a call
+def _positional(name: str, count: int, keywords: tuple[str, ...]) -> tuple[str, ...]:
+    """Name what a method is given by place, *count* arguments beside those with *keywords*."""
+    known = signature(getattr(Collection, name))
+    known.bind(None, *range(count), **dict.fromkeys(keywords))
+    return tuple(known.parameters)[1 : 1 + count]
+
+
+def like(source: Any, kind: type[T]) -> T:
+    """Make an object of a subclass that is as *source* in all else."""
+    other = kind.__new__(kind)  # a save makes one, and PyMongo's own way takes its time
+    vars(other).update(vars(source))
+    return other

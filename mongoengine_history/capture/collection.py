@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property, partial, wraps
-from inspect import signature
 from typing import TYPE_CHECKING, Any, Final
 
 from pymongo import WriteConcern
@@ -18,7 +17,7 @@ from pymongo.collection import Collection
 from pymongo.results import BulkWriteResult, InsertManyResult, InsertOneResult
 
 from mongoengine_history.capture.bulk_write import write_one_by_one
-from mongoengine_history.capture.call import Call, settings_of
+from mongoengine_history.capture.call import Call, like
 from mongoengine_history.capture.changeset import is_untracked
 from mongoengine_history.capture.queries import QueryWrite, insert_recorded, own
 from mongoengine_history.capture.saves import OneWrite
@@ -46,6 +45,7 @@ OWN: Final = {
 class RecordingCollection(Collection[Any]):
     """A collection whose writes are recorded: for a tracked class, or for one document."""
 
+    _beneath: Collection[Any]
     _model: type[Document]
     _origin: Origin | None
 
@@ -54,8 +54,8 @@ class RecordingCollection(Collection[Any]):
         cls, collection: Collection[Any], model: type[Document], origin: Origin | None = None
     ) -> RecordingCollection:
         """Return the same collection, recording documents of a class, or the one of *origin*."""
-        recording = cls(collection.database, collection.name, **settings_of(collection))
-        recording._model, recording._origin = model, origin
+        recording = like(collection, cls)
+        recording._beneath, recording._model, recording._origin = collection, model, origin
         return recording
 
     def with_options(self, *args: Any, **options: Any) -> RecordingCollection:
@@ -67,10 +67,8 @@ class RecordingCollection(Collection[Any]):
     @cached_property
     def _plain(self) -> Collection[Any]:
         """The same collection, not recording; it waits until the server has done it."""
-        options = settings_of(self)
-        if not self.write_concern.acknowledged:
-            options["write_concern"] = WriteConcern(w=1)
-        return Collection(self.database, self.name, **options)
+        concern = None if self.write_concern.acknowledged else WriteConcern(w=1)
+        return self._beneath.with_options(write_concern=concern) if concern else self._beneath
 
     @property
     def _source(self) -> Origin | None:
@@ -192,11 +190,10 @@ WRITES: Final[dict[str, Callable[[RecordingCollection, Call], Any]]] = {
 
 def _recording(name: str, write: Callable[[RecordingCollection, Call], Any]) -> Any:
     method = getattr(Collection, name)
-    known = signature(method)
 
     @wraps(method)
     def recording(self: RecordingCollection, *args: Any, **kwargs: Any) -> Any:
-        call = Call.of(name, known, *args, **kwargs)
+        call = Call.of(name, *args, **kwargs)
         is_on = self._records(call) or self._refuses(call)
         if not is_on or not isinstance(call.arguments.get("filter", {}), Mapping):
             return method(self, *args, **kwargs)  # which also says what is wrong with a filter

@@ -112,16 +112,15 @@ def track_changes(sender: type[Document], document: Document, **kwargs: Any) -> 
     """
     if is_tracked(sender):
         return
+    tracker = Tracker.on(document)
+    if tracker and "created" in kwargs:
+        tracker.record()
+        return
     heard_deletions = _is_receiver(signals.post_delete, sender, _after_delete)
     listen(sender)
-    tracker = Tracker.on(document)
-    if tracker is None:
+    if tracker is None or not is_covered(document):
         return
-    if "created" in kwargs:
-        tracker.record()
-    elif not is_covered(document):
-        return
-    elif heard_deletions or not _is_receiver(signals.post_delete, sender, track_changes):
+    if heard_deletions or not _is_receiver(signals.post_delete, sender, track_changes):
         tracker.is_asked = True
     elif not _is_receiver(signals.pre_save, sender, track_changes):
         _record_gone(tracker, kwargs)

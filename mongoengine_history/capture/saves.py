@@ -20,9 +20,10 @@ from mongoengine_history.record.place import projection
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import state_at
 from mongoengine_history.state.merge import differs
+from mongoengine_history.state.patches import growth
 from mongoengine_history.state.revision import CREATE, DELETE, UPDATE
 from mongoengine_history.state.updates import dicts_in, roots_of, updated
-from mongoengine_history.state.values import ABSENT, WIRE, State, encode, native, same, wire
+from mongoengine_history.state.values import ABSENT, WIRE, State, native, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -46,8 +47,7 @@ NO_SHARD_KEY: Final = 61
 """The error of a find-and-modify in a sharded collection that does not name its shard key."""
 
 OUR_OWN: Final = {
-    *("upsert", "projection", "return_document", "session", "bypass_document_validation"),
-    *("update", "replacement"),
+    *("upsert", "projection", "return_document", "session", "bypass_document_validation")
 }
 """Arguments that are not handed on as they are."""
 
@@ -79,8 +79,8 @@ class OneWrite:
     def __init__(
         self, place: Place, collection: Collection[Any], origin: Origin | None, *, recording: bool
     ) -> None:
-        self._place, self._collection = place, collection
-        self._origin, self._recording = origin, recording
+        self._place, self._collection, self._origin = place, collection, origin
+        self._recording = recording
         if recording:
             place.ensure_indexes()
             self._context = context_at(place, origin)
@@ -92,10 +92,13 @@ class OneWrite:
         self._has_upserted = False
         #: The server's own answer, where it was asked in the application's words.
         self._result: Any = None
-        self._revisions = Revisions(place, None)
-        self._known = Known(self._revisions)
+        self._known = Known(Revisions(place, None))
         self._tracker = origin.tracker if origin and origin.is_save else None
         self._guard: Guard | None = self._tracker.guard if self._tracker else None
+
+    @property
+    def _revisions(self) -> Revisions:
+        return self._known.revisions
 
     def insert(self, document: Mapping[str, Any], insert: Callable[[], Any]) -> Any:
         """Insert a document and record that it is there now."""
@@ -119,6 +122,7 @@ class OneWrite:
 
     def write(self, call: Call) -> Any:
         """Update or replace the document, and record what that did."""
+        call = call.wired(self._place.codec)
         if call["replacement"] is not None and self._guard:
             return None  # a new document must not be there yet, as the insert will find
         if call["replacement"] is None:  # else nothing has to be known before
@@ -139,6 +143,7 @@ class OneWrite:
 
     def delete(self, call: Call) -> Any:
         """Delete the document, and record that it is gone."""
+        call = call.wired(self._place.codec)
         self._open(call.key)
         before = self._written(call, None)
         if before is not None:
@@ -151,22 +156,18 @@ class OneWrite:
 
     def _open(self, key: Any) -> None:
         """Learn the newest revision: what is remembered of it, or what is read before the write."""
-        self._revisions = Revisions(self._place, key)
-        origin = self._origin
-        self._tracker = origin.tracker if origin and origin.owns(self._revisions) else None
-        self._known = Known(self._revisions)
-        if self._recording and key is not None:
-            known = self._tracker.known(self._revisions) if self._tracker else None
-            self._known = known or Known(self._revisions, *self._revisions.looked())
-            self._revisions = self._known.revisions
+        revisions, origin = Revisions(self._place, key), self._origin
+        self._tracker = origin.tracker if origin and origin.owns(revisions) else None
+        known = self._tracker.known(revisions) if self._tracker else None
+        is_to_learn = self._recording and key is not None and known is None
+        self._known = known or Known(revisions, *(revisions.looked() if is_to_learn else ()))
 
     def _found(self, key: Any, *, is_new: bool = False) -> None:
         """Take the key of the document that was written; it may be equal, and not the same."""
         if same(key, self._revisions.key):
             return
         if is_new and self._revisions.key is None:
-            self._revisions = Revisions(self._place, key)
-            self._known = Known(self._revisions)
+            self._known = Known(Revisions(self._place, key))
         else:
             self._open(key)
 
@@ -206,14 +207,12 @@ class OneWrite:
     def _image(self, call: Call, names: set[str] | None) -> State | None:
         """Write by a find-and-modify, which gives what was there."""
         change = next(it for it in WRITERS if not it or call[it] is not None)
-        given = {name: it for name, it in call.arguments.items() if it is not None}
-        sent = wire(call.given(("filter", change, "array_filters", "let")), self._place.codec)
-        options = {name: it for name, it in given.items() if name not in {*sent, *OUR_OWN}} | sent
+        options = call.given(call.arguments.keys() - OUR_OWN)
         if change:
             self._has_upserted = bool(call["upsert"]) and self._revisions.key is not None
             options |= {"upsert": self._has_upserted, "projection": projection(names)}
-        if "bypass_document_validation" in given:
-            options["bypassDocumentValidation"] = given["bypass_document_validation"]
+        if call["bypass_document_validation"] is not None:
+            options["bypassDocumentValidation"] = call["bypass_document_validation"]
         write = getattr(self._collection.with_options(codec_options=WIRE), WRITERS[change])
         with call.errors(), self._dated() as session:
             state: State | None = write(**options, session=session)
@@ -236,9 +235,11 @@ class OneWrite:
     def _read_and_written(self, call: Call, names: set[str] | None) -> State | None:
         """Read, and write to that document as was asked; others may change it between."""
         nothing = call.limited_to({"$in": []})
+        read = self._collection.with_options(codec_options=WIRE).find_one
+        options = call.given(("filter", *READING, "session"))
         for _ in range(FINDING_ATTEMPTS):
             try:
-                before: State | None = self._read(call, names)
+                before: State | None = read(**options, projection=projection(names))
             except OperationFailure:
                 if not self._place.in_transaction:  # which is over by that
                     nothing.on(self._collection)
@@ -255,12 +256,6 @@ class OneWrite:
             self._result = None
         return None
 
-    def _read(self, call: Call, names: set[str] | None) -> Any:
-        query = wire({"filter": call["filter"]}, self._place.codec)
-        options = {**query, **call.given(READING), "session": call["session"]}
-        collection = self._collection.with_options(codec_options=WIRE)
-        return collection.find_one(**options, projection=projection(names))
-
     @contextmanager
     def _dated(self) -> Iterator[Any]:
         """Give a session to write in, which before the first revision tells when that was."""
@@ -275,13 +270,11 @@ class OneWrite:
     def _after(self, before: State, call: Call) -> State:
         """Work out what was made of *before*; where only the server can tell, read it."""
         if call["replacement"] is not None:
-            after = wire(call["replacement"], self._place.codec)
-            after.pop("_id", None)
-            return after
+            return {key: it for key, it in call["replacement"].items() if key != "_id"}
         names = roots_of(call["update"])
         try:
             if names is not None:
-                return updated(before, wire(call["update"], self._place.codec))
+                return updated(before, call["update"])
         except LookupError:  # or an operator that is not worked out
             pass
         is_asked_for = call["return_document"] == ReturnDocument.AFTER
@@ -346,10 +339,7 @@ class OneWrite:
         """Record a change, if it is one."""
         if not self._recording:
             return False
-        is_change_of_all = operation == UPDATE and self._has_all
-        if operation == UPDATE:
-            size = self._known.size + len(encode(after)) - len(encode(before))
-            self._known = self._known._replace(size=max(size, 0))
+        is_update = operation == UPDATE
         if self._tracker and self._origin and self._origin.is_save and self._tracker.exact:
             operation = self._tracker.exact.operation
         stamp = time.time_ns() // 1000
@@ -357,8 +347,11 @@ class OneWrite:
         change = patched(change, self._place.hiding)
         if not change.patches:
             return False
+        if is_update:
+            size = self._known.size + sum(map(growth, change.patches))
+            self._known = self._known._replace(size=max(size, 0))
         known = self._known.beginning(before)
-        base = Base(before, self._moment) if is_change_of_all else None
+        base = Base(before, self._moment) if is_update and self._has_all else None
         if self._tracker:
             self._tracker.take(known, change, base)
         else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pymongo.database import Database
 
-from mongoengine_history.capture.call import settings_of
+from mongoengine_history.capture.call import like
 from mongoengine_history.capture.changeset import is_untracked
 from mongoengine_history.errors import WriteRefusedError
 
@@ -41,7 +41,7 @@ class StrictDatabase(Database[Any]):
     @classmethod
     def of(cls, database: Database[Any], collection_name: str) -> StrictDatabase:
         """Return the same database, refusing writes to a collection."""
-        strict = cls(database.client, database.name, **settings_of(database))
+        strict = like(database, cls)
         strict._collection_name = collection_name
         return strict
 

@@ -150,7 +150,6 @@ class Tracker:
         if known is None or not known.head.number or place.in_transaction:
             return None
         is_same = known.revisions.address == revisions.address
-        is_same = is_same and known.revisions.place.client is place.client  # not one closed since
         return known if is_same and known.revisions.place.options == place.options else None
 
     def is_at(self, revisions: Revisions) -> bool:
@@ -201,8 +200,7 @@ class Origin:
 
     def owns(self, revisions: Revisions) -> bool:
         """Say whether it is that document itself that is written."""
-        is_named = revisions.key is not None
-        return self.is_save or (is_named and self.tracker.is_at(revisions))
+        return self.is_save or (revisions.key is not None and self.tracker.is_at(revisions))
 
 
 _origin: ContextVar[Origin | None] = ContextVar("mongoengine_history_origin", default=None)

@@ -321,9 +321,7 @@ def _head_after(
 
 def duplicate_in(error: PyMongoError) -> int | None:
     """Return the index of the document whose key is taken, None if it failed otherwise."""
-    if not isinstance(error, BulkWriteError):
-        return None
-    if error.details.get("writeConcernErrors"):
+    if not isinstance(error, BulkWriteError) or error.details.get("writeConcernErrors"):
         return None
     first = error.details["writeErrors"][0] if error.details.get("writeErrors") else {}
     return first["index"] if first.get("code") == DUPLICATE_KEY else None

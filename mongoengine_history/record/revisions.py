@@ -8,6 +8,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
+from bson import ObjectId
 from pymongo import ASCENDING, DESCENDING
 
 from mongoengine_history.documents.snapshot import key_in
@@ -64,7 +65,8 @@ class Revisions:
 
     def __init__(self, place: Place, key: Any, codec: Any = WIRE) -> None:
         self.place = place
-        self.key = None if key is None else wire({"_id": key}, place.codec)["_id"]
+        is_as_stored = key is None or type(key) is ObjectId  # a short cut, no other result
+        self.key = key if is_as_stored else wire({"_id": key}, place.codec)["_id"]
         self._codec = codec
 
     @classmethod
@@ -73,10 +75,10 @@ class Revisions:
         return cls(Place(document), key_in(document))
 
     @cached_property
-    def address(self) -> tuple[object, str, str, bytes]:
-        """Name the document for comparisons: server, database, collection, primary key."""
-        place = self.place
-        return place.client, place.database, place.document_type, encode(self.key)
+    def address(self) -> tuple[int, str, str, bytes]:
+        """Name the document for comparisons: client, database, collection, primary key."""
+        place = self.place  # which keeps the client; one that was closed since may be equal
+        return id(place.client), place.database, place.document_type, encode(self.key)
 
     @cached_property
     def turn(self) -> Turn:

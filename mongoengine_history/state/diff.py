@@ -111,8 +111,8 @@ def _pair(old: Any, new: Any) -> tuple[Any, Any] | None:
 
 
 def _same_leaf(old: Any, new: Any) -> bool:
-    if isinstance(old, list) and isinstance(new, list) and len(old) != len(new):
-        return False  # long lists are worth the short cut
+    if isinstance(old, list) and isinstance(new, list) and old != new:
+        return False  # long lists are worth the short cut; `gaps` finds none if it is only a NaN
     return same(old, new)
 
 
@@ -195,7 +195,8 @@ def gaps(old: Sequence[Any], new: Sequence[Any]) -> Iterator[Gap]:
 def _common_start(first: Sequence[Any], second: Sequence[Any]) -> int:
     """Count equal items at the start: ever longer stretches are encoded at once, then halved."""
     end = min(len(first), len(second))
-    start, step, growing = 0, 1, True
+    start = next((index for index in range(end) if first[index] is not second[index]), end)
+    step, growing = 1, True
     while start < end:
         stop = min(start + step, end)
         if same(first[start:stop], second[start:stop]):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mongoengine_history.errors import PatchError
-from mongoengine_history.state.values import ABSENT, Path, State, find, native, same
+from mongoengine_history.state.values import ABSENT, Path, State, encode, find, native, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -73,6 +73,13 @@ def apply_to(draft: Draft, patches: Iterable[Patch]) -> None:
 def invert(patches: Sequence[Patch]) -> list[Patch]:
     """Return the patches that take *patches* back: what was done last is undone first."""
     return [_inverted(patch) for patch in reversed(patches)]
+
+
+def growth(patch: Patch) -> int:
+    """Return by about how many bytes a state grows; negative where it shrinks."""
+    old, new = patch.data if patch.action == CHANGE else ("", [it for _, it in patch.data])
+    size = len(encode(new)) - len(encode(old))
+    return -size if patch.action == REMOVE else size
 
 
 def _inverted(patch: Patch) -> Patch:

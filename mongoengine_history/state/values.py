@@ -24,7 +24,7 @@ WIRE: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
 """Decodes BSON so that encoding gives back the same bytes, whatever an application's codec does."""
 
 
-SIMPLE_TYPES: Final = {str, int, bool, type(None)}
+SIMPLE_TYPES: Final = {str, int, bool, ObjectId, type(None)}
 """Types of decoded values of which equal ones of one type are the same BSON."""
 
 
@@ -101,7 +101,8 @@ def find(state: Any, path: Path) -> Any:
 def unordered(value: Any) -> Any:
     """Return *value* with the keys of all dicts sorted, to compare where order does not count."""
     if isinstance(value, dict):
-        return {key: unordered(value[key]) for key in sorted(value)}
+        pairs = sorted(value.items())
+        return {key: unordered(it) if isinstance(it, (dict, list)) else it for key, it in pairs}
     return [unordered(item) for item in value] if isinstance(value, list) else value
 
 
