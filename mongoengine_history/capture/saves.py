@@ -348,7 +348,7 @@ class OneWrite:
         if not change.patches:
             return False
         if is_update:
-            size = self._known.size + sum(map(growth, change.patches))
+            size = self._known.size + growth(change.patches)
             self._known = self._known._replace(size=max(size, 0))
         known = self._known.beginning(before)
         base = Base(before, self._moment) if is_update and self._has_all else None

@@ -75,11 +75,11 @@ def invert(patches: Sequence[Patch]) -> list[Patch]:
     return [_inverted(patch) for patch in reversed(patches)]
 
 
-def growth(patch: Patch) -> int:
+def growth(patches: Sequence[Patch]) -> int:
     """Return by about how many bytes a state grows; negative where it shrinks."""
-    old, new = patch.data if patch.action == CHANGE else ("", [it for _, it in patch.data])
-    size = len(encode(new)) - len(encode(old))
-    return -size if patch.action == REMOVE else size
+    put = [it.data[1] if it.action == CHANGE else it.data for it in patches if it.action != REMOVE]
+    gone = [it.data[0] if it.action == CHANGE else it.data for it in patches if it.action != ADD]
+    return len(encode(put)) - len(encode(gone))
 
 
 def _inverted(patch: Patch) -> Patch:

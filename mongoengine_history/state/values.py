@@ -108,11 +108,7 @@ def unordered(value: Any) -> Any:
 
 def depth(value: object) -> int:
     """Count how deep dicts and lists nest in *value*: 0 for a scalar, 1 for ``{}``."""
-    children: Any = ()
-    if isinstance(value, dict):
-        children = value.values()
-    elif isinstance(value, list):
-        children = value
-    else:
+    if not isinstance(value, (dict, list)):
         return 0
-    return 1 + max(map(depth, children), default=0)
+    children = value.values() if isinstance(value, dict) else value
+    return 1 + max((depth(it) for it in children if isinstance(it, (dict, list))), default=0)
