@@ -235,7 +235,7 @@ class OneWrite:
     def _read_and_written(self, call: Call, names: set[str] | None) -> State | None:
         """Read, and write to that document as was asked; others may change it between."""
         nothing = call.limited_to({"$in": []})
-        read = self._collection.with_options(codec_options=WIRE).find_one
+        read = self._place.documents.find_one
         options = call.given(("filter", *READING, "session"))
         for _ in range(FINDING_ATTEMPTS):
             try:
@@ -303,7 +303,8 @@ class OneWrite:
         try:
             made = nothing.having(upsert=True).on(self._collection)
         except DuplicateKeyError:
-            if self._collection.find_one(call["filter"], {"_id": 1}, session=call["session"]):
+            options = {"session": call["session"]}
+            if self._place.documents.find_one(call["filter"], {"_id": 1}, **options):
                 return None
             raise
         return made.upserted_id
@@ -320,7 +321,8 @@ class OneWrite:
                 return self._native(before)
             if after is not None and call["projection"] is not None:
                 made = {"_id": self._revisions.key}
-                return self._collection.find_one(made, call["projection"], session=call["session"])
+                read = self._place.documents.with_options(codec_options=self._place.codec).find_one
+                return read(made, call["projection"], session=call["session"])
             return self._native(after)
         counts: dict[str, Any] = {"n": int(after is not None), "nModified": modified, "ok": 1.0}
         counts["updatedExisting"] = before is not None

@@ -9,6 +9,7 @@ from pymongo import ASCENDING, DESCENDING
 
 from mongoengine_history.record.head import Head
 from mongoengine_history.record.history import BY_REVISION, BY_STAMP, NUMBERED, History
+from mongoengine_history.record.place import LOCAL, PRIMARY
 from mongoengine_history.record.states import FOLDABLE
 from mongoengine_history.state.values import WIRE, encode, identifier
 
@@ -97,7 +98,8 @@ def heads(place: Place, keys: list[Any]) -> dict[object, Head]:
 
 def revisions_of(changeset: object, database: Database[Any], session: Any) -> Cursor[Any]:
     """Find the first record of each revision that belongs to a changeset in a database."""
-    history = database.get_collection(History._get_collection_name(), codec_options=WIRE)
+    name = History._get_collection_name()
+    history = database.get_collection(name, WIRE, PRIMARY, read_concern=LOCAL)
     wanted = ("document_type", "document_id", "revision", "stamp")
     return history.find({"changeset": changeset, "position": 0}, wanted, session=session)
 

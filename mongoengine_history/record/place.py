@@ -11,6 +11,7 @@ from mongoengine import connection
 from pymongo import ASCENDING, ReadPreference, WriteConcern
 from pymongo.client_session import ClientSession
 from pymongo.errors import ExecutionTimeout, OperationFailure, WTimeoutError
+from pymongo.read_concern import ReadConcern
 
 from mongoengine_history.documents.fieldpaths import hiding_of
 from mongoengine_history.documents.options import HistoryOptions, options_of
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 _of_mongoengine = getattr(connection, "_get_session", lambda: None)
 
 PRIMARY: Final = ReadPreference.PRIMARY
-"""Where to read: a secondary may not know the newest revision yet."""
+"""Where to read: a secondary may not know the newest revision yet …"""
+
+LOCAL: Final = ReadConcern("local")
+"""… and what: what was written last, be it on the majority of the servers or not."""
 
 PATIENCE: Final = 5_000
 """Milliseconds to wait for an index inside a transaction."""
@@ -70,14 +74,14 @@ class Place:
     @cached_property
     def documents(self) -> Collection[State]:
         """The collection of the documents."""
-        return self._collection.with_options(codec_options=WIRE, read_preference=PRIMARY)
+        return self._collection.with_options(WIRE, PRIMARY, read_concern=LOCAL)
 
     @cached_property
     def history(self) -> Collection[State]:
         """The collection of the history."""
         name, database = History._get_collection_name(), self._collection.database
         concern = None if database.write_concern.acknowledged else WriteConcern(w=1)
-        return database.get_collection(name, WIRE, PRIMARY, concern)
+        return database.get_collection(name, WIRE, PRIMARY, concern, LOCAL)
 
     @property
     def codec(self) -> Any:

@@ -1,0 +1,65 @@
+"""What a connection asks the servers for: of which reads it wants to see, and of its writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import mongoengine as me
+import pytest
+from pymongo.read_concern import ReadConcern
+
+from mongoengine_history import history_of, track_history, untrack_history
+
+
+class Meter(me.Document):
+    meta = {"collection": "meters", "auto_create_index": False, "db_alias": "careful"}
+    count = me.IntField(default=0)
+
+
+@pytest.fixture
+def careful(mongodb_uri: str, database: Any, commands: Any) -> Iterator[None]:
+    """Connect so that reads see what the majority has, and writes do not wait for it."""
+    options = {"readConcernLevel": "majority", "w": 1, "event_listeners": [commands]}
+    me.connect(
+        database.name, "careful", host=mongodb_uri, uuidRepresentation="standard", **options
+    )
+    track_history(Meter)
+    yield
+    untrack_history(Meter)
+    Meter._collection = None
+    me.disconnect("careful")
+
+
+def saved(meter: Meter) -> None:
+    meter.count += 1
+    meter.save()
+
+
+WAYS: list[Callable[[Meter], Any]] = [
+    saved,
+    lambda it: it.update(inc__count=1),
+    lambda it: it.modify(inc__count=1),
+    lambda it: Meter.objects(count__gte=0).update(inc__count=1),
+    lambda it: Meter.objects(count__gte=0).modify(inc__count=1),
+    lambda it: Meter._get_collection().update_many({}, {"$inc": {"count": 1}}),
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_was_written_last_is_read_for_the_record(
+    careful: None, commands: Any, way: Callable[[Meter], Any]
+) -> None:
+    meter = Meter().save()
+    commands.clear()
+    for _ in range(10):
+        way(meter)
+    reads = [it for it in commands.sent if next(iter(it)) in {"find", "aggregate"}]
+    assert all(it["readConcern"] == {"level": "local"} for it in reads)
+    timeline = history_of(Meter, meter.pk)
+    assert me.get_db()["meters"].find_one()["count"] == 10
+    assert [timeline.state(number)["count"] for number in range(1, 12)] == [*range(11)]
+
+
+def test_the_applications_own_reads_see_what_it_asked_for(careful: None) -> None:
+    assert Meter._get_collection().read_concern == ReadConcern("majority")
