@@ -1,7 +1,7 @@
 """A collection that records: PyMongo's own, and the one way in for all that is written.
 
 MongoEngine writes through the collection that the class gives it, whichever method was called: a
-save, a query, a delete rule, a queryset class of the application. So nothing else is replaced. The
+save, a query, a delete rule, a queryset class of the application. So no queryset is replaced. The
 truth comes from the server: one document is written by a command that gives what it overwrote;
 many are read, the write is limited to them, and they are read again.
 """
@@ -67,12 +67,17 @@ class RecordingCollection(Collection[Any]):
     @cached_property
     def _plain(self) -> Collection[Any]:
         """The same collection, not recording; it waits until the server has done it."""
-        concern = None if self.write_concern.acknowledged else WriteConcern(w=1)
-        return self._beneath.with_options(write_concern=concern) if concern else self._beneath
+        if self.write_concern.acknowledged:
+            return self._beneath
+        return self._beneath.with_options(write_concern=WriteConcern(w=1))
 
     @property
     def _source(self) -> Origin | None:
-        return self._origin or current_origin()
+        origin = self._origin or current_origin()
+        is_other = (
+            origin and origin.is_save and not isinstance(origin.tracker.document, self._model)
+        )
+        return None if is_other else origin
 
     @property
     def _is_saving(self) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pymongo.collection import Collection
 
 from mongoengine_history.capture.collection import RecordingCollection
-from mongoengine_history.capture.tracker import Origin, Tracker
+from mongoengine_history.capture.tracker import Origin, Tracker, on_its_own
 from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.errors import HistoryNotRecordedError
 from mongoengine_history.state.values import ABSENT
@@ -112,11 +112,12 @@ class _Cover:
         uncover(self._document)
 
     def _get_update_doc(self) -> dict[str, Any]:
-        update: dict[str, Any] = self._beneath("_get_update_doc")()
-        exact = self._tracker.exact
-        if exact and not exact.is_marked(self._document):  # it was loaded anew by its class
-            exact = self._tracker.exact = None
-        return exact.update(self._document, update) if exact else update
+        with on_its_own():  # fields are asked for their values, which may write something
+            update: dict[str, Any] = self._beneath("_get_update_doc")()
+            exact = self._tracker.exact
+            if exact and not exact.is_marked(self._document):  # it was loaded anew by its class
+                exact = self._tracker.exact = None
+            return exact.update(self._document, update) if exact else update
 
     def reload(self, *args: Any, **kwargs: Any) -> Any:
         """Load the document anew, as MongoEngine does."""

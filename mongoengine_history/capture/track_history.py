@@ -14,7 +14,7 @@ from pymongo.database import Database
 from mongoengine_history.capture.changeset import is_untracked
 from mongoengine_history.capture.collection import RecordingCollection
 from mongoengine_history.capture.strict import StrictDatabase
-from mongoengine_history.capture.tracker import Tracker, originating
+from mongoengine_history.capture.tracker import Tracker, on_its_own, originating
 from mongoengine_history.documents.fieldpaths import hiding_by, with_subclasses
 from mongoengine_history.documents.options import (
     OPTIONS_ATTRIBUTE,
@@ -107,9 +107,7 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
     options = HistoryOptions(
         exclude, mask, fingerprint_key, version_every, identity, strict, on_error
     )
-    if cls is None:
-        return partial(_track, options=options)
-    return _track(cls, options=options)
+    return partial(_track, options=options) if cls is None else _track(cls, options)
 
 
 def untrack_history(cls: type[Document]) -> None:
@@ -134,8 +132,7 @@ def untrack_history(cls: type[Document]) -> None:
 
 def _track(cls: M, options: HistoryOptions) -> M:
     _check(cls)
-    model: Any = cls
-    hiding_by(model, options)  # which checks the paths
+    hiding_by(cls, options)  # which checks the paths
     setattr(cls, OPTIONS_ATTRIBUTE, options)
     fronts = {name: front for name, front in FRONTS.items() if _is_as_ever(cls, name)}
     _covers[cls] = [_Cover(cls, name, front) for name, front in fronts.items()]
@@ -203,6 +200,12 @@ def _save_update(beneath: Any, document: Document, *args: Any, **kwargs: Any) ->
         return beneath(*args, **kwargs)
 
 
+def _get_update_doc(beneath: Any, _: Document) -> Any:
+    """Say what has changed; the fields are asked, which may write something themselves."""
+    with on_its_own():
+        return beneath()
+
+
 def _update(beneath: Any, document: Document, *args: Any, **kwargs: Any) -> Any:
     """Update or modify the document past its own fields: its blocks say who does."""
     with originating(Tracker.of(document), {}, is_save=False):
@@ -245,6 +248,7 @@ FRONTS: Final[dict[str, Callable[..., Any]]] = {
     "_get_collection": _get_collection,
     "_save_create": _save_create,
     "_save_update": _save_update,
+    "_get_update_doc": _get_update_doc,
     "update": _update,
     "modify": _update,
     "delete": _delete,

@@ -18,6 +18,7 @@ from mongoengine_history.state.values import ABSENT, State, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from mongoengine import Document
 
@@ -35,7 +36,7 @@ class Known(NamedTuple):
 
     revisions: Revisions
     head: Head = NO_HEAD
-    #: Bytes of the document when it was looked at last; 0 if it was not.
+    #: About how many bytes the document has; 0 if that is not known.
     size: int = 0
 
     def beginning(self, state: State) -> Known:
@@ -225,7 +226,18 @@ def context_at(place: Place, origin: Origin | None) -> Context:
 @contextmanager
 def originating(tracker: Tracker, said: Mapping[str, Any], *, is_save: bool) -> Iterator[None]:
     """Let all that is written inside the block come from one document."""
-    token = _origin.set(Origin(tracker, said, is_save))
+    with _coming_from(Origin(tracker, said, is_save)):
+        yield
+
+
+def on_its_own() -> AbstractContextManager[None]:
+    """Let what is written inside the block come from no document's method that is under way."""
+    return _coming_from(None)
+
+
+@contextmanager
+def _coming_from(origin: Origin | None) -> Iterator[None]:
+    token = _origin.set(origin)
     try:
         yield
     finally:
