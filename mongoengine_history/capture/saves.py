@@ -11,7 +11,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError, WriteConcernError
 from pymongo.results import DeleteResult, UpdateResult
 
-from mongoengine_history.capture.call import READING, Call
+from mongoengine_history.capture.call import READING, VALUES, Call
 from mongoengine_history.capture.tracker import Known, context_at
 from mongoengine_history.errors import HistoryError, StaleDocumentError
 from mongoengine_history.record.append import Change, append, patched
@@ -22,7 +22,7 @@ from mongoengine_history.record.states import state_at
 from mongoengine_history.state.merge import differs
 from mongoengine_history.state.patches import growth
 from mongoengine_history.state.revision import CREATE, DELETE, UPDATE
-from mongoengine_history.state.updates import dicts_in, roots_of, updated
+from mongoengine_history.state.updates import dicts_in, only, roots_of, updated
 from mongoengine_history.state.values import ABSENT, WIRE, State, native, same
 
 if TYPE_CHECKING:
@@ -57,9 +57,6 @@ WRITERS: Final = {
     "": "find_one_and_delete",
 }
 """What gives what was overwritten, by the argument that says what is written."""
-
-CREATING: Final = ("array_filters", "collation", "let")
-"""The options of a find-and-modify that an upsert takes, too."""
 
 CREATORS: Final = {"find_one_and_update": "update_one", "find_one_and_replace": "replace_one"}
 """The methods that tell the key of what an upsert has made."""
@@ -155,11 +152,11 @@ class OneWrite:
         return DeleteResult({"n": int(before is not None), "ok": 1.0}, acknowledged=True)
 
     def _open(self, key: Any) -> None:
-        """Learn the newest revision: what is remembered of it, or what is read before the write."""
+        """Learn the newest revision: what is remembered of it, or else what is read."""
         revisions, origin = Revisions(self._place, key), self._origin
         self._tracker = origin.tracker if origin and origin.owns(revisions) else None
         known = self._tracker.known(revisions) if self._tracker else None
-        is_to_learn = self._recording and key is not None and known is None
+        is_to_learn = self._recording and key is not None
         self._known = known or Known(revisions, *(revisions.looked() if is_to_learn else ()))
 
     def _found(self, key: Any, *, is_new: bool = False) -> None:
@@ -227,9 +224,7 @@ class OneWrite:
         if before is None:
             return
         stored, names = self._revisions.stored(), roots_of(call["update"])
-        after = stored or {}
-        if names is not None:
-            before, after = ({key: it[key] for key in it if key in names} for it in (before, after))
+        before, after = only(before, names), only(stored or {}, names)
         self._take(DELETE if stored is None else UPDATE, before, after)
 
     def _read_and_written(self, call: Call, names: set[str] | None) -> State | None:
@@ -259,9 +254,8 @@ class OneWrite:
     @contextmanager
     def _dated(self) -> Iterator[Any]:
         """Give a session to write in, which before the first revision tells when that was."""
-        session = self._place.session
         if not self._recording or self._known.head.number:
-            yield session
+            yield self._place.session
             return
         with self._place.dated() as session:
             yield session
@@ -281,8 +275,8 @@ class OneWrite:
         stored = self._revisions.stored(None if is_asked_for else names) or {}
         if is_asked_for and self._result is None:
             self._result = self._native(stored)
-        others = {key: before[key] for key in before.keys() - (names or before.keys())}
-        return {**others, **{key: stored[key] for key in stored.keys() & (names or stored.keys())}}
+        others = {} if names is None else {key: before[key] for key in before if key not in names}
+        return {**others, **only(stored, names)}
 
     def _made(self, call: Call) -> State | None:
         """Record the document that an upsert makes; None if another writer was faster."""
@@ -297,11 +291,10 @@ class OneWrite:
 
     def _upserted(self, call: Call) -> Any:
         """Make a document by an upsert that matches nothing; return its key, None as `_made`."""
-        name, names = CREATORS.get(call.name), (*CREATING, "update", "replacement", "session")
+        name, names = CREATORS.get(call.name), (*VALUES, "collation", "session")
         creating = Call(name, call.given(names)) if name else call
-        nothing = creating.having(filter=call["filter"]).limited_to({"$in": []})
         try:
-            made = nothing.having(upsert=True).on(self._collection)
+            made = creating.limited_to({"$in": []}).having(upsert=True).on(self._collection)
         except DuplicateKeyError:
             options = {"session": call["session"]}
             if self._place.documents.find_one(call["filter"], {"_id": 1}, **options):

@@ -7,18 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from bson import Decimal128
 
 from mongoengine_history.documents.fieldpaths import hiding_of
-from mongoengine_history.documents.snapshot import (
-    codec_of,
-    decoded,
-    key_in,
-    loaded,
-    memory,
-    snapshot,
-)
+from mongoengine_history.documents.snapshot import decoded, key_in, loaded, memory, snapshot
 from mongoengine_history.errors import StaleDocumentError
 from mongoengine_history.state.patches import outermost_list
 from mongoengine_history.state.updates import SIMPLE, path_in, updated
-from mongoengine_history.state.values import ABSENT, find, same, wire
+from mongoengine_history.state.values import ABSENT, find, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -86,7 +79,7 @@ class Guard:
 
     def _wrote(self, sent: dict[str, Any]) -> None:
         try:
-            self.seen = updated(self.seen, wire(sent, codec_of(self._document)))
+            self.seen = updated(self.seen, sent)
         except LookupError:
             self.renew()
 

@@ -51,8 +51,7 @@ class ExactWrite:
         self._edited(document)
         sent: dict[str, Any] = {"$set": {}, "$unset": {}}
         for operator, values in update.items():
-            kept = {path: values[path] for path in values if root(path) not in self.wanted}
-            sent[operator] = kept
+            sent[operator] = {it: values[it] for it in values if root(it) not in self.wanted}
         for key, value in self.wanted.items():
             sent["$unset" if value is ABSENT else "$set"][key] = 1 if value is ABSENT else value
         return {operator: values for operator, values in sent.items() if values}

@@ -59,8 +59,8 @@ def append(revisions: Revisions, change: Change, head: Head, base: Base | None) 
     """
     Number a change and insert it, with one round trip if *head* is the newest; return the new head.
 
-    The state before, *base*, is kept as version 0 if no revision is there yet; it is None where
-    there was no document, or where *head* is not the beginning.
+    *base*, the state before where all of it is known, is kept as version 0 if no revision is there
+    yet.
 
     Raises:
         HistoryNotRecordedError: the records could not be written, or other writers were faster
@@ -272,7 +272,7 @@ def patched(change: Change, hiding: Hiding) -> Change:
     patches = diff(before, after)
     is_gone = change.operation == DELETE  # maybe one of which all is hidden
     if not patches and (is_gone or (change.operation != UPDATE and not change.before)):
-        patches = [Patch(REMOVE if change.operation == DELETE else ADD, (), [])]
+        patches = [Patch(REMOVE if is_gone else ADD, (), [])]
     if not hiding.rules:
         return change._replace(patches=patches)
     before, after = hiding.blank(before), hiding.blank(after)

@@ -26,6 +26,7 @@ from mongoengine_history.record.overview import MOST, heads
 from mongoengine_history.record.place import projection
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.state.revision import CREATE, DELETE, UPDATE
+from mongoengine_history.state.updates import only
 from mongoengine_history.state.values import WIRE, State, encode, identifier, same
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ class Bulk:
         """
         stored = self.stored(batch, roots)
         changes = (
-            (found, _only(found.state, roots), stored[identifier(found.key)])
+            (found, only(found.state, roots), stored[identifier(found.key)])
             for found in batch
             if identifier(found.key) in stored
         )
@@ -208,7 +209,7 @@ class Bulk:
         query = {"_id": {"$in": [found.key for found in batch]}}
         options = {"projection": projection(roots), "batch_size": MOST + 1}  # in one round trip
         found = chain.from_iterable(self._find(query, **options))
-        return {identifier(it.key): _only(it.state, roots) for it in found}
+        return {identifier(it.key): only(it.state, roots) for it in found}
 
     def _append(self, operation: str, changes: Iterable[tuple[Found, State, State]]) -> None:
         entries = list(_entries(self._place, operation, self._context, changes))
@@ -264,13 +265,6 @@ class Bulk:
         take_out(self._place, entry.documents)
         revisions = Revisions(self._place, entry.found.key)
         append(revisions, entry.change, entry.found.head, entry.base)
-
-
-def _only(state: State, roots: set[str] | None) -> State:
-    """Return what an update may have set of a state."""
-    if roots is None or state.keys() <= roots:
-        return state
-    return {key: state[key] for key in state if key in roots}
 
 
 def _split(entries: list[Entry], index: int) -> tuple[Entry, list[Entry]]:

@@ -234,8 +234,8 @@ class History(Document):  # type: ignore[misc]  # MongoEngine has no types
         """
         Create the indexes of the history in the database of this class; nothing if they are there.
 
-        The first `DocumentTrack` of a process does it, too. Call it when you deploy, if a large
-        history of 1.1 has none: MongoDB needs about 3 s for a million records.
+        The first `DocumentTrack` or write of a process does it, too. Call it when you deploy, if a
+        large history of 1.1 has none: MongoDB needs about 3 s for a million records.
         """
         cls._get_collection().create_indexes(INDEXES)
 

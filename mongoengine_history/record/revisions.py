@@ -148,7 +148,7 @@ class Revisions:
         self, first: int = 1, last: int | None = None, *, newest_first: bool = False
     ) -> Iterator[StoredRevision]:
         """
-        Read revisions one by one, in the batches of PyMongo; the *last* one counts, None for all.
+        Read revisions one by one, in batches; the *last* one counts, None for all.
 
         Raises:
             IncompleteRevisionError: a revision on the way, or a record of one, is missing.

@@ -131,9 +131,7 @@ def _lists_in(state: State, root: Path) -> Iterator[tuple[Path, list[Any]]]:
 
 def is_relative(patch: Patch) -> bool:
     """Say whether a patch names an index, so that it fits one list only."""
-    if any(isinstance(key, int) for key in patch.path):
-        return True
-    return patch.is_of_list
+    return patch.is_of_list or any(isinstance(key, int) for key in patch.path)
 
 
 def remember(

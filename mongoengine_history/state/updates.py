@@ -14,10 +14,6 @@ SIMPLE: Final = {"$set", "$unset"}
 """The operators that MongoEngine itself sends; `updated` works them out."""
 
 
-class UnknownOperatorError(LookupError):
-    """An update holds more than ``$set`` and ``$unset``, or names items of lists by a query."""
-
-
 def root(path: str) -> str:
     """Return the top-level key of a dotted path as ``$set`` takes it."""
     return path.partition(".")[0]
@@ -33,6 +29,13 @@ def roots_of(update: Any) -> set[str] | None:
     return {root(path) for path in [*paths, *update.get("$rename", {}).values()]}
 
 
+def only(state: State, roots: set[str] | None) -> State:
+    """Return what an update that sets *roots* may have set of a state."""
+    if roots is None or state.keys() <= roots:
+        return state
+    return {key: state[key] for key in state if key in roots}
+
+
 def updated(state: State, update: dict[str, Any]) -> State:
     """
     Return what ``$set`` and ``$unset`` make of *state*, as the server does.
@@ -42,11 +45,11 @@ def updated(state: State, update: dict[str, Any]) -> State:
     https://www.mongodb.com/docs/manual/reference/operator/update/set/
 
     Raises:
-        LookupError: a path leads through a list that *state* does not have.
-        UnknownOperatorError: it holds more than plain ``$set`` and ``$unset``.
+        LookupError: a path leads through a list that *state* does not have, or the update holds
+            more than plain ``$set`` and ``$unset``.
     """
     if update.keys() - SIMPLE or any(".$" in path for paths in update.values() for path in paths):
-        raise UnknownOperatorError
+        raise LookupError(update)
     draft = Draft(state)
     paths = {tuple(dotted.split(".")): value for dotted, value in update.get("$set", {}).items()}
     for path in sorted(paths, key=_server_order):

@@ -21,9 +21,7 @@ class Meter(me.Document):
 def careful(mongodb_uri: str, database: Any, commands: Any) -> Iterator[None]:
     """Connect so that reads see what the majority has, and writes do not wait for it."""
     options = {"readConcernLevel": "majority", "w": 1, "event_listeners": [commands]}
-    me.connect(
-        database.name, "careful", host=mongodb_uri, uuidRepresentation="standard", **options
-    )
+    me.connect(database.name, "careful", host=mongodb_uri, uuidRepresentation="standard", **options)
     track_history(Meter)
     yield
     untrack_history(Meter)

@@ -147,3 +147,12 @@ def innermost(facts: Any) -> Any:
 
 def raw_collection(document: Any) -> Any:
     return document._get_db()[document._get_collection_name()]
+
+
+def test_fields_that_an_operator_makes_are_told_in_the_order_of_the_server(tracked: None) -> None:
+    roll = Roll(text="a").save()
+    names = [f"n{number}" for number in range(12)]
+    Roll.objects(pk=roll.pk).update(__raw__={"$inc": dict.fromkeys(names, 1)})
+    stored = [name for name in raw(roll) if name in names]
+    ((_, _, added),) = history_of(roll)[-1].patches
+    assert [name for name, _ in added] == stored
