@@ -33,6 +33,7 @@ from mongoengine_history.errors import (
 from mongoengine_history.read.as_of import as_of
 from mongoengine_history.read.history_of import Timeline, history_of
 from mongoengine_history.read.load_history import load_history
+from mongoengine_history.record import late as _late  # noqa: F401  # by which errors record
 from mongoengine_history.record.backfill import backfill
 from mongoengine_history.record.history import History, Version
 from mongoengine_history.state.revision import Revision

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +57,44 @@ class OptionsError(HistoryError, ValueError):
 
 class HistoryNotRecordedError(HistoryError):
     """
-    The document is stored, but the records of that write could not be.
+    The write is done, but its records could not be stored. What failed is the ``__cause__``.
 
-    Keep `records` and insert them later into the history collection, as they are, before the
-    document is saved again: their number may be taken by then. What failed is the ``__cause__``.
+    Call `record` when the history can be written again, be it in another process: the error can be
+    pickled.
     """
+
+    #: What `record` does; errors know no database.
+    write_late: ClassVar[Callable[[HistoryNotRecordedError], None]]
 
     def __init__(self, document_id: object, records: Sequence[dict[str, Any]], why: object) -> None:
         count = len({repr(record["document_id"]) for record in records})
         what = f"Document {_short(document_id)} was" if count < 2 else f"{count} documents were"
         super().__init__(
             f"{what} written, but not its history ({_short(why)}). "
-            "Nothing is lost: insert this error's `records` into the history collection later."
+            "Call this error's record() when the history can be written again."
         )
         #: Primary key of the document, the first one if there are more.
         self.document_id = document_id
-        #: The records that are missing, complete and in order; ready for PyMongo's insert_many.
+        #: The records that are missing, complete and in order, with the numbers that they should
+        #: have had; none where what was written could not be read any more.
         self.records = list(records)
+        #: The primary keys of all documents.
+        self.document_ids = [document_id]
+        #: The names of the document class, of MongoEngine's connection, and of where it lies there.
+        self.document_class = self.alias = self.database = self.collection = ""
+
+    def record(self) -> None:
+        """
+        Write the missing records, with numbers that are free. Reads and writes.
+
+        A revision that was written since is not changed. Where it set the same values, what is
+        stored comes back into the history as a revision ``external``. Called again it does nothing.
+
+        Raises:
+            HistoryNotRecordedError: they cannot be written yet.
+            HistoryError: the history cannot be read, or its class is not known to this process.
+        """
+        type(self).write_late(self)
 
 
 class StaleDocumentError(OfDocumentError):

@@ -20,6 +20,7 @@ from mongoengine_history.errors import (
     StateNotKeptError,
     UndoConflictError,
 )
+from mongoengine_history.record.doubt import settle
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import begins_with_creation, replayed, state_at
@@ -193,6 +194,7 @@ def restore(model: type[D], pk: object) -> D:
     """
     key = stored_key(model, pk)
     revisions = Revisions(Place(model), key)
+    settle(revisions)
     head, stored = revisions.opening()
     if stored is not None:
         raise DocumentExistsError(key)
@@ -234,6 +236,7 @@ class Past:
     def of(cls, document: Document) -> Past:
         """Read the newest revision and what is stored."""
         revisions = Revisions.of(document)
+        settle(revisions)
         head, live = revisions.opening()
         stored = live and revisions.place.hiding.hidden(live)
         return cls(document, revisions, head, stored, live)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pymongo.errors import BulkWriteError, InvalidOperation, OperationFailure
+from pymongo.errors import BulkWriteError, InvalidOperation, OperationFailure, WriteConcernError
 from pymongo.results import BulkWriteResult
 
 if TYPE_CHECKING:
@@ -16,10 +16,17 @@ COUNTS = ("nInserted", "nUpserted", "nMatched", "nModified", "nRemoved")
 
 
 def write_one_by_one(
-    collection: Collection[Any], requests: Iterable[Any], *, ordered: bool = True, **options: Any
+    collection: Collection[Any],
+    asked: Collection[Any],
+    requests: Iterable[Any],
+    *,
+    ordered: bool = True,
+    **options: Any,
 ) -> BulkWriteResult:
     """
     Do what ``bulk_write`` does, by the other methods of a collection.
+
+    What the write concern of *asked* demands is waited for once, when all is done.
 
     Raises:
         TypeError: a request is none. Nothing was written.
@@ -35,7 +42,8 @@ def write_one_by_one(
             mixed.failed(error)
             if ordered:
                 break
-    if mixed.result["writeErrors"]:
+    mixed.wait(asked)
+    if mixed.result["writeErrors"] or mixed.result["writeConcernErrors"]:
         raise BulkWriteError(mixed.result)
     return BulkWriteResult(mixed.result, acknowledged=True)
 
@@ -59,6 +67,14 @@ class _Mixed:
         self.index = 0
         lists: dict[str, Any] = {"upserted": [], "writeErrors": [], "writeConcernErrors": []}
         self.result: dict[str, Any] = {**dict.fromkeys(COUNTS, 0), **lists}
+
+    def wait(self, asked: Collection[Any]) -> None:
+        """Wait until as many servers have all of it as was asked for: a write of nothing does."""
+        nothing: dict[str, Any] = {"_id": {"$in": []}}
+        try:
+            asked.update_one(nothing, {"$unset": {"_": 1}}, session=self._options.get("session"))
+        except WriteConcernError as error:
+            self.result["writeConcernErrors"].append(error.details)
 
     def failed(self, error: OperationFailure) -> None:
         """Take in why a request failed."""
@@ -96,9 +112,10 @@ class _Mixed:
         return {name: value for name, value in self._options.items() if name != without}
 
     def _take(self, result: Any) -> None:
-        self.result["nMatched"] += result.matched_count
+        is_made = "upserted" in result.raw_result  # whose key may be null
+        self.result["nMatched"] += 0 if is_made else result.matched_count
         self.result["nModified"] += result.modified_count
-        if result.upserted_id is not None:
+        if is_made:
             self.result["nUpserted"] += 1
             made = {"index": self.index, "_id": result.upserted_id}
             self.result["upserted"].append(made)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -11,15 +11,20 @@ from re import Pattern
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from bson import DBRef, Regex
-from pymongo.collection import Collection
+from bson.raw_bson import RawBSONDocument
 from pymongo.errors import DuplicateKeyError, OperationFailure, WriteError
 
+from mongoengine_history.state.updates import is_completed, roots_of, updated
 from mongoengine_history.state.values import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from bson.codec_options import CodecOptions
+    from pymongo.collection import Collection
+
+    from mongoengine_history.state.values import State
+
 T = TypeVar("T")
 
 READING: Final = ("collation", "hint", "let", "sort")
@@ -38,6 +43,22 @@ TOLD: Final = ("keyPattern", "keyValue", "errInfo")
 """What a failed update tells beside its reason."""
 
 
+ALIASES: Final = {"fields": "projection", "new": "return_document"}
+"""What the command of a find-and-modify calls arguments, which may be given by these names, too."""
+
+KINDS: Final[dict[str, Any]] = {
+    "filter": Mapping,
+    "update": (Mapping, list),
+    "replacement": Mapping,
+    "array_filters": (list, type(None)),
+    "upsert": bool,
+    "return_document": bool,
+    "requests": list,
+    "document": (MutableMapping, RawBSONDocument),
+}
+"""Types of arguments; PyMongo refuses others before anything is sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """What an application, or MongoEngine, asks a collection for."""
@@ -46,10 +67,32 @@ class Call:
     arguments: Mapping[str, Any]
 
     @classmethod
-    def of(cls, name: str, *args: Any, **kwargs: Any) -> Call:
-        """Name the arguments, all but the collection; a TypeError if the method takes others."""
-        names = _positional(name, len(args), tuple(kwargs))
-        return cls(name, {**dict(zip(names, args, strict=True)), **kwargs})
+    def of(
+        cls,
+        name: str,
+        positional: Callable[..., tuple[str, ...] | None],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> Call | None:
+        """Name the arguments, all but the collection; None if the method does not take them."""
+        if kwargs.keys() & ALIASES.keys():
+            kwargs = {ALIASES.get(name, name): value for name, value in kwargs.items()}
+        names = positional(len(args), tuple(kwargs))
+        return (
+            cls(name, {**dict(zip(names, args, strict=True)), **kwargs})
+            if names is not None
+            else None
+        )
+
+    @property
+    def is_sound(self) -> bool:
+        """Say whether PyMongo takes the values; if not, it tells what is wrong with them."""
+        given = self.arguments
+        if not all(isinstance(given[name], KINDS[name]) for name in given.keys() & KINDS.keys()):
+            return False
+        update, replacement = self["update"], self["replacement"] or {}
+        is_update = not isinstance(update, Mapping) or _begins_with_operator(update)
+        return is_update and not _begins_with_operator(replacement)
 
     def __getitem__(self, name: str) -> Any:
         return self.arguments.get(name)
@@ -90,6 +133,18 @@ class Call:
         is_other = isinstance(key, (list, DBRef, Regex, Pattern))
         return None if is_asked or is_other or self["collation"] is not None else key
 
+    def outcome(self, before: State) -> State | None:
+        """Work out what the call makes of a state; None where only the server can tell."""
+        update, after = self["update"], self["replacement"]
+        try:
+            if after is None and roots_of(update) is not None:
+                after = updated(before, update)
+        except LookupError:  # or an operator that is not worked out
+            return None
+        if after is None or is_completed(after):
+            return None
+        return {name: value for name, value in after.items() if name != "_id"}
+
     @contextmanager
     def errors(self) -> Iterator[None]:
         """Let an error of a find-and-modify look as if it were one of what was asked for."""
@@ -109,12 +164,27 @@ class Call:
             raise (kind if is_duplicate else WriteError)(text, error.code, details) from None
 
 
-@lru_cache  # it takes longer than all else that is done with a call
-def _positional(name: str, count: int, keywords: tuple[str, ...]) -> tuple[str, ...]:
-    """Name what a method is given by place, *count* arguments beside those with *keywords*."""
-    known = signature(getattr(Collection, name))
-    known.bind(None, *range(count), **dict.fromkeys(keywords))
-    return tuple(known.parameters)[1 : 1 + count]
+def positional(method: Callable[..., Any]) -> Callable[..., tuple[str, ...] | None]:
+    """
+    Return what names the arguments that a method is given by position.
+
+    It takes how many they are and the keywords beside them, and gives None if the method does not.
+    """
+    known = signature(method)
+
+    @lru_cache  # it takes longer than all else that is done with a call
+    def names(count: int, keywords: tuple[str, ...]) -> tuple[str, ...] | None:
+        try:
+            known.bind(None, *range(count), **dict.fromkeys(keywords))
+        except TypeError:
+            return None
+        return tuple(known.parameters)[1 : 1 + count]
+
+    return names
+
+
+def _begins_with_operator(values: Mapping[str, Any]) -> bool:
+    return str(next(iter(values), "")).startswith("$")
 
 
 def like(source: Any, kind: type[T]) -> T:

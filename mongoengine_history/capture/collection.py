@@ -8,7 +8,6 @@ many are read, the write is limited to them, and they are read again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property, partial, wraps
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +16,7 @@ from pymongo.collection import Collection
 from pymongo.results import BulkWriteResult, InsertManyResult, InsertOneResult
 
 from mongoengine_history.capture.bulk_write import write_one_by_one
-from mongoengine_history.capture.call import Call, like
+from mongoengine_history.capture.call import Call, like, positional
 from mongoengine_history.capture.changeset import is_untracked
 from mongoengine_history.capture.queries import QueryWrite, insert_recorded, own
 from mongoengine_history.capture.saves import OneWrite
@@ -147,8 +146,8 @@ def _bulk(collection: RecordingCollection, call: Call) -> Bulk:
 
 
 def _bulk_write(collection: RecordingCollection, call: Call) -> Any:
-    acknowledged = collection.with_options(write_concern=collection._plain.write_concern)
-    return write_one_by_one(acknowledged, **call.arguments)
+    each = collection.with_options(write_concern=WriteConcern(w=1))
+    return write_one_by_one(each, collection._plain, **call.arguments)
 
 
 def _aggregate(collection: RecordingCollection, call: Call) -> Any:
@@ -195,13 +194,14 @@ WRITES: Final[dict[str, Callable[[RecordingCollection, Call], Any]]] = {
 
 def _recording(name: str, write: Callable[[RecordingCollection, Call], Any]) -> Any:
     method = getattr(Collection, name)
+    names = positional(method)
 
     @wraps(method)
     def recording(self: RecordingCollection, *args: Any, **kwargs: Any) -> Any:
-        call = Call.of(name, *args, **kwargs)
-        is_on = self._records(call) or self._refuses(call)
-        if not is_on or not isinstance(call.arguments.get("filter", {}), Mapping):
-            return method(self, *args, **kwargs)  # which also says what is wrong with a filter
+        call = Call.of(name, names, args, kwargs)
+        is_on = call is not None and (self._records(call) or self._refuses(call))
+        if call is None or not is_on or not call.is_sound:
+            return method(self, *args, **kwargs)
         result = write(self, call)
         return result if self.write_concern.acknowledged else _unacknowledged(result)
 

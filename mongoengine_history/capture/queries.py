@@ -5,14 +5,17 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import bson
+from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
-from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, OperationFailure, WriteConcernError
 from pymongo.results import DeleteResult, UpdateResult
 
 from mongoengine_history.capture.call import READING
 from mongoengine_history.record.append_many import Found
+from mongoengine_history.state.revision import CREATE, DELETE, UPDATE
 from mongoengine_history.state.updates import roots_of
-from mongoengine_history.state.values import identifier, same, wire
+from mongoengine_history.state.values import WIRE, identifier, same, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -36,12 +39,12 @@ class QueryWrite:
     def update(self) -> UpdateResult | None:
         """Update the documents; None if there are none."""
         update = self._call["update"]
-        results = self._each_batch(self._updated, roots_of(update))
+        results = self._each_batch(self._updated, UPDATE, roots_of(update))
         return _summed(results) if results else None
 
     def delete(self) -> DeleteResult:
         """Delete the documents."""
-        results = self._each_batch(self._deleted)
+        results = self._each_batch(self._deleted, DELETE)
         count = sum(result.deleted_count for result in results)
         last = results[-1] if results else self.nothing()
         return DeleteResult({**last.raw_result, "n": count}, acknowledged=True)
@@ -54,8 +57,8 @@ class QueryWrite:
         limited = self._call.limited_to({"$in": [found.key for found in batch]})
         return limited.on(self._collection)
 
-    def _each_batch(self, record: Record, roots: Roots = None) -> list[Any]:
-        return [self._written(batch, record) for batch in self._batches(roots)]
+    def _each_batch(self, record: Record, operation: str, roots: Roots = None) -> list[Any]:
+        return [self._written(batch, record, operation) for batch in self._batches(roots)]
 
     def _batches(self, roots: Roots) -> Iterator[list[Found]]:
         """Read for the write; where the server refuses that, the write itself gets its answer."""
@@ -66,15 +69,16 @@ class QueryWrite:
                 self.nothing()
             raise
 
-    def _written(self, batch: Sequence[Found], record: Record) -> Any:
+    def _written(self, batch: Sequence[Found], record: Record, operation: str) -> Any:
         """Write to a batch and record what that did, also where it failed on its way."""
         try:
             result = self._write(batch)
-        except BaseException:
-            with suppress(PyMongoError):  # what failed first is what the application has to know
-                record(batch, None)
+        except BaseException as error:
+            self._bulk.settle(batch, operation, error, lambda: record(batch, None))
             raise
-        record(batch, result)
+        with self._bulk.recording(batch, operation):
+            record(batch, result)
+        self._bulk.report()
         return result
 
     def _updated(self, batch: Sequence[Found], result: Any) -> None:
@@ -97,7 +101,9 @@ def _summed(results: list[UpdateResult]) -> UpdateResult:
 
 def own(document: Any) -> Any:
     """Return a document to which PyMongo can give a primary key, the same one if it can."""
-    return dict(document) if isinstance(document, RawBSONDocument) else document
+    if isinstance(document, RawBSONDocument) and "_id" not in document:
+        return bson.decode(document.raw, WIRE)
+    return document
 
 
 def insert_recorded(
@@ -113,18 +119,23 @@ def insert_recorded(
     try:
         result = insert()
     except BaseException as error:
-        with suppress(PyMongoError):  # what failed first is what the application has to know
-            bulk.inserted(_arrived(bulk, _found(documents, bulk.codec), error))
+        made, failure = _found(documents, bulk.codec), error
+        bulk.settle(made, CREATE, error, lambda: bulk.inserted(_arrived(bulk, made, failure)))
         raise
     made = _found(documents, bulk.codec)
     pairs = zip(made, were_without_key, strict=True)
-    bulk.inserted(made, {identifier(it.key) for it, was_without in pairs if was_without})
+    with bulk.recording(made, CREATE):
+        bulk.inserted(made, {identifier(it.key) for it, was_without in pairs if was_without})
+    bulk.report()
     return result
 
 
 def _found(documents: Iterable[Any], codec: CodecOptions[Any]) -> list[Found]:
-    """Return documents as the server stores them."""
-    return [Found.of(wire(it, codec)) for it in documents if "_id" in it]
+    """Return documents as the server stores them, all that were sent before one that cannot be."""
+    found: list[Found] = []
+    with suppress(BSONError, OverflowError):
+        found.extend(Found.of(wire(it, codec)) for it in documents if "_id" in it)
+    return found
 
 
 def _arrived(bulk: Bulk, documents: list[Found], error: BaseException) -> list[Found]:
@@ -132,7 +143,7 @@ def _arrived(bulk: Bulk, documents: list[Found], error: BaseException) -> list[F
     failed: set[int] = set()
     if isinstance(error, BulkWriteError):
         failed = {each["index"] for each in error.details.get("writeErrors", ())}
-    elif isinstance(error, OperationFailure):  # of a single one
+    elif isinstance(error, OperationFailure) and not isinstance(error, WriteConcernError):
         return []
     sent = [found for place, found in enumerate(documents) if place not in failed]
     stored = bulk.stored(sent)

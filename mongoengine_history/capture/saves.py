@@ -7,23 +7,24 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import bson
-from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError, WriteConcernError
-from pymongo.results import DeleteResult, UpdateResult
 
+from mongoengine_history.capture.answers import answer, answer_of_deletion, document
 from mongoengine_history.capture.call import READING, VALUES, Call
 from mongoengine_history.capture.tracker import Known, context_at
 from mongoengine_history.errors import HistoryError, StaleDocumentError
 from mongoengine_history.record.append import Change, append, patched
+from mongoengine_history.record.doubt import is_doubtful, remember, settle
+from mongoengine_history.record.head import Head
 from mongoengine_history.record.layout import Base
+from mongoengine_history.record.not_recorded import not_recorded, report
 from mongoengine_history.record.place import projection
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import state_at
-from mongoengine_history.state.merge import differs
 from mongoengine_history.state.patches import growth
 from mongoengine_history.state.revision import CREATE, DELETE, UPDATE
-from mongoengine_history.state.updates import dicts_in, only, roots_of, updated
-from mongoengine_history.state.values import ABSENT, WIRE, State, native, same
+from mongoengine_history.state.updates import dicts_in, is_completed, only, roots_of
+from mongoengine_history.state.values import ABSENT, WIRE, State, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -87,6 +88,10 @@ class OneWrite:
         self._has_all = False
         #: Whether a find-and-modify was an upsert, so that what it did not find is there now.
         self._has_upserted = False
+        #: Whether the server has answered.
+        self._is_done = False
+        #: Whether a write that gave an error is recorded all the same.
+        self._is_settled = False
         #: The server's own answer, where it was asked in the application's words.
         self._result: Any = None
         self._known = Known(Revisions(place, None))
@@ -101,21 +106,48 @@ class OneWrite:
         """Insert a document and record that it is there now."""
         if "_id" in document:
             self._open(document["_id"])
-        try:
-            result = insert()
-        except DuplicateKeyError as error:
-            if self._guard and (error.details or {}).get("keyPattern") == {"_id": 1}:
-                found = self._revisions.recordable() or {}
-                raise StaleDocumentError(document["_id"], (), ABSENT, found) from error
-            raise
+        with self._doubting(CREATE):
+            try:
+                result = insert()
+            except DuplicateKeyError as error:
+                if self._guard and (error.details or {}).get("keyPattern") == {"_id": 1}:
+                    found = self._revisions.recordable() or {}
+                    raise StaleDocumentError(document["_id"], (), ABSENT, found) from error
+                raise
+            except BaseException as error:
+                self._found(document.get("_id"), is_new=True)
+                if isinstance(error, WriteConcernError):  # it is done, only not everywhere
+                    self._settle(lambda: self._inserted(document))
+                raise
+            self._inserted(document)
+        return result
+
+    def _inserted(self, document: Mapping[str, Any]) -> None:
         sent = bson.encode(document, codec_options=self._place.codec)
         made = bson.decode(sent, WIRE)
         self._found(made.pop("_id"), is_new=True)
         self._known = self._known._replace(size=len(sent))
-        self._take(CREATE, {}, made)
+        self._take(CREATE, {}, self._revisions.stored() or {} if is_completed(made) else made)
         if self._guard:
             self._guard.seen = made
-        return result
+
+    @contextmanager
+    def _doubting(self, operation: str) -> Iterator[None]:
+        """Remember a write of which an error leaves open what it did."""
+        try:
+            yield
+        except BaseException as error:
+            if self._recording and not self._is_settled and is_doubtful(error):
+                remember(self._revisions, operation, self._context)
+                if not isinstance(error, PyMongoError):  # a signal, or a time limit
+                    settle(self._revisions)
+            raise
+
+    def _settle(self, record: Callable[[], Any]) -> None:
+        """Record what a write did that gave an error, which is what has to be known."""
+        with suppress(PyMongoError, HistoryError):
+            record()
+            self._is_settled = True
 
     def write(self, call: Call) -> Any:
         """Update or replace the document, and record what that did."""
@@ -124,40 +156,57 @@ class OneWrite:
             return None  # a new document must not be there yet, as the insert will find
         if call["replacement"] is None:  # else nothing has to be known before
             self._open(call.key)
+        with self._doubting(UPDATE):
+            return self._update(call)
+
+    def _update(self, call: Call) -> Any:
         made = None
         for _ in range(FINDING_ATTEMPTS):
             before = self._overwritten(call)
             if before is not None:
-                after = self._after(before, call)
+                try:
+                    after = self._after(before, call)
+                except PyMongoError as error:
+                    return self._answer(call, before, self._unread(UPDATE, before, call, error), 1)
                 complete = dicts_in(call["update"], before)
-                is_changed = self._take(UPDATE, before, after, complete) or differs(before, after)
-                return self._answer(call, (before, after), int(is_changed))
+                self._take(UPDATE, before, after, complete)
+                return self._answer(call, before, after, int(not same(before, after)))
             is_over = self._guard or not call["upsert"]
             made = None if is_over else self._made(call)
             if is_over or made is not None:
                 break
-        return self._answer(call, (None, made))
+        return self._answer(call, None, made)
 
     def delete(self, call: Call) -> Any:
         """Delete the document, and record that it is gone."""
         call = call.wired(self._place.codec)
         self._open(call.key)
-        before = self._written(call, None)
-        if before is not None:
-            self._take(DELETE, before, {})
+        with self._doubting(DELETE):
+            before = self._written(call, None)
+            if before is not None:
+                self._take(DELETE, before, {})
         if self._result is not None:
             return self._result
-        if call.name == "find_one_and_delete":
-            return self._native(before)
-        return DeleteResult({"n": int(before is not None), "ok": 1.0}, acknowledged=True)
+        return answer_of_deletion(call, self._revisions, before)
 
     def _open(self, key: Any) -> None:
         """Learn the newest revision: what is remembered of it, or else what is read."""
         revisions, origin = Revisions(self._place, key), self._origin
         self._tracker = origin.tracker if origin and origin.owns(revisions) else None
-        known = self._tracker.known(revisions) if self._tracker else None
+        is_settled = self._recording and settle(revisions)
+        known = self._tracker.known(revisions) if self._tracker and not is_settled else None
         is_to_learn = self._recording and key is not None
-        self._known = known or Known(revisions, *(revisions.looked() if is_to_learn else ()))
+        self._known = known or Known(revisions, *(self._looked(revisions) if is_to_learn else ()))
+
+    def _looked(self, revisions: Revisions) -> tuple[Head, int]:
+        """Read the newest revision; where a write is done or goes on without, it is read later."""
+        try:
+            return revisions.looked()
+        except PyMongoError:
+            is_first = not self._is_done and self._place.options.on_error == "raise"
+            if is_first or self._place.in_transaction:
+                raise
+            return Head(is_contended=True), 0
 
     def _found(self, key: Any, *, is_new: bool = False) -> None:
         """Take the key of the document that was written; it may be equal, and not the same."""
@@ -183,8 +232,7 @@ class OneWrite:
         try:
             return self._done(call, names)
         except WriteConcernError:  # it is done, only not everywhere
-            with suppress(PyMongoError, HistoryError):  # what failed first is what has to be known
-                self._settle(call)
+            self._settle(lambda: self._compared(call))
             raise
 
     def _done(self, call: Call, names: set[str] | None) -> State | None:
@@ -213,19 +261,21 @@ class OneWrite:
         write = getattr(self._collection.with_options(codec_options=WIRE), WRITERS[change])
         with call.errors(), self._dated() as session:
             state: State | None = write(**options, session=session)
+        self._is_done = True
         if state is not None:
             self._found(state.pop("_id"))
         return state
 
-    def _settle(self, call: Call) -> None:
-        """Record what a write did that gave an error, if the history tells what was there."""
+    def _compared(self, call: Call) -> None:
+        """Record what is stored now, compared with the newest state, if there is a history."""
+        if self._revisions.key is None:
+            self._open(call.key)
         number = self._known.head.number
         before = state_at(self._revisions, number) if self._recording and number else None
-        if before is None:
-            return
-        stored, names = self._revisions.stored(), roots_of(call["update"])
-        before, after = only(before, names), only(stored or {}, names)
-        self._take(DELETE if stored is None else UPDATE, before, after)
+        if before is not None:
+            stored, names = self._revisions.stored(), roots_of(call["update"])
+            before, after = only(before, names), only(stored or {}, names)
+            self._take(DELETE if stored is None else UPDATE, before, after)
 
     def _read_and_written(self, call: Call, names: set[str] | None) -> State | None:
         """Read, and write to that document as was asked; others may change it between."""
@@ -243,6 +293,7 @@ class OneWrite:
                 break
             self._found(before.pop("_id"))
             self._result = call.limited_to({"$eq": self._revisions.key}).on(self._collection)
+            self._is_done = True
             counts = [getattr(self._result, it, None) for it in ("matched_count", "deleted_count")]
             if self._result is not None and 0 not in counts:
                 return before
@@ -263,34 +314,45 @@ class OneWrite:
 
     def _after(self, before: State, call: Call) -> State:
         """Work out what was made of *before*; where only the server can tell, read it."""
-        if call["replacement"] is not None:
-            return {key: it for key, it in call["replacement"].items() if key != "_id"}
-        names = roots_of(call["update"])
-        try:
-            if names is not None:
-                return updated(before, call["update"])
-        except LookupError:  # or an operator that is not worked out
-            pass
-        is_asked_for = call["return_document"] == ReturnDocument.AFTER
+        after: State | None = call.outcome(before)
+        if after is not None:
+            return after
+        names, is_asked_for = roots_of(call["update"]), call["return_document"]
         stored = self._revisions.stored(None if is_asked_for else names) or {}
         if is_asked_for and self._result is None:
-            self._result = self._native(stored)
-        others = {} if names is None else {key: before[key] for key in before if key not in names}
-        return {**others, **only(stored, names)}
+            self._result = document(self._revisions, stored)
+        if names is None:
+            return stored
+        both = {**before, **only(stored, names)}
+        return {key: both[key] for key in both if key in stored or key not in names}
 
     def _made(self, call: Call) -> State | None:
         """Record the document that an upsert makes; None if another writer was faster."""
         if not self._has_upserted:
             key = self._upserted(call)
-            if key is None:
+            if key is ABSENT:
                 return None
             self._open(key)
-        made = self._revisions.stored() or {}  # the server took more than was set: the shard key
+        try:
+            made = self._revisions.stored() or {}  # the server took more than was set: a shard key
+        except PyMongoError as error:
+            return self._unread(CREATE, {}, call, error)
         self._take(CREATE, {}, made)
         return made
 
+    def _unread(self, operation: str, state: State, call: Call, error: PyMongoError) -> State:
+        """Tell that it cannot be read what a write has made; return what stands for it."""
+        if not self._recording or self._place.in_transaction:
+            raise error
+        remember(self._revisions, operation, self._context)
+        unread = not_recorded(self._place, [self._revisions.key], [], error)
+        if call["return_document"]:  # it is the one after the write
+            raise unread
+        report(unread, self._place.options)
+        return state
+
     def _upserted(self, call: Call) -> Any:
-        """Make a document by an upsert that matches nothing; return its key, None as `_made`."""
+        """Make a document by an upsert that matches nothing; return its key, or `ABSENT`."""
         name, names = CREATORS.get(call.name), (*VALUES, "collation", "session")
         creating = Call(name, call.given(names)) if name else call
         try:
@@ -298,42 +360,23 @@ class OneWrite:
         except DuplicateKeyError:
             options = {"session": call["session"]}
             if self._place.documents.find_one(call["filter"], {"_id": 1}, **options):
-                return None
+                return ABSENT
             raise
         return made.upserted_id
 
     def _answer(
-        self, call: Call, states: tuple[State | None, State | None], modified: int = 0
+        self, call: Call, before: State | None, after: State | None, modified: int = 0
     ) -> Any:
-        """Return what was asked for, of the states before and after."""
         if self._result is not None:
             return self._result
-        before, after = states
-        if call.name.startswith("find_one_and"):
-            if call["return_document"] != ReturnDocument.AFTER:
-                return self._native(before)
-            if after is not None and call["projection"] is not None:
-                made = {"_id": self._revisions.key}
-                read = self._place.documents.with_options(codec_options=self._place.codec).find_one
-                return read(made, call["projection"], session=call["session"])
-            return self._native(after)
-        counts: dict[str, Any] = {"n": int(after is not None), "nModified": modified, "ok": 1.0}
-        counts["updatedExisting"] = before is not None
-        if before is None and after is not None:
-            counts["upserted"] = self._revisions.key
-        return UpdateResult(counts, acknowledged=True)
-
-    def _native(self, state: State | None) -> Any:
-        if state is None:
-            return None
-        return native({"_id": self._revisions.key, **state}, self._place.codec)
+        return answer(call, self._revisions, before, after, modified)
 
     def _take(
         self, operation: str, before: State, after: State, complete: frozenset[Path] = frozenset()
-    ) -> bool:
+    ) -> None:
         """Record a change, if it is one."""
         if not self._recording:
-            return False
+            return
         is_update = operation == UPDATE
         if self._tracker and self._origin and self._origin.is_save and self._tracker.exact:
             operation = self._tracker.exact.operation
@@ -341,7 +384,7 @@ class OneWrite:
         change = Change(operation, self._context, before, after, [], stamp, complete)
         change = patched(change, self._place.hiding)
         if not change.patches:
-            return False
+            return
         if is_update:
             size = self._known.size + growth(change.patches)
             self._known = self._known._replace(size=max(size, 0))
@@ -351,4 +394,3 @@ class OneWrite:
             self._tracker.take(known, change, base)
         else:
             append(known.revisions, change, known.head, base)
-        return True

@@ -11,9 +11,11 @@ from mongoengine_history.capture.changeset import context_of
 from mongoengine_history.documents.exact_write import ExactWrite
 from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.documents.snapshot import put
+from mongoengine_history.errors import HistoryNotRecordedError
 from mongoengine_history.record.append import append
 from mongoengine_history.record.head import NO_HEAD, Head
 from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.state.revision import DELETE
 from mongoengine_history.state.values import ABSENT, State, same
 
 if TYPE_CHECKING:
@@ -141,7 +143,13 @@ class Tracker:
             self.is_asked = False
 
     def _append(self, known: Known, change: Change, base: Base | None) -> None:
-        head = append(known.revisions, change, known.head, base)
+        try:
+            head = append(known.revisions, change, known.head, base)
+        except HistoryNotRecordedError:  # but it is stored, and so it has to look
+            if change.operation != DELETE:
+                self.document._clear_changed_fields()
+                self.document._created = False
+            raise
         is_sure = not known.revisions.place.in_transaction  # where it may be undone
         self._known = known._replace(head=head) if is_sure else None
 

@@ -13,6 +13,7 @@ from mongoengine_history.errors import (
     OptionsError,
     RevisionNotFoundError,
 )
+from mongoengine_history.record.doubt import settle
 from mongoengine_history.record.history import History
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
@@ -71,6 +72,7 @@ class Timeline(Generic[D]):
         place = Place(document)
         self._codec = place.codec
         self._revisions = Revisions(place, key)
+        settle(self._revisions)
         #: With the values that the application reads.
         self._shown = Revisions(place, key, place.codec)
 

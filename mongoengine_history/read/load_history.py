@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mongoengine_history.documents.snapshot import has_key, key_in, unrecorded
+from mongoengine_history.record.doubt import settle
 from mongoengine_history.record.layout import joined
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
@@ -56,6 +57,7 @@ def load_history(
     }
     place, key = Place(document), key_in(document)
     revisions = Revisions(place, key, place.codec)
+    settle(revisions)
     found = _Numbered(revisions.changes(bounds))
     oldest, patches = 1, []
     for records in revisions.complete(found, -1, last=None if bounds else 1):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from contextlib import suppress
@@ -10,11 +9,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bson.errors import BSONError
-from pymongo.errors import BulkWriteError, PyMongoError, ServerSelectionTimeoutError
+from pymongo.errors import (
+    BulkWriteError,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WriteConcernError,
+)
 
 from mongoengine_history.errors import HistoryError, HistoryNotRecordedError, RevisionConflictError
 from mongoengine_history.record.head import Head
 from mongoengine_history.record.layout import Base, documents_of_revision, state_of
+from mongoengine_history.record.not_recorded import LOG, not_recorded, report
 from mongoengine_history.record.states import replayed
 from mongoengine_history.state.diff import diff
 from mongoengine_history.state.merge import collapse, is_relative, list_hash, overlay, remember
@@ -25,13 +30,10 @@ from mongoengine_history.state.values import find
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mongoengine_history.documents.options import HistoryOptions
     from mongoengine_history.record.place import Place
     from mongoengine_history.record.revisions import Revisions
     from mongoengine_history.state.hiding import Hiding
     from mongoengine_history.state.values import Path, State
-
-LOG: Final = logging.getLogger("mongoengine_history")
 
 NUMBERING_ATTEMPTS: Final = 30
 
@@ -53,6 +55,8 @@ class Change(NamedTuple):
     stamp: int
     #: Dicts that were sent as a whole, so that nothing of others was left in them.
     complete: frozenset[Path] = frozenset()
+    #: The ``_id`` of the first record, where it has one already.
+    record: Any = None
 
 
 def append(revisions: Revisions, change: Change, head: Head, base: Base | None) -> Head:
@@ -72,6 +76,17 @@ def append(revisions: Revisions, change: Change, head: Head, base: Base | None) 
     except HistoryNotRecordedError as error:
         report(error, revisions.place.options)
         return Head()  # nothing is known any more
+
+
+def append_late(revisions: Revisions, change: Change, number: int, base: Base | None) -> None:
+    """
+    Number and insert a change that should have become revision *number*.
+
+    Raises:
+        HistoryNotRecordedError: as `append`, whatever the class says.
+    """
+    with revisions.turn.taken():
+        revisions.turn.head = _append(revisions, change, revisions.head(), base, number - 1)
 
 
 def _recorded(revisions: Revisions, change: Change, head: Head, base: Base | None) -> Head:
@@ -131,6 +146,8 @@ def _append(
                 known = least = head.number
             revision, state = _with_state(revisions, numbered(change, head, known), head)
             documents = _laid_out(revisions, revision, state, None if head.number else base)
+            if change.record is not None:
+                documents[0]["_id"] = change.record
             is_inserted = _insert(revisions, documents, head)
             if is_inserted:
                 return _head_after(revision, state, head, documents)
@@ -138,17 +155,36 @@ def _append(
         except PyMongoError as error:
             if place.in_transaction:
                 raise
-            if documents and not isinstance(error, ServerSelectionTimeoutError):  # it was sent
-                if not missing(place, documents):  # only the answer was lost
-                    return _head_after(revision, state, head, documents)
-                with suppress(PyMongoError):  # so that all can be inserted later
-                    take_out(place, documents)
+            if _is_done(place, documents, head, error):  # only the answer was lost
+                return _head_after(revision, state, head, documents)
             documents = documents or _laid_out(revisions, numbered(change, head, known))
-            raise HistoryNotRecordedError(revisions.key, documents, error) from error
+            raise not_recorded(place, [revisions.key], documents, error) from error
     with suppress(PyMongoError):  # a number that may still be free when they are inserted later
         documents = _laid_out(revisions, numbered(change, revisions.head(), known))
     conflict = RevisionConflictError(revisions.key, NUMBERING_ATTEMPTS)
-    raise HistoryNotRecordedError(revisions.key, documents, conflict) from conflict
+    raise not_recorded(place, [revisions.key], documents, conflict) from conflict
+
+
+def _is_done(
+    place: Place, documents: list[dict[str, Any]], head: Head, error: PyMongoError
+) -> bool:
+    """Say whether a failed insert is done all the same; else take out what there is of it."""
+    if not documents or isinstance(error, ServerSelectionTimeoutError):
+        return False
+    probe = _probe(head, {})
+    with suppress(PyMongoError):
+        # Where the head is gone its key was not refused: it lies there, and is no record.
+        is_gone = any(place.history.find_one({**it, "revision": None}) for it in probe)
+        if not is_gone and not missing(place, documents):
+            return not is_unmet(error)
+        take_out(place, [*documents, *(probe if is_gone else [])])
+    return False
+
+
+def _probe(head: Head, owner: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what the server refuses as long as the head is there, where that is remembered."""
+    is_known = head.is_remembered and head.record is not None
+    return [{"_id": head.record, **owner}] if is_known else []
 
 
 def _looked_again(revisions: Revisions, head: Head, attempt: int) -> Head:
@@ -216,12 +252,11 @@ def _insert(revisions: Revisions, documents: list[dict[str, Any]], head: Head) -
     server has to refuse that, so one round trip tells that the revision before is still there.
     """
     history, session = revisions.place.history, revisions.place.session
-    before = {"_id": head.record, **revisions.owner}
-    known = [before] if head.is_remembered and head.record is not None else []
+    probe = _probe(head, revisions.owner)
     try:
-        history.insert_many([*documents, *known], session=session)
-        if known:
-            take_out(revisions.place, [*documents, *known])
+        history.insert_many([*documents, *probe], session=session)
+        if probe:
+            take_out(revisions.place, [*documents, *probe])
             return None
     except BulkWriteError as error:
         index = duplicate_in(error)
@@ -257,13 +292,6 @@ def take_out(place: Place, documents: list[dict[str, Any]]) -> None:
 def _inserted(documents: list[dict[str, Any]]) -> dict[str, Any]:
     """Name what PyMongo has sent of an insert: what it gave a key."""
     return {"_id": {"$in": [document["_id"] for document in documents if "_id" in document]}}
-
-
-def report(error: HistoryNotRecordedError, options: HistoryOptions) -> None:
-    """Raise an error, or log it with its records where the class is to go on."""
-    if options.on_error == "raise":
-        raise error
-    LOG.error("%s", error, extra={"records": error.records})
 
 
 def patched(change: Change, hiding: Hiding) -> Change:
@@ -319,9 +347,16 @@ def _head_after(
     return Head(number, stamp, lists, state, operation, is_contended, record, is_remembered=True)
 
 
+def is_unmet(error: PyMongoError) -> bool:
+    """Say whether records are not on as many servers as the write concern asks for."""
+    if isinstance(error, BulkWriteError):
+        return bool(error.details.get("writeConcernErrors"))
+    return isinstance(error, WriteConcernError)
+
+
 def duplicate_in(error: PyMongoError) -> int | None:
     """Return the index of the document whose key is taken, None if it failed otherwise."""
-    if not isinstance(error, BulkWriteError) or error.details.get("writeConcernErrors"):
+    if not isinstance(error, BulkWriteError) or is_unmet(error):
         return None
     first = error.details["writeErrors"][0] if error.details.get("writeErrors") else {}
     return first["index"] if first.get("code") == DUPLICATE_KEY else None

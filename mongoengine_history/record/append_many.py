@@ -3,38 +3,43 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import bson
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConnectionFailure, PyMongoError
 
 from mongoengine_history.errors import HistoryNotRecordedError
 from mongoengine_history.record.append import (
     Change,
     append,
     duplicate_in,
+    is_unmet,
     missing,
     numbered,
     patched,
-    report,
     take_out,
 )
+from mongoengine_history.record.doubt import is_doubtful, remember, settle_all
 from mongoengine_history.record.head import NO_HEAD, Head
 from mongoengine_history.record.layout import Base, documents_of_revision
-from mongoengine_history.record.overview import MOST, heads
+from mongoengine_history.record.not_recorded import not_recorded, report
+from mongoengine_history.record.overview import MOST, heads, states_of
 from mongoengine_history.record.place import projection
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.state.revision import CREATE, DELETE, UPDATE
-from mongoengine_history.state.updates import only
+from mongoengine_history.state.updates import is_completed, only
 from mongoengine_history.state.values import WIRE, State, encode, identifier, same
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 
     from bson import Timestamp
 
     from mongoengine_history.record.place import Place
+    from mongoengine_history.state.hiding import Hiding
     from mongoengine_history.state.revision import Context
 
 
@@ -90,7 +95,7 @@ def _entry(
     if change.operation == UPDATE and not head.number and options.version_every:
         base = Base(hiding.hidden(found.state), found.moment)
     if options.is_due(head.number + 1):
-        state = hiding.hidden(_after(found.state, change))
+        state = _kept(found, change, hiding)
     is_alike = base is None and state is None and not head.lists and head.stamp <= change.stamp
     documents = laid_out.get((id(change), head.number)) if is_alike else None
     if documents is None:
@@ -102,13 +107,15 @@ def _entry(
     return Entry(found, change, base, own)
 
 
-def _after(state: State, change: Change) -> State:
-    """Return the whole state after a change of which only a part may be known."""
+def _kept(found: Found, change: Change, hiding: Hiding) -> State:
+    """Return the state after a change: what revisions lead to, or a new beginning without them."""
     if change.operation != UPDATE:
         return change.after
+    if found.head.state is not None:
+        return numbered(change, found.head).after(found.head.state)
     gone = change.before.keys() - change.after.keys()
-    kept = {key: value for key, value in state.items() if key not in gone}
-    return {**kept, **change.after}
+    left = {key: value for key, value in found.state.items() if key not in gone}
+    return hiding.hidden({**left, **change.after})
 
 
 class Bulk:
@@ -117,6 +124,7 @@ class Bulk:
     def __init__(self, place: Place, context: Context) -> None:
         self._place, self._context = place, context
         self.codec = place.codec
+        self._lost: list[HistoryNotRecordedError] = []
         place.ensure_indexes()
 
     @property
@@ -135,17 +143,29 @@ class Bulk:
         """
         options = {"sort": [("_id", 1)], "allow_disk_use": True, **options}
         for batch in self._find(query, projection=projection(roots), **options):
-            known = self._with_heads(batch)
+            settle_all(self._place, [found.key for found in batch])
+            known = self._rebuilt(self._with_heads(batch))
             yield known if roots is None else self._completed(known)
 
     def _completed(self, batch: list[Found]) -> list[Found]:
-        """Read all of the documents of which a version will be kept."""
-        options = self._place.options
-        numbers = {it.head.number for it in batch if options.version_every}
-        due = {number for number in numbers if not number or options.is_due(number + 1)}
-        partial = [it for it in batch if it.head.number in due]
+        """Read all of the documents of which a version will be kept as they were stored."""
+        every = self._place.options.version_every
+        partial = [it for it in batch if every and self._is_due(it) and it.head.state is None]
         complete = self.stored(partial) if partial else {}
         return [it._replace(state=complete.get(identifier(it.key), it.state)) for it in batch]
+
+    def _is_due(self, found: Found) -> bool:
+        number = found.head.number
+        return not number or self._place.options.is_due(number + 1)
+
+    def _rebuilt(self, batch: list[Found]) -> list[Found]:
+        """Rebuild the states of which a version will be kept: what is stored may be drift."""
+        due = [it for it in batch if it.head.number and self._is_due(it)]
+        if not due:
+            return batch
+        states = states_of(self._place, [(it.key, it.head.number) for it in due])
+        known = ((it, states.get(identifier(it.key))) for it in batch)
+        return [it._replace(head=replace(it.head, state=state)) for it, state in known]
 
     def _find(self, query: Mapping[str, Any], **options: Any) -> Iterator[list[Found]]:
         """Read batches as the server sends them, which bounds their bytes, too: 16 MB."""
@@ -201,8 +221,27 @@ class Bulk:
     def inserted(self, documents: Sequence[Found], fresh: Set[object] = frozenset()) -> None:
         """Record that documents are there now; *fresh* keys were made just now, by `identifier`."""
         for start in range(0, len(documents), MOST):
-            made = self._with_heads(documents[start : start + MOST], fresh)
-            self._append(CREATE, ((found, {}, found.state) for found in made))
+            made = documents[start : start + MOST]
+            try:
+                made = self._completed_by_server(made)
+                made = self._with_heads(made, fresh)
+            except PyMongoError as error:
+                if self.in_transaction:
+                    raise
+                self._lose(self._created(made), error)
+            else:
+                self._insert([*self._created(made)])
+
+    def _completed_by_server(self, made: Sequence[Found]) -> list[Found]:
+        """Read the documents into which the server has put something itself."""
+        open_ones = [found for found in made if is_completed(found.state)]
+        stored = self.stored(open_ones) if open_ones else {}
+        return [it._replace(state=stored.get(identifier(it.key), it.state)) for it in made]
+
+    def _created(self, made: Iterable[Found]) -> Iterator[Entry]:
+        nothing: State = {}
+        changes = ((found, nothing, found.state) for found in made)
+        return _entries(self._place, CREATE, self._context, changes)
 
     def stored(self, batch: Sequence[Found], roots: set[str] | None = None) -> dict[object, State]:
         """Read documents of a batch as they are stored now, or top-level names of them."""
@@ -230,15 +269,7 @@ class Bulk:
         return [it._replace(head=newest.get(identifier(it.key), NO_HEAD)) for it in batch]
 
     def _insert(self, entries: list[Entry]) -> None:
-        """
-        Insert revisions together; one whose number is taken by now is numbered anew, alone.
-
-        Raises:
-            HistoryNotRecordedError: some could not be stored.
-            pymongo.errors.PyMongoError: the same inside a transaction, which undoes the write, too.
-        """
-        lost: list[dict[str, Any]] = []
-        cause: Exception | None = None
+        """Insert revisions together; one whose number is taken by now is numbered anew, alone."""
         while entries:
             documents = [document for entry in entries for document in entry.documents]
             try:
@@ -249,22 +280,81 @@ class Bulk:
                     raise
                 index = duplicate_in(error)
                 if index is None:
-                    lost, cause = lost + missing(self._place, documents), error
+                    self._lose(entries, error)
                     break
                 taken, entries = _split(entries, index)
-                try:
-                    self._append_alone(taken)
-                except HistoryNotRecordedError as failure:
-                    lost, cause = lost + failure.records, failure
-        if cause is not None and lost:
-            unrecorded = HistoryNotRecordedError(lost[0]["document_id"], lost, cause)
-            unrecorded.__cause__ = cause
-            report(unrecorded, self._place.options)
+                self._append_alone(taken)
 
     def _append_alone(self, entry: Entry) -> None:
-        take_out(self._place, entry.documents)
         revisions = Revisions(self._place, entry.found.key)
-        append(revisions, entry.change, entry.found.head, entry.base)
+        try:
+            take_out(self._place, entry.documents)
+            append(revisions, entry.change, entry.found.head, entry.base)
+        except HistoryNotRecordedError as error:
+            self._lost.append(error)
+        except PyMongoError as error:
+            self._lose([entry], error)
+
+    def _lose(self, entries: Iterable[Entry], why: PyMongoError) -> None:
+        """Keep what could not be recorded, for `report`."""
+        lost = [document for entry in entries for document in entry.documents]
+        lost = lost if is_unmet(why) else missing(self._place, lost)
+        keys = {identifier(it["document_id"]): it["document_id"] for it in lost}
+        if keys:
+            self._lost.append(not_recorded(self._place, [*keys.values()], lost, why))
+
+    def report(self, because_of: BaseException | None = None) -> None:
+        """
+        Tell what could not be recorded since the beginning; log it where another error is raised.
+
+        Raises:
+            HistoryNotRecordedError: some revisions could not be stored.
+        """
+        lost, self._lost = self._lost, []
+        if lost:
+            keys = [key for error in lost for key in error.document_ids]
+            records = [record for error in lost for record in error.records]
+            unrecorded = not_recorded(self._place, keys, records, lost[0].__cause__)
+            report(unrecorded, self._place.options, because_of)
+
+    @contextmanager
+    def recording(self, batch: Sequence[Found], operation: str) -> Iterator[None]:
+        """Doubt what was written to a batch where the block cannot read it to record it."""
+        try:
+            yield
+        except PyMongoError as error:
+            if self.in_transaction:
+                raise
+            self.doubt(batch, operation)
+            keys = [found.key for found in batch]
+            self._lost.append(not_recorded(self._place, keys, [], error))
+        except BaseException:  # a signal, or a time limit
+            self.doubt(batch, operation)
+            raise
+
+    def settle(
+        self,
+        batch: Sequence[Found],
+        operation: str,
+        error: BaseException,
+        record: Callable[[], None],
+    ) -> None:
+        """Record what a write did that gave an error, or remember that it may have done it."""
+        is_open = is_doubtful(error)
+        if not isinstance(error, ConnectionFailure):
+            try:
+                record()
+                is_open = is_open and not isinstance(error, PyMongoError)
+            except PyMongoError:
+                is_open = True
+        if is_open:
+            self.doubt(batch, operation)
+        self.report(because_of=error)
+
+    def doubt(self, batch: Sequence[Found], operation: str) -> None:
+        """Remember that a write may have been done to documents of a batch."""
+        for found in batch:
+            remember(Revisions(self._place, found.key), operation, self._context)
 
 
 def _split(entries: list[Entry], index: int) -> tuple[Entry, list[Entry]]:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from contextlib import suppress
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from pymongo import ASCENDING, DESCENDING
 
+from mongoengine_history.errors import HistoryError
 from mongoengine_history.record.head import Head
 from mongoengine_history.record.history import BY_REVISION, BY_STAMP, NUMBERED, History
 from mongoengine_history.record.place import LOCAL, PRIMARY
-from mongoengine_history.record.states import FOLDABLE
+from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.record.states import FOLDABLE, folded, replayed
 from mongoengine_history.state.values import WIRE, encode, identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pymongo.cursor import Cursor
     from pymongo.database import Database
 
     from mongoengine_history.record.place import Place
+    from mongoengine_history.state.values import State
 
 SMALL: Final = 500
 """Documents that are read together: enough to save round trips, few enough to plan for."""
@@ -71,6 +75,25 @@ def near(
     found = place.find(BY_REVISION, {"$or": ranges}, projection=wanted, batch_size=SMALL)
     groups = groupby(found, lambda it: encode(it["document_id"]))
     return ((key, list(own)) for key, own in groups)
+
+
+def states_of(place: Place, revisions: Iterable[tuple[Any, int]]) -> dict[object, State | None]:
+    """Rebuild the states of documents right after a revision each; those that can be read."""
+    wanted, states = iter(revisions), dict[object, "State | None"]()
+    while some := {encode(key): (key, number) for key, number in islice(wanted, SMALL)}:
+        keys, numbers = ({it: pair[part] for it, pair in some.items()} for part in (0, 1))
+        for encoded, found in near(place, keys, numbers):
+            key, number = some[encoded]
+            with suppress(HistoryError):
+                states[identifier(key)] = _state_of(Revisions(place, key), number, found)
+    return states
+
+
+def _state_of(revisions: Revisions, number: int, found: list[Mapping[str, Any]]) -> State | None:
+    versions = [it["revision"] for it in found if it["position"] == -1]
+    return (
+        folded(revisions, found, versions[-1], number) if versions else replayed(revisions, number)
+    )
 
 
 def heads(place: Place, keys: list[Any]) -> dict[object, Head]:

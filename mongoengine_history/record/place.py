@@ -68,6 +68,7 @@ class Place:
         self.client: MongoClient[Any] = collection.database.client
         self.database: str = collection.database.name
         self.document_type: str = collection.name
+        self.class_name: str = model._class_name
         self.options: HistoryOptions = options_of(model)
         self.hiding = hiding_of(model)
 

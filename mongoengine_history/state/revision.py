@@ -30,6 +30,7 @@ DELETE: Final = "delete"
 REVERT: Final = "revert"
 UNDO: Final = "undo"
 RESTORE: Final = "restore"
+EXTERNAL: Final = "external"
 
 ANEW: Final = {CREATE, RESTORE}
 """Operations that start from nothing, whatever the history had before."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from bson import Timestamp
+
 from mongoengine_history.state.patches import Draft
 from mongoengine_history.state.values import ABSENT, find
 
@@ -26,7 +28,13 @@ def roots_of(update: Any) -> set[str] | None:
     ):
         return None  # a pipeline, a replacement, or something that the server refuses
     paths = [path for values in update.values() for path in values]
-    return {root(path) for path in [*paths, *update.get("$rename", {}).values()]}
+    paths += update.get("$rename", {}).values()
+    return {root(path) for path in paths} if all(isinstance(it, str) for it in paths) else None
+
+
+def is_completed(state: State) -> bool:
+    """Say whether the server puts its time into a new document, in the place of an empty one."""
+    return Timestamp(0, 0) in state.values()
 
 
 def only(state: State, roots: set[str] | None) -> State:
@@ -84,7 +92,7 @@ def _set(draft: Draft, parts: list[str], value: object) -> None:
     if isinstance(parent, dict):
         parent[parts[-1]] = value
         return
-    if not parts[-1].isdecimal():
+    if not _is_index(parts[-1]):
         raise LookupError(parts)
     index = int(parts[-1])
     parent.extend([None] * (index + 1 - len(parent)))
@@ -102,6 +110,11 @@ def _unset(draft: Draft, parts: list[str]) -> None:
         parent[int(parts[-1])] = None
 
 
+def _is_index(part: str) -> bool:
+    """Say whether the server would take a name for an index: it knows 0 to 9 alone."""
+    return part.isascii() and part.isdecimal()
+
+
 def path_in(state: State, dotted: str) -> Path:
     """Return the path that an update names in a state."""
     return _path(state, dotted.split("."))
@@ -111,6 +124,6 @@ def _path(state: State, parts: list[str]) -> Path:
     """Tell indexes from keys that look like one, by what stands there."""
     path: Path = ()
     for part in parts:
-        is_index = part.isdecimal() and isinstance(find(state, path), list)
+        is_index = _is_index(part) and isinstance(find(state, path), list)
         path = (*path, int(part) if is_index else part)
     return path

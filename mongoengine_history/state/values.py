@@ -111,4 +111,4 @@ def depth(value: object) -> int:
     if not isinstance(value, (dict, list)):
         return 0
     children = value.values() if isinstance(value, dict) else value
-    return 1 + max((depth(it) for it in children if isinstance(it, (dict, list))), default=0)
+    return 1 + max(map(depth, [it for it in children if isinstance(it, (dict, list))]), default=0)

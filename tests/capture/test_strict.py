@@ -293,7 +293,9 @@ def test_on_error_log_goes_on_and_the_log_has_what_is_missing(
         *("create", "update", "update", "create", "create", "delete", "delete"),
     ]
     assert {it["identity"] for it in missing} == {"ann"}
-    assert all("records" in entry.getMessage() for entry in caplog.records)
+    assert [list(entry.error.records) for entry in caplog.records] == [
+        entry.records for entry in caplog.records
+    ]
     assert History.objects(document_type="pages").count() == 0
 
 

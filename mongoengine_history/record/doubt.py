@@ -1,0 +1,158 @@
+"""Writes of which nobody knows what they did: an error came in the place of the server's answer.
+
+The process remembers whose write it was. Before the next write of that document, or look at its
+history, it finds out: what is stored, and the history does not have, becomes a revision.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from bson.errors import BSONError
+from pymongo.errors import ConnectionFailure, PyMongoError, WriteConcernError
+
+from mongoengine_history.errors import HistoryError, HistoryNotRecordedError
+from mongoengine_history.record.append import Change, append, patched
+from mongoengine_history.record.not_recorded import LOG
+from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.record.states import replayed
+from mongoengine_history.state.hiding import Hiding
+from mongoengine_history.state.revision import CREATE, DELETE, EXTERNAL, Context
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+
+    from mongoengine_history.record.head import Head
+    from mongoengine_history.record.place import Place
+
+LASTING: Final = 60.0
+"""Seconds in which a server that does not answer may still do what it was sent."""
+
+MOST_DOUBTS: Final = 10_000
+"""Documents to remember; of more the first ones are forgotten."""
+
+LOOKS: Final = 5
+"""How often to look whether somebody else's record of what is stored is only on its way …"""
+
+PAUSE: Final = 0.1
+"""… and seconds between two looks."""
+
+
+class Doubt(NamedTuple):
+    """A write whose outcome is not known."""
+
+    revisions: Revisions
+    operation: str
+    context: Context
+    #: On a clock of this process.
+    since: float = 0.0
+
+
+_doubts: OrderedDict[Hashable, Doubt] = OrderedDict()
+
+
+CERTAIN: Final = (BSONError, HistoryError, OverflowError, TypeError, ValueError)
+"""Errors of which the cause was told, or which came before anything was sent."""
+
+
+def is_doubtful(error: BaseException) -> bool:
+    """Say whether an error leaves open what a write did, be it that of a signal or a time limit."""
+    if isinstance(error, PyMongoError):  # the server says otherwise what it did not do
+        return isinstance(error, (ConnectionFailure, WriteConcernError))
+    return not isinstance(error, CERTAIN)
+
+
+def remember(revisions: Revisions, operation: str, context: Context) -> None:
+    """Remember that a write may have been done; in a transaction it is undone with all else."""
+    name, key = revisions.place.document_type, revisions.key
+    if revisions.place.in_transaction:
+        return
+    if key is None:
+        LOG.warning(
+            "What a write by a query did to %s is not known, nor which document it met.", name
+        )
+        return
+    LOG.warning(
+        "Whether %s %r was written is not known: an error came instead of an answer. It will be "
+        "found out when this process writes that document next, or looks at its history.",
+        *(name, key),
+    )
+    _doubts[revisions.address] = Doubt(revisions, operation, context, time.monotonic())
+    if len(_doubts) > MOST_DOUBTS:
+        _doubts.popitem(last=False)
+
+
+def settle(revisions: Revisions) -> bool:
+    """
+    Find out what doubtful writes did to a document, and record it; say whether there were any.
+
+    As long as the server does not answer, and while it may still do what it was sent, they stay
+    doubtful.
+    """
+    if not _doubts or revisions.place.in_transaction:
+        return False
+    doubt = _doubts.pop(revisions.address, None)
+    if doubt is None:
+        return False
+    is_over = False
+    try:
+        is_over = record(doubt) or time.monotonic() - doubt.since > LASTING
+    except HistoryNotRecordedError:
+        pass
+    except HistoryError as error:
+        is_over = True
+        LOG.error("What was written to %r cannot be found out: %s", revisions.key, error)
+    except PyMongoError:
+        pass
+    finally:
+        if not is_over:
+            _doubts.setdefault(revisions.address, doubt)
+    return True
+
+
+def settle_all(place: Place, keys: Iterable[Any]) -> None:
+    """Find out what doubtful writes did to some documents."""
+    for key in keys if _doubts else ():
+        settle(Revisions(place, key))
+
+
+def record(doubt: Doubt) -> bool:
+    """Record what is stored and is not in the history; say whether there is anything."""
+    head, change = _drift(doubt)
+    for _ in range(LOOKS):
+        if change is None:
+            return False
+        time.sleep(PAUSE)
+        then, (head, change) = head, _drift(doubt)
+        if then.record == head.record:
+            break
+    if change is not None:
+        append(doubt.revisions, change, head, None)
+    return change is not None
+
+
+def _drift(doubt: Doubt) -> tuple[Head, Change | None]:
+    """Compare what is stored with the newest revision."""
+    revisions, now = doubt.revisions, time.time_ns() // 1000
+    head, stored = revisions.opening()
+    if not head.number and doubt.operation != CREATE:
+        return head, None  # a history begins with what the next write finds
+    after = stored and revisions.place.hiding.hidden(stored)
+    before = replayed(revisions, head.number) if head.number else None
+    if before is None and after is None:
+        return head, None
+    operation = DELETE if after is None else CREATE if before is None else EXTERNAL
+    change = Change(operation, _context(doubt), before or {}, after or {}, [], now)
+    change = patched(change, Hiding())  # as the history may have it
+    return head, change if change.patches else None
+
+
+def _context(doubt: Doubt) -> Context:
+    """Tell whose write it may have been: somebody else's may be in it as well."""
+    said, changeset = doubt.context, doubt.context.changeset
+    named = {"identity": said.identity, "reason": said.reason, "metadata": dict(said.metadata)}
+    known = {name: value for name, value in named.items() if value}
+    uncertain = {"operation": doubt.operation, **known}
+    return Context(metadata={"uncertain": uncertain}, changeset=changeset)

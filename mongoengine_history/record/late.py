@@ -1,0 +1,94 @@
+"""Records that could not be written in their time, written later: what an error does to `record`.
+
+Each revision gets a number that is free by then. Its first record keeps its ``_id``, by which it is
+found where it was written already.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import mongoengine
+from mongoengine.base import get_document
+from mongoengine.errors import NotRegistered
+
+from mongoengine_history.errors import HistoryNotRecordedError, OptionsError
+from mongoengine_history.record.append import Change, append_late, missing
+from mongoengine_history.record.doubt import Doubt, record, settle
+from mongoengine_history.record.layout import Base, revision_of, state_of
+from mongoengine_history.record.not_recorded import not_recorded
+from mongoengine_history.record.place import Place
+from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.record.states import state_at
+from mongoengine_history.state.values import State, identifier
+
+Records = list[dict[str, Any]]
+
+
+def write_late(error: HistoryNotRecordedError) -> None:
+    """Write the records of an error, as its `record` says."""
+    place = _place(error)
+    lost: Records = []
+    keys: list[Any] = []
+    own: defaultdict[object, Records] = defaultdict(list)
+    for each in error.records:
+        own[identifier(each["document_id"])].append(each)
+    why: Exception = error
+    for key in error.document_ids:
+        try:
+            _write(Revisions(place, key), own[identifier(key)])
+        except HistoryNotRecordedError as failure:
+            why, lost, keys = failure, lost + own[identifier(key)], [*keys, key]
+    if keys:
+        raise not_recorded(place, keys, lost, why)
+
+
+def _place(error: HistoryNotRecordedError) -> Place:
+    try:
+        model = get_document(error.document_class)
+    except NotRegistered as unknown:
+        problem = "import the module that defines this class, then call record() again"
+        raise OptionsError("document_class", error.document_class, problem) from unknown
+    database = mongoengine.get_connection(error.alias)[error.database]
+    place = Place(model, database[error.collection])
+    place.ensure_indexes()
+    return place
+
+
+def _write(revisions: Revisions, records: Records) -> None:
+    if not records:  # nothing could be read of what was written
+        settle(revisions)
+    elif not _is_there(revisions.place, records):
+        change, number, base = _change(revisions, records)
+        append_late(revisions, change, number, base)
+        record(Doubt(revisions, change.operation, change.context))  # what was written over it since
+
+
+def _is_there(place: Place, records: Records) -> bool:
+    """Say whether a revision was written already; complete it, if a part of it was."""
+    first = records[0]
+    found = place.history.find_one({"_id": first["_id"]}, {"revision": 1})
+    rest = missing(place, records) if found and found["revision"] == first["revision"] else []
+    if rest:
+        place.history.insert_many(rest)
+    return found is not None
+
+
+def _change(revisions: Revisions, records: Records) -> tuple[Change, int, Base | None]:
+    """Make the change again that was recorded, with the states before and after it."""
+    revision = revision_of([it for it in records if it["position"] >= 0])
+    kept = [it for it in records if it["position"] < 0 and not it["revision"]]
+    number, operation = revision.number, revision.operation
+    before: State = state_of(kept) if kept else {}
+    if number > 1:
+        before = state_at(revisions, number - 1) or {}
+    change = Change(
+        *(operation, revision.context, before, revision.after(before)),
+        *(list(revision.patches), revision.stamp),
+        record=records[0]["_id"],
+    )
+    return change, number, Base(before) if kept else None
+
+
+HistoryNotRecordedError.write_late = write_late

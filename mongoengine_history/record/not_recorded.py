@@ -1,0 +1,43 @@
+"""What is told of records that could not be written."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from bson import ObjectId
+from mongoengine.connection import DEFAULT_CONNECTION_NAME, _connections
+
+from mongoengine_history.errors import HistoryNotRecordedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mongoengine_history.documents.options import HistoryOptions
+    from mongoengine_history.record.place import Place
+
+LOG: Final = logging.getLogger("mongoengine_history")
+
+
+def not_recorded(
+    place: Place, keys: Sequence[Any], records: Sequence[dict[str, Any]], why: BaseException | None
+) -> HistoryNotRecordedError:
+    """Make the error of what could not be recorded of documents, with all that `record` needs."""
+    for record in records:
+        record.setdefault("_id", ObjectId())
+    error = HistoryNotRecordedError(keys[0], records, why)
+    error.document_ids = list(keys)
+    error.document_class, error.collection = place.class_name, place.document_type
+    aliases = (alias for alias, client in _connections.items() if client is place.client)
+    error.alias, error.database = next(aliases, DEFAULT_CONNECTION_NAME), place.database
+    error.__cause__ = why
+    return error
+
+
+def report(
+    error: HistoryNotRecordedError, options: HistoryOptions, because_of: BaseException | None = None
+) -> None:
+    """Raise an error, or log it with its records where the class, or another error, goes on."""
+    if options.on_error == "raise" and because_of is None:
+        raise error
+    LOG.error("%s", error, extra={"records": error.records, "error": error})
