@@ -28,7 +28,15 @@ from mongoengine_history.state.hiding import is_mask
 from mongoengine_history.state.legacy import unwind
 from mongoengine_history.state.merge import conflicts, differs, overlay
 from mongoengine_history.state.patches import paths_of
-from mongoengine_history.state.revision import ANEW, DELETE, RESTORE, REVERT, UNDO, stamp_of
+from mongoengine_history.state.revision import (
+    ANEW,
+    DELETE,
+    RESTORE,
+    REVERT,
+    UNDO,
+    is_number,
+    stamp_of,
+)
 from mongoengine_history.state.values import ABSENT, native
 
 if TYPE_CHECKING:
@@ -95,7 +103,7 @@ def _check(since: object, revision: object) -> None:
 
 
 def _check_number(name: str, number: object) -> None:
-    if not isinstance(number, int) or isinstance(number, bool):
+    if not is_number(number):
         raise OptionsError(name, number, "it is a number: 0, 1, 2, …")
 
 

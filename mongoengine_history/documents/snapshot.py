@@ -11,6 +11,7 @@ from mongoengine import Document
 from mongoengine_history.documents.fieldpaths import hiding_of
 from mongoengine_history.errors import OptionsError, StateMismatchError
 from mongoengine_history.state.hiding import without_masks
+from mongoengine_history.state.revision import plain
 from mongoengine_history.state.values import WIRE, State, native
 
 if TYPE_CHECKING:
@@ -64,9 +65,11 @@ def _key_for(model: type[Document], pk: object) -> Any:
         raise OptionsError("pk", pk, f"give the primary key of a {model.__name__}")
     field = model._fields[model._meta["id_field"]]
     try:
-        return field.to_mongo(pk)
+        key = field.to_mongo(pk)
     except Exception as error:  # MongoEngine's, or one of the application's own fields
         raise OptionsError("pk", pk, f"it is no {type(field).__name__} ({error})") from error
+    plain("pk", key, codec_of(model))
+    return key
 
 
 def codec_of(document: Document | type[Document]) -> CodecOptions[Any]:

@@ -11,7 +11,13 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from mongoengine_history.documents.snapshot import stored_key
 from mongoengine_history.errors import OptionsError
-from mongoengine_history.state.revision import identity_of, last_stamp, stamp_of, wall_clock
+from mongoengine_history.state.revision import (
+    identity_of,
+    last_stamp,
+    plain,
+    stamp_of,
+    wall_clock,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,9 +90,10 @@ class OwnedQuerySet(QuerySet):  # type: ignore[misc]  # MongoEngine has no types
         Keep what *identity* answers for: a saved document, or any BSON value.
 
         Raises:
-            OptionsError: it is a document that was not saved.
+            OptionsError: it is a document that was not saved, or no BSON value.
         """
-        return self.filter(identity=identity_of(identity))  # type: ignore[no-any-return]  # untyped
+        who = plain("identity", identity_of(identity), self._collection.codec_options)
+        return self.filter(identity=who)  # type: ignore[no-any-return]  # untyped
 
     def between(self, since: datetime | None = None, until: datetime | None = None) -> Self:
         """
@@ -159,9 +166,14 @@ class _RawField(fields.DictField):  # type: ignore[misc]  # MongoEngine has no t
         """Return *value*."""
         return value
 
-    def prepare_query_value(self, op: str, value: Any) -> Any:  # noqa: ARG002  # MongoEngine's
-        """Take a document for its primary key, as the library does with identities."""
-        return value.pk if getattr(value, "_is_document", False) else value
+    def prepare_query_value(self, op: str | None, value: Any) -> Any:
+        """
+        Take a document for its primary key, as the library does with identities.
+
+        What is to be equal is a value: no dict is an operator, and no pattern is looked for.
+        """
+        known = value.pk if getattr(value, "_is_document", False) else value
+        return {"$eq": known} if op in {None, "exact"} else known
 
     def validate(self, value: Any) -> None:
         """Accept anything."""

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import bson
+from bson import ObjectId
 
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.state.patches import DictdifferPatch, Draft, Patch, apply, apply_to, invert
@@ -19,7 +20,6 @@ from mongoengine_history.state.wording import changes, shortened
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from bson import ObjectId
     from bson.codec_options import CodecOptions
 
     from mongoengine_history.state.values import State
@@ -222,10 +222,15 @@ def checked(
         raise OptionsError("reason", reason, "it must be a text or None")
     who = identity_of(identity)
     return Context(
-        who if callable(who) else _plain("identity", who, codec),
-        _plain("reason", reason, codec),
-        _plain("metadata", dict(metadata), codec) if metadata else {},
+        who if callable(who) else plain("identity", who, codec),
+        plain("reason", reason, codec),
+        plain("metadata", dict(metadata), codec) if metadata else {},
     )
+
+
+def is_number(number: object) -> bool:
+    """Say whether *number* can be that of a revision, counted from either end."""
+    return isinstance(number, int) and not isinstance(number, bool) and abs(number) < 2**63
 
 
 def identity_of(identity: object) -> object:
@@ -238,9 +243,15 @@ def identity_of(identity: object) -> object:
     return pk
 
 
-def _plain(name: str, value: object, codec: CodecOptions[Any]) -> Any:
-    if value is None:
-        return None
+def plain(name: str, value: object, codec: CodecOptions[Any]) -> Any:
+    """
+    Return a value of the argument *name* as it is stored in every record.
+
+    Raises:
+        OptionsError: it cannot be stored there.
+    """
+    if value is None or type(value) is ObjectId:
+        return value
     try:
         raw = bson.encode({name: value}, codec_options=codec)
     except Exception as error:  # PyMongo raises a dozen classes, OverflowError among them
