@@ -246,7 +246,7 @@ class Timeline(Generic[D]):
             the first revision and never set since are left out.
 
         Raises:
-            OptionsError: *path* is no path.
+            OptionsError: *path* is no path, has more than 100 names or 4 kB, or cannot be encoded.
             HistoryError: as `state` raises them.
         """
         if path is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine import Document, fields
@@ -10,7 +9,7 @@ from mongoengine.queryset import QuerySet, queryset_manager
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from mongoengine_history.documents.snapshot import stored_key
-from mongoengine_history.errors import OptionsError
+from mongoengine_history.record.touching import conditions
 from mongoengine_history.state.revision import (
     identity_of,
     last_stamp,
@@ -59,9 +58,6 @@ INDEXES: Final = [
 
 VERSIONS: Final = {"position": {"$lt": 0}, "part_of": {"$exists": False}}
 """What tells versions from records and from the parts of large states."""
-
-DOT: Final = r"(?<!\\)\."
-"""A dot that no backslash stands before."""
 
 
 class OwnedQuerySet(QuerySet):  # type: ignore[misc]  # MongoEngine has no types
@@ -133,7 +129,7 @@ class HistoryQuerySet(OwnedQuerySet):
                 list or tuple of keys and indexes is exact.
 
         Raises:
-            OptionsError: *path* is no path.
+            OptionsError: *path* is no path, has more than 100 names or 4 kB, or cannot be encoded.
         """
         return self._any_of(conditions(path))
 
@@ -293,70 +289,3 @@ class Version(Document):  # type: ignore[misc]  # MongoEngine has no types
     def objects(cls, queryset: QuerySet) -> QuerySet:  # noqa: N805  # called with the class
         """All versions; not the records beside them."""
         return queryset.filter(__raw__=VERSIONS)
-
-
-def conditions(path: str | Sequence[str | int]) -> list[dict[str, Any]]:
-    """
-    Return conditions, one of which holds for each record at *path*, below it or above it.
-
-    Raises:
-        OptionsError: *path* is neither names joined by dots, those inside of names escaped by a
-            backslash, nor a sequence of keys and indexes, which is exact; or it is empty.
-    """
-    if "\x00" in "".join(map(str, path if isinstance(path, str | list | tuple) else ())):
-        raise OptionsError("path", path, "no name holds a null")
-    if isinstance(path, str) and path:
-        return _of_text([re.sub(r"\\(.)", r"\1", name) for name in re.split(DOT, path)])
-    if isinstance(path, list | tuple) and path and all(isinstance(key, str | int) for key in path):
-        return _of_keys(list(path))
-    raise OptionsError("path", path, "it must be names joined by dots, or a list of keys")
-
-
-def _of_text(names: list[str]) -> list[dict[str, Any]]:
-    text = ".".join(names)
-    below = {"path": {"$regex": rf"^{re.escape(text)}(\.|$)"}}
-    above = [{"action": "change", "path": ".".join(names[:end])} for end in range(1, len(names))]
-    items = [
-        {"path": ".".join(names[:start]), **_item(".".join(names[start:end]), names[end:])}
-        for start in range(len(names))
-        for end in range(start + 1, len(names) + 1)
-    ]
-    return [below, *above, *items]
-
-
-def _of_keys(keys: list[str | int]) -> list[dict[str, Any]]:
-    below = {f"keys.{index}": key for index, key in enumerate(keys)}
-    above = [{"action": "change", "keys": keys[:end]} for end in range(1, len(keys))]
-    items = [
-        {"keys": keys[:index], **_item(key, keys[index + 1 :], is_exact=True)}
-        for index, key in enumerate(keys)
-    ]
-    return [below, *above, *items]
-
-
-def _item(key: str | int, rest: Sequence[str | int], *, is_exact: bool = False) -> dict[str, Any]:
-    """Say that an item was added or removed as *key*, and that it holds what lies *rest* below."""
-    item: dict[str, Any] = {"key": key if is_exact else {"$in": _meanings(key)}}
-    if not any("." in str(name) or str(name).startswith("$") for name in rest):
-        item |= _held(rest, is_exact=is_exact)
-    held = {"data.items": {"$elemMatch": item}}
-    # Nobody can look into values that are kept in parts.
-    hidden = {"parts": {"$exists": True}, "data.items.key": item["key"]}
-    return {"$or": [held, hidden]} if rest else held
-
-
-def _held(rest: Sequence[str | int], *, is_exact: bool) -> dict[str, Any]:
-    """Say that a value holds what lies *rest* below: a name leads into no list."""
-    targets = [".".join(["value", *map(str, rest[:end])]) for end in range(len(rest) + 1)]
-    held: dict[str, Any] = {}
-    for target, name in zip(targets, rest, strict=False):
-        if isinstance(name, int):
-            held[target] = {"$type": "array"}
-        elif is_exact or len(_meanings(name)) == 1:
-            held[target] = {"$not": {"$type": "array"}}
-    return {**held, targets[-1]: {"$exists": True}} if rest else {}
-
-
-def _meanings(name: str | int) -> list[str | int]:
-    """Return the keys that a name of a text may mean: digits may be an index."""
-    return [name, int(name)] if isinstance(name, str) and name.isdecimal() else [name]

@@ -14,9 +14,10 @@ from pymongo import ASCENDING, DESCENDING
 from mongoengine_history.documents.snapshot import key_in
 from mongoengine_history.errors import IncompleteRevisionError, RevisionNotFoundError
 from mongoengine_history.record.head import Head, Turn, turn_at
-from mongoengine_history.record.history import BY_REVISION, BY_STAMP, NUMBERED, conditions
+from mongoengine_history.record.history import BY_REVISION, BY_STAMP, NUMBERED
 from mongoengine_history.record.layout import revision_of
 from mongoengine_history.record.place import Place, projection
+from mongoengine_history.record.touching import conditions
 from mongoengine_history.state.patches import paths_of
 from mongoengine_history.state.revision import StoredRevision, wall_clock
 from mongoengine_history.state.values import WIRE, State, encode, wire
