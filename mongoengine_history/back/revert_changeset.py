@@ -27,12 +27,12 @@ from mongoengine_history.record.history import History
 from mongoengine_history.record.overview import revisions_of
 from mongoengine_history.record.place import (
     Place,
-    active_session,
     can_transact,
     in_transaction,
     transaction,
 )
 from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.record.sessions import active_session
 from mongoengine_history.record.states import state_at
 from mongoengine_history.state.merge import differs
 from mongoengine_history.state.revision import UNDO

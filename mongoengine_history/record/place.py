@@ -7,7 +7,6 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from mongoengine import connection
 from pymongo import ASCENDING, ReadPreference, WriteConcern
 from pymongo.client_session import ClientSession
 from pymongo.errors import ExecutionTimeout, OperationFailure, WTimeoutError
@@ -17,6 +16,7 @@ from mongoengine_history.documents.fieldpaths import hiding_of
 from mongoengine_history.documents.options import HistoryOptions, options_of
 from mongoengine_history.errors import IndexesMissingError, OptionsError
 from mongoengine_history.record.history import BY_REVISION, INDEXES, History
+from mongoengine_history.record.sessions import active_session
 from mongoengine_history.state.values import WIRE, State
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from mongoengine import Document
     from pymongo import MongoClient
     from pymongo.collection import Collection
-
-# MongoEngine's development version has run_in_transaction, which keeps its session here.
-_of_mongoengine = getattr(connection, "_get_session", lambda: None)
 
 PRIMARY: Final = ReadPreference.PRIMARY
 """Where to read: a secondary may not know the newest revision yet …"""
@@ -192,13 +189,6 @@ def projection(names: set[str] | None) -> dict[str, int] | None:
     if not names or any(not name or name.startswith("$") for name in names):
         return None
     return dict.fromkeys(names, 1)
-
-
-def active_session(client: MongoClient[Any]) -> ClientSession | None:
-    """Return the session bound by PyMongo 4.17 or later or by MongoEngine, if it is *client*'s."""
-    bound = getattr(client, "_get_bound_session", lambda: None)()
-    session = bound or _of_mongoengine()
-    return session if session is not None and session.client is client else None
 
 
 def in_transaction(client: MongoClient[Any]) -> bool:
