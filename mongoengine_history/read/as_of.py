@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mongoengine import Document
 
 from mongoengine_history.documents.snapshot import check_model, loaded
+from mongoengine_history.record.classes import belongs
 from mongoengine_history.record.overview import SMALL, near, numbers_at, recorded
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
@@ -48,12 +49,8 @@ def as_of(model: type[D], when: datetime) -> Iterator[D]:
     return (
         loaded(model, key, state, created=True)
         for key, state in _Moment(model, when).states()
-        if _belongs(model, state)
+        if belongs(model, state.get("_cls"))
     )
-
-
-def _belongs(model: type[Document], state: State) -> bool:
-    return not model._meta.get("allow_inheritance") or state.get("_cls") in model._subclasses
 
 
 class _Moment:

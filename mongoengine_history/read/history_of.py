@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 from mongoengine import Document
@@ -18,6 +19,7 @@ from mongoengine_history.record.history import History
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import state_as_of, state_at
+from mongoengine_history.record.touching import conditions
 from mongoengine_history.state.diff import diff
 from mongoengine_history.state.merge import path_text
 from mongoengine_history.state.patches import as_dictdiffer, paths_of
@@ -47,7 +49,8 @@ def history_of(document: D | type[D], pk: object = None) -> Timeline[D]:
 
     Args:
         document: A document with a primary key, or the class of one.
-        pk: The primary key, if *document* is a class.
+        pk: The primary key, if *document* is a class. Of a document of another class in the same
+            collection there is no history then; subclasses are part of a class.
 
     Raises:
         OptionsError: the two do not name a document.
@@ -69,12 +72,20 @@ class Timeline(Generic[D]):
         self._document = document
         self._model: type[D] = document if isinstance(document, type) else type(document)
         self._key = key
-        place = Place(document)
-        self._codec = place.codec
-        self._revisions = Revisions(place, key)
-        settle(self._revisions)
-        #: With the values that the application reads.
-        self._shown = Revisions(place, key, place.codec)
+        self._place = Place(document)
+        self._codec = self._place.codec
+
+    @cached_property
+    def _revisions(self) -> Revisions:
+        revisions = Revisions(self._place, self._key)
+        settle(revisions)
+        is_asked_by_key = self._document is self._model
+        return revisions.seen_by(self._model) if is_asked_by_key else revisions
+
+    @cached_property
+    def _shown(self) -> Revisions:
+        """The same, with the values that the application reads."""
+        return Revisions(self._place, self._key, self._codec, self._revisions.among)
 
     def __repr__(self) -> str:
         return f"<Timeline of {self._model.__name__} {self._key!r}>"
@@ -250,7 +261,8 @@ class Timeline(Generic[D]):
             HistoryError: as `state` raises them.
         """
         if path is not None:
-            number = self._revisions.last_touching(path)
+            wanted = conditions(path)
+            number = self._revisions.last_touching(wanted)
             return self[number] if number else None
         state = state_at(self._revisions, len(self)) or {}
         setters = blame(self._shown.between(newest_first=True), state)

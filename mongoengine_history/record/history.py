@@ -9,6 +9,7 @@ from mongoengine.queryset import QuerySet, queryset_manager
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from mongoengine_history.documents.snapshot import stored_key
+from mongoengine_history.record.classes import NOWHERE, is_of
 from mongoengine_history.record.touching import conditions
 from mongoengine_history.state.revision import (
     identity_of,
@@ -68,7 +69,8 @@ class OwnedQuerySet(QuerySet):  # type: ignore[misc]  # MongoEngine has no types
         Keep what belongs to one document, in the database in which that lies.
 
         Args:
-            document: A document, or its class if *pk* is given.
+            document: A document, or its class if *pk* is given: then nothing is kept if the
+                document is of another class. That is read at once, where there is inheritance.
             pk: Its primary key.
 
         Raises:
@@ -76,10 +78,11 @@ class OwnedQuerySet(QuerySet):  # type: ignore[misc]  # MongoEngine has no types
         """
         collection = document._get_collection()
         history = collection.database[self._document._get_collection_name()]
-        there = self._clone_into(type(self)(self._document, history))
-        return there.filter(  # type: ignore[no-any-return]  # untyped
-            document_type=collection.name, document_id=stored_key(document, pk)
-        )
+        key = stored_key(document, pk)
+        there: Self = self._clone_into(type(self)(self._document, history))
+        there = there.filter(document_type=collection.name, document_id=key)
+        is_shown = pk is None or is_of(document, key, collection, history)
+        return there if is_shown else there.filter(__raw__=NOWHERE)
 
     def by(self, identity: object) -> Self:
         """

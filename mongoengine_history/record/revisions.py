@@ -6,6 +6,7 @@ import time
 from functools import cached_property, partial
 from itertools import groupby
 from operator import itemgetter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bson import ObjectId
@@ -13,17 +14,17 @@ from pymongo import ASCENDING, DESCENDING
 
 from mongoengine_history.documents.snapshot import key_in
 from mongoengine_history.errors import IncompleteRevisionError, RevisionNotFoundError
+from mongoengine_history.record.classes import NOWHERE, is_of
 from mongoengine_history.record.head import Head, Turn, turn_at
 from mongoengine_history.record.history import BY_REVISION, BY_STAMP, NUMBERED
 from mongoengine_history.record.layout import revision_of
 from mongoengine_history.record.place import Place, projection
-from mongoengine_history.record.touching import conditions
 from mongoengine_history.state.patches import paths_of
 from mongoengine_history.state.revision import StoredRevision, wall_clock
 from mongoengine_history.state.values import WIRE, State, encode, wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from mongoengine import Document
@@ -45,6 +46,8 @@ ALL_AT_ONCE: Final = 20_000
 ONE_BY_ONE: Final = 1_000
 """… and where they are taken one by one."""
 
+EVERYWHERE: Final[Mapping[str, Any]] = MappingProxyType({})
+
 OF_NEWEST: Final = dict.fromkeys(["revision", "stamp", "lists", "operation"], 1)
 
 ONE_NUMBER: Final[Any] = {"projection": {"_id": 0, "revision": 1}, "limit": 1}
@@ -61,14 +64,23 @@ class Revisions:
     """
     What was recorded of one document, by its primary key as ``to_mongo()`` has it.
 
-    Values are read by *codec*, by default as they are stored.
+    Values are read by *codec*, by default as they are stored. With `NOWHERE` in *among* it is as
+    if there was nothing.
     """
 
-    def __init__(self, place: Place, key: Any, codec: Any = WIRE) -> None:
-        self.place = place
+    def __init__(
+        self, place: Place, key: Any, codec: Any = WIRE, among: Mapping[str, Any] = EVERYWHERE
+    ) -> None:
+        self.place, self.among = place, among
         is_as_stored = key is None or type(key) is ObjectId  # a short cut, no other result
         self.key = key if is_as_stored else wire({"_id": key}, place.codec)["_id"]
         self._codec = codec
+
+    def seen_by(self, model: type[Document]) -> Revisions:
+        """Return the same, or nothing at all of a document that is of another class."""
+        if is_of(model, self.key, self.place.documents, self.place.history):
+            return self
+        return Revisions(self.place, self.key, self._codec, NOWHERE)
 
     @classmethod
     def of(cls, document: Document) -> Revisions:
@@ -94,12 +106,17 @@ class Revisions:
     @property
     def mine(self) -> dict[str, Any]:
         """The condition that a record belongs to this document."""
-        return self.place.owner({"$eq": self.key})
+        return {**self.place.owner({"$eq": self.key}), **self.among}
+
+    @property
+    def _me(self) -> dict[str, Any]:
+        """The condition that a document is this one."""
+        return {"_id": {"$eq": self.key}, **self.among}
 
     def stored(self, names: set[str] | None = None) -> State | None:
         """Read the document as it is stored now, or top-level *names* of it; None if it is not."""
-        query, session = {"_id": {"$eq": self.key}}, self.place.session
-        return _without_id(self.place.documents.find_one(query, projection(names), session=session))
+        names_only, session = projection(names), self.place.session
+        return _without_id(self.place.documents.find_one(self._me, names_only, session=session))
 
     def recordable(self) -> State | None:
         """Read the document as the history may have it; None if it is not stored."""
@@ -126,7 +143,7 @@ class Revisions:
 
     def _read_with(self, stages: list[dict[str, Any]]) -> tuple[Head, Any]:
         """Read the newest revision, and what *stages* make of the stored document."""
-        wanted = [{"$match": {"_id": {"$eq": self.key}}}, *stages]
+        wanted = [{"$match": self._me}, *stages]
         union = {"$unionWith": {"coll": self.place.document_type, "pipeline": wanted}}
         found = self.place.aggregate([*self._newest, union])
         newest = [item for item in found if "_id" not in item]
@@ -223,9 +240,9 @@ class Revisions:
         query = {"stamp": {"$lte": stamp}, "revision": {"$gte": 1}}
         return self.number_in(query, DESCENDING, BY_STAMP) or 0
 
-    def last_touching(self, path: str | Sequence[str | int]) -> int:
-        """Return the number of the last revision that says something about a path; 0 without."""
-        query = {"revision": {"$gte": 1}, "position": RECORD, "$or": conditions(path)}
+    def last_touching(self, either: list[dict[str, Any]]) -> int:
+        """Return the number of the last revision that meets one of the `conditions` of a path."""
+        query = {"revision": {"$gte": 1}, "position": RECORD, "$or": either}
         return self.number_in(query, DESCENDING) or 0
 
     def number_in(

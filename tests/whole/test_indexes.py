@@ -11,6 +11,7 @@ from typing import Any
 import mongoengine as me
 import pytest
 from mongoengine import signals
+from support.rooms import Car
 
 from mongoengine_history import (
     DocumentTrack,
@@ -62,12 +63,12 @@ def note(database: Any) -> Any:
 
 
 def stages(plan: Any) -> Iterator[Mapping[str, Any]]:
-    """Find all stages of an explained command, those of pipelines included."""
+    """Find all stages of the plan that was chosen for a command, those of pipelines included."""
     if isinstance(plan, Mapping):
         if "stage" in plan:
             yield plan
         for key, inner in plan.items():
-            if key != "rejectedPlans":
+            if key not in {"rejectedPlans", "allPlansExecution"}:
                 yield from stages(inner)
     elif isinstance(plan, list):
         for inner in plan:
@@ -152,10 +153,12 @@ def uses(document: Any) -> list[Callable[[], Any]]:
         lambda: list(records.by("ann").touching("facts.x").between(moment, datetime.now())),
         lambda: list(records.order_by("-stamp").limit(3)),
         lambda: list(History.objects.by("ann").order_by("-created_at").limit(3)),
+        lambda: len(history_of(Car, document.pk)),  # of which class was it?
+        lambda: list(History.objects.of(Car, document.pk)),
     ]
 
 
-@pytest.mark.parametrize("place", range(19))
+@pytest.mark.parametrize("place", range(21))
 def test_each_query_is_served_by_an_index_and_sorts_nothing(
     database: Any, commands: Any, note: Any, place: int
 ) -> None:
@@ -181,7 +184,7 @@ def test_all_ways_to_read_are_among_them() -> None:
     ]
     reading = {*vars(Revisions), *(it.__name__ for it in is_own)}
     assert {name for name in reading if not name.startswith("_")} == {
-        "of", "owner", "mine", "address", "turn",
+        "of", "owner", "mine", "address", "turn", "seen_by",
         "stored", "recordable", "head", "opening", "looked", "revision", "between", "records",
         "complete",
         "changes", "number_at", "number_in", "last_touching", "touched", "legacy",
