@@ -29,6 +29,10 @@ class HistoryError(Exception):
         return _arrived, (type(self), self.args, self.__dict__)
 
 
+class HistoryWarning(UserWarning):
+    """Something is not recorded, and nothing was refused."""
+
+
 def _arrived(kind: type[HistoryError], args: tuple[Any, ...], facts: dict[str, Any]) -> Any:
     error = kind.__new__(kind, *args)
     error.__dict__.update(facts)

@@ -23,6 +23,7 @@ from mongoengine_history import (
     History,
     HistoryError,
     HistoryNotRecordedError,
+    HistoryWarning,
     IncompleteRevisionError,
     IndexesMissingError,
     OptionsError,
@@ -211,6 +212,10 @@ def answer(error: HistoryError) -> None:
             assert_type((error.expected, error.found), tuple[object, object])
         case StateMismatchError():
             assert_type(error.keys, list[str])
+
+
+def tell(warning: HistoryWarning) -> UserWarning:
+    return warning
 
 
 def answer_others(error: HistoryError) -> None:
