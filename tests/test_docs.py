@@ -97,9 +97,12 @@ def names(
     tmp_path: Path,
 ) -> Iterator[dict[str, Any]]:
     """Where a page's names live; ``connect("shop")`` means the database of the tests."""
+    real = mongoengine.connect
 
-    def connect(db: str, *, uuidRepresentation: str) -> MongoClient[Any]:  # noqa: N803  # MongoEngine's
-        assert (db, uuidRepresentation) == ("shop", "standard")
+    def connect(db: str, **options: Any) -> Any:
+        if "mongo_client_class" in options:
+            return real(db, **options)
+        assert (db, options) == ("shop", {"uuidRepresentation": "standard"})
         return client
 
     monkeypatch.setattr(mongoengine, "connect", connect)

@@ -16,6 +16,7 @@ from mongoengine_history.capture.changeset import Changeset, changeset
 from mongoengine_history.capture.document_track import DocumentTrack
 from mongoengine_history.documents.fieldpaths import with_subclasses
 from mongoengine_history.documents.snapshot import loaded
+from mongoengine_history.documents.stand_in import is_stand_in
 from mongoengine_history.errors import (
     ChangesetConflictError,
     ChangesetPartlyRevertedError,
@@ -194,6 +195,8 @@ def _databases() -> list[_Known]:
         try:
             database = model._get_db()
         except ConnectionFailure:  # to which this process is not connected
+            continue
+        if is_stand_in(database):  # which has no history
             continue
         models = known.setdefault((database.client, database.name), (database, {}))[1]
         # Classes come before those derived from them, and the base knows all of them.

@@ -11,11 +11,15 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from bson import ObjectId
-from bson.binary import UuidRepresentation
-from bson.codec_options import CodecOptions
 from mongoengine import get_connection, get_db
 from mongoengine.connection import ConnectionFailure
 
+from mongoengine_history.documents.stand_in import (
+    USUAL_CODEC,
+    codec_in,
+    is_stand_in,
+    warn_of,
+)
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.history import History
 from mongoengine_history.record.place import Place, in_transaction, transaction
@@ -24,6 +28,8 @@ from mongoengine_history.state.revision import Context, checked, identity_of, in
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
+
+    from bson.codec_options import CodecOptions
 
     from mongoengine_history.documents.options import HistoryOptions
 
@@ -187,6 +193,10 @@ def _inside(block: _Block) -> Iterator[None]:
 @contextmanager
 def _transaction() -> Iterator[None]:
     client = get_connection()
+    if is_stand_in(client):  # nothing of that kind has transactions
+        warn_of(client)
+        yield
+        return
     if in_transaction(client):
         yield
         return
@@ -198,9 +208,9 @@ def _transaction() -> Iterator[None]:
 def _default_codec() -> CodecOptions[Any]:
     """Return the options by which most documents are stored, to check what was said early."""
     try:
-        return get_db().codec_options  # type: ignore[no-any-return]  # untyped
+        return codec_in(get_db())
     except ConnectionFailure:  # not connected yet, or never by that name
-        return CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
+        return USUAL_CODEC
 
 
 class Block(Generic[T]):

@@ -9,11 +9,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from pymongo.collection import Collection
-
 from mongoengine_history.capture.collection import RecordingCollection
 from mongoengine_history.capture.tracker import Origin, Tracker, on_its_own
 from mongoengine_history.documents.options import is_tracked
+from mongoengine_history.documents.stand_in import is_stand_in, warn_of
 from mongoengine_history.errors import HistoryNotRecordedError
 from mongoengine_history.state.values import ABSENT
 
@@ -53,7 +52,9 @@ class _Own:
     def __init__(self, document: Document, *, is_save: bool) -> None:
         self.beneath = document.__dict__.get("_get_collection", ABSENT)
         tracker, collection = Tracker.of(document), document._get_collection()
-        if isinstance(collection, Collection):  # which a mock is not
+        if is_stand_in(collection):
+            warn_of(collection)
+        else:
             origin = Origin(tracker, tracker.said, is_save)
             collection = RecordingCollection.of(collection, type(document), origin)
         self._collection = collection

@@ -19,6 +19,7 @@ from mongoengine_history.capture.stale import Guard
 from mongoengine_history.capture.tracker import Known, Origin, Tracker, context_at
 from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.documents.snapshot import codec_of, decoded, snapshot
+from mongoengine_history.documents.stand_in import is_stand_in, warn_of
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.append import Change, patched
 from mongoengine_history.record.place import Place
@@ -69,7 +70,8 @@ class DocumentTrack:
         self._document, self._refuse_stale = document, refuse_stale
         self._context = checked(identity, reason, metadata, codec_of(document))
         listen(type(document))
-        if track_changes in _hearing(type(document)):
+        is_heard = track_changes in _hearing(type(document))
+        if is_heard and not is_stand_in(document._get_collection()):
             Place(document).ensure_indexes()
         self._enter()
 
@@ -128,7 +130,11 @@ def track_changes(sender: type[Document], document: Document, **kwargs: Any) -> 
 
 def _record_gone(tracker: Tracker, said: dict[str, Any]) -> None:
     """Record the first deletion since somebody asked for any: only memory knows what it took."""
-    document, revisions = tracker.document, Revisions.of(tracker.document)
+    document = tracker.document
+    if is_stand_in(document._get_collection()):
+        warn_of(document._get_collection())
+        return
+    revisions = Revisions.of(document)
     tracker.begin(recording=True, asked=True, said=said)
     context = context_at(revisions.place, Origin(tracker, said, is_save=False))
     change = Change(DELETE, context, decoded(snapshot(document)), {}, [], time.time_ns() // 1000)

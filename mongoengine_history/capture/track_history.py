@@ -8,8 +8,6 @@ from inspect import getattr_static, signature
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mongoengine import Document, signals
-from pymongo.collection import Collection
-from pymongo.database import Database
 
 from mongoengine_history.capture.changeset import is_untracked
 from mongoengine_history.capture.collection import RecordingCollection
@@ -22,6 +20,7 @@ from mongoengine_history.documents.options import (
     is_tracked,
     options_of,
 )
+from mongoengine_history.documents.stand_in import is_stand_in, warn_of
 from mongoengine_history.errors import HistoryNotRecordedError, OptionsError
 
 if TYPE_CHECKING:
@@ -83,7 +82,8 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
     A decorator, plain or with options; or called with a class. Recorded are saves and deletions,
     writes by queries, inserts of many, and what delete rules do. Who answers for a write is said by
     `changeset`, `DocumentTrack` or ``save(signal_kwargs=…)``. Loading a document costs nothing.
-    Below a tracked base, time series and mocked collections (mongomock) are left as they are.
+    Below a tracked base, time series are left as they are. So are collections that only stand in
+    for PyMongo's (mongomock), with one HistoryWarning.
 
     Args:
         cls: A class of documents. An abstract base tracks all below it, even ``Document`` itself.
@@ -177,9 +177,12 @@ def _get_collection(beneath: Any, model: type[Document]) -> Any:
 
 
 def _can_record(model: type[Document], collection: object) -> bool:
-    """Say whether writes are recorded: not in a mock, nor in a time series, which has no keys."""
-    is_real = isinstance(collection, Collection) and not model._meta.get("timeseries")
-    return is_real and is_tracked(model)
+    """Say whether writes are recorded: not in a stand-in, nor in a time series: it has no keys."""
+    if not is_tracked(model) or model._meta.get("timeseries"):
+        return False
+    if is_stand_in(collection) and not is_untracked():
+        warn_of(collection)
+    return not is_stand_in(collection)
 
 
 def _save_create(beneath: Any, document: Document, doc: Any, *args: Any, **kwargs: Any) -> Any:
@@ -230,7 +233,7 @@ def _said(method: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Mappin
 def _get_db(beneath: Any, model: type[Document]) -> Any:
     database = beneath()
     is_strict = is_tracked(model) and options_of(model).strict and not is_untracked()
-    if not is_strict or not isinstance(database, Database):  # which a mock is not
+    if not is_strict or is_stand_in(database):
         return database
     return StrictDatabase.of(database, model._get_collection_name())
 

@@ -9,6 +9,7 @@ import bson
 from mongoengine import Document
 
 from mongoengine_history.documents.fieldpaths import hiding_of
+from mongoengine_history.documents.stand_in import codec_in
 from mongoengine_history.errors import OptionsError, StateMismatchError
 from mongoengine_history.state.hiding import without_masks
 from mongoengine_history.state.revision import plain
@@ -74,8 +75,7 @@ def _key_for(model: type[Document], pk: object) -> Any:
 
 def codec_of(document: Document | type[Document]) -> CodecOptions[Any]:
     """Return the codec options of the collection that a document or a class really lies in."""
-    options: CodecOptions[Any] = document._get_collection().codec_options
-    return options
+    return codec_in(document._get_collection())
 
 
 def snapshot(document: Document) -> bytes:

@@ -14,6 +14,7 @@ from pymongo.read_concern import ReadConcern
 
 from mongoengine_history.documents.fieldpaths import hiding_of
 from mongoengine_history.documents.options import HistoryOptions, options_of
+from mongoengine_history.documents.stand_in import check_real
 from mongoengine_history.errors import IndexesMissingError, OptionsError
 from mongoengine_history.record.history import BY_REVISION, INDEXES, History
 from mongoengine_history.record.sessions import active_session
@@ -52,6 +53,9 @@ class Place:
         model: The class, or a document, which may have been switched to another collection.
         collection: Where they lie, if not where *model* says.
         session: The one to read and write in, if not the one that is active.
+
+    Raises:
+        OptionsError: the collection only stands in for PyMongo's, so it has no history.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Place:
         session: ClientSession | None = None,
     ) -> None:
         collection = model._get_collection() if collection is None else collection
+        check_real(model, collection)
         self._collection, self._session = collection, session
         self.client: MongoClient[Any] = collection.database.client
         self.database: str = collection.database.name
