@@ -100,8 +100,8 @@ def names(
     real = mongoengine.connect
 
     def connect(db: str, **options: Any) -> Any:
-        if "mongo_client_class" in options:
-            return real(db, **options)
+        if "alias" in options:  # with settings of its own
+            return real(database.name if db == "shop" else db, **options)
         assert (db, options) == ("shop", {"uuidRepresentation": "standard"})
         return client
 

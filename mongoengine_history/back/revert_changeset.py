@@ -33,6 +33,7 @@ from mongoengine_history.record.place import (
     transaction,
 )
 from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.record.sealed import is_encrypting, sealed
 from mongoengine_history.record.sessions import active_session
 from mongoengine_history.record.states import state_at
 from mongoengine_history.state.merge import differs
@@ -89,15 +90,19 @@ def revert_changeset(id: ObjectId | Changeset, *, reason: str | None = None) -> 
 @contextmanager
 def _together(concerned: list[_Known]) -> Iterator[None]:
     """Make the block one transaction, if all databases are of one client and that can."""
-    client = concerned[0][0].client
+    client, places = concerned[0][0].client, [_place_in(models) for _, models in concerned]
     is_one = all(database.client is client for database, _ in concerned)
     if not is_one or in_transaction(client) or not can_transact(client):
         yield
         return
-    for _, models in concerned:
-        Place(next(iter(models.values()))).ensure_indexes()
+    for place in places:
+        place.ensure_indexes()
     with transaction(client):
         yield
+
+
+def _place_in(models: Mapping[str, type[Document]]) -> Place:
+    return Place(next(iter(models.values())))
 
 
 def _carry_out(key: object, plans: list[_Plan]) -> None:
@@ -168,7 +173,7 @@ def _is_concerned(database: Database[Any], key: object) -> bool:
     try:
         return any(revisions_of(key, database, active_session(database.client)).limit(1))
     except InvalidOperation:  # another client has bound a session; one of its own is allowed
-        with database.client.start_session() as session:
+        with sealed(database.client).start_session() as session:
             return any(revisions_of(key, database, session).limit(1))
 
 
@@ -196,7 +201,7 @@ def _databases() -> list[_Known]:
             database = model._get_db()
         except ConnectionFailure:  # to which this process is not connected
             continue
-        if is_stand_in(database):  # which has no history
+        if is_stand_in(database) or is_encrypting(database.client):  # which have no history
             continue
         models = known.setdefault((database.client, database.name), (database, {}))[1]
         # Classes come before those derived from them, and the base knows all of them.

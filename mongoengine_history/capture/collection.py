@@ -26,6 +26,7 @@ from mongoengine_history.documents.options import is_tracked, options_of
 from mongoengine_history.errors import WriteRefusedError
 from mongoengine_history.record.append_many import Bulk
 from mongoengine_history.record.place import Place
+from mongoengine_history.record.sealed import readable, sealed_collection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,6 +71,11 @@ class RecordingCollection(Collection[Any]):
             return self._beneath
         return self._beneath.with_options(write_concern=WriteConcern(w=1))
 
+    @cached_property
+    def _sealed(self) -> Collection[Any]:
+        """The same, of a client that decrypts nothing: by it all is written that is recorded."""
+        return sealed_collection(self._plain)
+
     @property
     def _source(self) -> Origin | None:
         origin = self._origin or current_origin()
@@ -98,7 +104,7 @@ class RecordingCollection(Collection[Any]):
 
 def _insert_one(collection: RecordingCollection, call: Call) -> Any:
     document = own(call["document"])
-    insert = partial(call.having(document=document).on, collection._plain)
+    insert = partial(call.having(document=document).on, collection._sealed)
     if collection._is_saving:
         return _one(collection, call).insert(document, insert)
     return insert_recorded(_bulk(collection, call), [document], insert)
@@ -106,22 +112,29 @@ def _insert_one(collection: RecordingCollection, call: Call) -> Any:
 
 def _insert_many(collection: RecordingCollection, call: Call) -> Any:
     documents = [own(document) for document in call["documents"]]
-    insert = partial(call.having(documents=documents).on, collection._plain)
+    insert = partial(call.having(documents=documents).on, collection._sealed)
     return insert_recorded(_bulk(collection, call), documents, insert)
 
 
 def _write_one(collection: RecordingCollection, call: Call) -> Any:
-    return _one(collection, call).write(call)
+    return _answered(collection, call, _one(collection, call).write(call))
 
 
 def _delete_one(collection: RecordingCollection, call: Call) -> Any:
-    return _one(collection, call).delete(call)
+    return _answered(collection, call, _one(collection, call).delete(call))
+
+
+def _answered(collection: RecordingCollection, call: Call, answer: Any) -> Any:
+    """Return what a write gives: a document as the application reads it."""
+    if not call.name.startswith("find_one_and"):
+        return answer
+    return readable(answer, collection, collection.codec_options)
 
 
 def _update_many(collection: RecordingCollection, call: Call) -> Any:
     if call.key is not None:
         return _write_one(collection, call)
-    writing = QueryWrite(_bulk(collection, call), call, collection._plain)
+    writing = QueryWrite(_bulk(collection, call), call, collection._sealed)
     result = writing.update()
     if result is None:
         result = _write_one(collection, call) if call["upsert"] else writing.nothing()
@@ -131,13 +144,13 @@ def _update_many(collection: RecordingCollection, call: Call) -> Any:
 def _delete_many(collection: RecordingCollection, call: Call) -> Any:
     if call.key is not None:
         return _delete_one(collection, call)
-    return QueryWrite(_bulk(collection, call), call, collection._plain).delete()
+    return QueryWrite(_bulk(collection, call), call, collection._sealed).delete()
 
 
 def _one(collection: RecordingCollection, call: Call) -> OneWrite:
     place = Place(collection._model, collection, call["session"])
     recording = collection._records(call)
-    return OneWrite(place, collection._plain, collection._source, recording=recording)
+    return OneWrite(place, collection._sealed, collection._source, recording=recording)
 
 
 def _bulk(collection: RecordingCollection, call: Call) -> Bulk:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from mongoengine import Document, signals
@@ -20,14 +21,18 @@ from mongoengine_history.capture.tracker import Known, Origin, Tracker, context_
 from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.documents.snapshot import codec_of, decoded, snapshot
 from mongoengine_history.documents.stand_in import is_stand_in, warn_of
-from mongoengine_history.errors import OptionsError
+from mongoengine_history.errors import HistoryError, OptionsError
 from mongoengine_history.record.append import Change, patched
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.record.sealed import is_decrypting
+from mongoengine_history.record.states import state_at
 from mongoengine_history.state.revision import DELETE, checked
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from mongoengine_history.state.values import State
 
 
 class DocumentTrack:
@@ -137,10 +142,19 @@ def _record_gone(tracker: Tracker, said: dict[str, Any]) -> None:
     revisions = Revisions.of(document)
     tracker.begin(recording=True, asked=True, said=said)
     context = context_at(revisions.place, Origin(tracker, said, is_save=False))
-    change = Change(DELETE, context, decoded(snapshot(document)), {}, [], time.time_ns() // 1000)
     known = Known(revisions, revisions.head())
+    change = Change(DELETE, context, _last(document, known), {}, [], time.time_ns() // 1000)
     tracker.take(known, patched(change, revisions.place.hiding), None)
     tracker.record()
+
+
+def _last(document: Document, known: Known) -> State:
+    """Return what a deletion took: as memory has it, if that is not decrypted."""
+    if not is_decrypting(document._get_collection().database.client):
+        return decoded(snapshot(document))
+    with suppress(HistoryError):  # of which some is missing
+        return state_at(known.revisions, known.head.number) or {}
+    return {}
 
 
 def listen(sender: type[Document]) -> None:

@@ -9,9 +9,10 @@ from bson import Decimal128
 from mongoengine_history.documents.fieldpaths import hiding_of
 from mongoengine_history.documents.snapshot import decoded, key_in, loaded, memory, snapshot
 from mongoengine_history.errors import StaleDocumentError
+from mongoengine_history.record.sealed import readable
 from mongoengine_history.state.patches import outermost_list
 from mongoengine_history.state.updates import SIMPLE, path_in, updated
-from mongoengine_history.state.values import ABSENT, find, same
+from mongoengine_history.state.values import ABSENT, WIRE, find, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -88,17 +89,17 @@ class Guard:
         key, hide = key_in(self._document), hiding_of(self._document).hidden
         if stored is None:
             raise StaleDocumentError(key, (), hide(self.seen), ABSENT)
-        shown = [decoded(snapshot(loaded(type(self._document), key, stored))) for _ in range(2)]
+        collection = self._document._get_collection()
+        seen, read = (readable(state, collection, WIRE) for state in (self.seen, stored))
+        shown = [decoded(snapshot(loaded(type(self._document), key, read))) for _ in range(2)]
         ways = {path[:end] for path in paths for end in range(1, len(path))}
         gone = [way for way in ways if _is_dict(self.seen, way) and not _is_dict(stored, way)]
         others = [
-            path
-            for path in paths
-            if not _alike(*(find(state, path) for state in (self.seen, *shown)))
+            path for path in paths if not _alike(*(find(state, path) for state in (seen, *shown)))
         ]
         for path in [*sorted(others), *sorted(gone)]:
-            seen, found = (find(hide(state), path) for state in (self.seen, stored))
-            raise StaleDocumentError(key, path, seen, found)
+            states = (find(hide(state), path) for state in (self.seen, stored))
+            raise StaleDocumentError(key, path, *states)
         return {path: find(stored, path) for path in paths}
 
 

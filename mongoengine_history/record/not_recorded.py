@@ -28,7 +28,7 @@ def not_recorded(
     error = HistoryNotRecordedError(keys[0], records, why)
     error.document_ids = list(keys)
     error.document_class, error.collection = place.class_name, place.document_type
-    aliases = (alias for alias, client in _connections.items() if client is place.client)
+    aliases = (alias for alias, client in _connections.items() if client is place.connection)
     error.alias, error.database = next(aliases, DEFAULT_CONNECTION_NAME), place.database
     error.__cause__ = why
     return error

@@ -13,6 +13,7 @@ from mongoengine_history.record.head import Head
 from mongoengine_history.record.history import BY_REVISION, BY_STAMP, NUMBERED, History
 from mongoengine_history.record.place import LOCAL, PRIMARY
 from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.record.sealed import sealed_collection
 from mongoengine_history.record.states import FOLDABLE, folded, replayed
 from mongoengine_history.state.values import WIRE, encode, identifier
 
@@ -122,7 +123,8 @@ def heads(place: Place, keys: list[Any]) -> dict[object, Head]:
 def revisions_of(changeset: object, database: Database[Any], session: Any) -> Cursor[Any]:
     """Find the first record of each revision that belongs to a changeset in a database."""
     name = History._get_collection_name()
-    history = database.get_collection(name, WIRE, PRIMARY, read_concern=LOCAL)
+    named = database.get_collection(name, WIRE, PRIMARY, read_concern=LOCAL)
+    history = sealed_collection(named)
     wanted = ("document_type", "document_id", "revision", "stamp")
     return history.find({"changeset": changeset, "position": 0}, wanted, session=session)
 

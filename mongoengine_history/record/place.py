@@ -17,6 +17,7 @@ from mongoengine_history.documents.options import HistoryOptions, options_of
 from mongoengine_history.documents.stand_in import check_real
 from mongoengine_history.errors import IndexesMissingError, OptionsError
 from mongoengine_history.record.history import BY_REVISION, INDEXES, History
+from mongoengine_history.record.sealed import is_decrypting, sealed_collection
 from mongoengine_history.record.sessions import active_session
 from mongoengine_history.state.values import WIRE, State
 
@@ -37,6 +38,12 @@ LOCAL: Final = ReadConcern("local")
 PATIENCE: Final = 5_000
 """Milliseconds to wait for an index inside a transaction."""
 
+APART: Final = (
+    "the client decrypts (auto_encryption_opts), so what is recorded goes through another one, "
+    "which can join none of its sessions. Do it outside of the session, or in an untracked() block"
+)
+"""Why a client that decrypts has no sessions for the history."""
+
 CONFLICTING_INDEX: Final = (85, 86)
 
 BAD_HINT: Final = 2
@@ -55,7 +62,8 @@ class Place:
         session: The one to read and write in, if not the one that is active.
 
     Raises:
-        OptionsError: the collection only stands in for PyMongo's, so it has no history.
+        OptionsError: the collection only stands in for PyMongo's, so it has no history; or its
+            client encrypts, or decrypts and a session of it is active.
     """
 
     def __init__(
@@ -66,8 +74,11 @@ class Place:
     ) -> None:
         collection = model._get_collection() if collection is None else collection
         check_real(model, collection)
-        self._collection, self._session = collection, session
-        self.client: MongoClient[Any] = collection.database.client
+        _check_session(collection.database.client, session)
+        self._collection, self._session = sealed_collection(collection), session
+        self.client: MongoClient[Any] = self._collection.database.client
+        #: The one of the application, which may decrypt what it reads.
+        self.connection: MongoClient[Any] = collection.database.client
         self.database: str = collection.database.name
         self.document_type: str = collection.name
         self.class_name: str = model._class_name
@@ -196,6 +207,12 @@ def projection(names: set[str] | None) -> dict[str, int] | None:
     return dict.fromkeys(names, 1)
 
 
+def _check_session(client: MongoClient[Any], session: ClientSession | None) -> None:
+    """Raise an OptionsError where the history is read and written past an active session."""
+    if is_decrypting(client) and (session or active_session(client)):
+        raise OptionsError("session", "active", APART)
+
+
 def in_transaction(client: MongoClient[Any]) -> bool:
     """Say whether operations of *client* are part of a transaction now."""
     session = active_session(client)
@@ -208,17 +225,19 @@ def transaction(client: MongoClient[Any]) -> Iterator[None]:
     Make all operations of *client* inside the block one transaction.
 
     Raises:
-        OptionsError: PyMongo is too old to bind a session.
+        OptionsError: PyMongo is too old to bind a session, or the client decrypts.
     """
     if not hasattr(ClientSession, "bind"):
         raise OptionsError("atomic", True, "it needs PyMongo 4.17 or later")
+    if is_decrypting(client):
+        raise OptionsError("atomic", True, APART)
     with client.start_session() as session, session.bind(), session.start_transaction():
         yield
 
 
 def can_transact(client: MongoClient[Any]) -> bool:
-    """Say whether `transaction` works: by the release of PyMongo and by what the server is."""
-    if not hasattr(ClientSession, "bind"):
+    """Say whether `transaction` works: by PyMongo, by the client, and by what the server is."""
+    if not hasattr(ClientSession, "bind") or is_decrypting(client):
         return False
     hello = client.admin.command("hello")
     return "setName" in hello or hello.get("msg") == "isdbgrid"
