@@ -208,6 +208,25 @@ class IncompleteRevisionError(OfDocumentError):
         self.size = size
 
 
+class MalformedRecordError(OfDocumentError):
+    """A record is not as the library writes it: another program, or a hand, has written it so."""
+
+    def __init__(self, document_id: object, number: object, record: object, problem: str) -> None:
+        super().__init__(
+            document_id,
+            f"Record {_short(record)} of revision {_short(number)} of document "
+            f"{_short(document_id)} cannot be read: {_short_text(problem)}. It was not written by "
+            "this library. Bring the record back from a backup, or correct it by hand; until then "
+            "read around its revision.",
+        )
+        #: The number of its revision, as it is stored; None where there is none.
+        self.number = number
+        #: ``_id`` of the record in the history collection; None if it is gone again.
+        self.record = record
+        #: What is wrong, in words.
+        self.problem = problem
+
+
 class PatchError(HistoryError):
     """A patch does not fit the state: the list it was made for looked different."""
 
@@ -318,5 +337,8 @@ def _where(path: Sequence[str | int]) -> str:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    return _short_text(repr(value))
+
+
+def _short_text(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."

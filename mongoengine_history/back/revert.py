@@ -77,6 +77,7 @@ def revert(document: D, since: datetime | None = None, *, revision: int | None =
         DocumentDidNotExistError: there was no document at that point.
         PatchError: a revision does not fit the one before it: somebody edited the records.
         IncompleteRevisionError: records of a revision are missing.
+        MalformedRecordError: one of them cannot be read.
         StateMismatchError: today's class cannot load the state.
     """
     _check(since, revision)

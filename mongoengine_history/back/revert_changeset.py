@@ -21,6 +21,7 @@ from mongoengine_history.errors import (
     ChangesetConflictError,
     ChangesetPartlyRevertedError,
     HistoryNotRecordedError,
+    MalformedRecordError,
     OptionsError,
     UndoConflictError,
 )
@@ -181,7 +182,7 @@ def _units(
     key: object, database: Database[Any], models: Mapping[str, type[Document]]
 ) -> Iterator[tuple[type[Document], Any, list[int]]]:
     """Yield the documents of a changeset, the one written last first, with their revisions."""
-    found = revisions_of(key, database, active_session(database.client))
+    found = map(_checked, revisions_of(key, database, active_session(database.client)))
     units: dict[tuple[str, bytes], list[Mapping[str, Any]]] = {}
     for it in sorted(found, key=lambda it: (it["stamp"], it["revision"]), reverse=True):
         units.setdefault((it["document_type"], encode(it["document_id"])), []).append(it)
@@ -189,6 +190,17 @@ def _units(
         if name not in models:
             raise OptionsError("id", key, f"import the class of the documents in {name!r}")
         yield models[name], records[0]["document_id"], [it["revision"] for it in records]
+
+
+def _checked(first: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what tells of a revision that it belongs to a changeset, if that can be read."""
+    key, number = first.get("document_id"), first.get("revision")
+    rightly = {"document_type": str, "document_id": object, "revision": int, "stamp": int}
+    for name, kind in rightly.items():
+        if not isinstance(first.get(name), kind) or name not in first:
+            problem = f"its {name} is {first.get(name)!r}"
+            raise MalformedRecordError(key, number, first["_id"], problem)
+    return first
 
 
 def _databases() -> list[_Known]:

@@ -14,6 +14,7 @@ from mongoengine_history.record.overview import SMALL, near, numbers_at, recorde
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import folded, may_have_existed, state_as_of
+from mongoengine_history.state.problem import is_number
 from mongoengine_history.state.revision import ANEW, stamp_of
 from mongoengine_history.state.values import State, encode
 
@@ -75,7 +76,8 @@ class _Moment:
         legacy = {"stamp": None, "revision": None, "document_id": {"$in": early}}
         alone = {encode(key) for key in (recorded(self._place, legacy) if early else ())}
         left = {encode(key): key for key in keys}
-        for encoded, found in near(self._place, left, numbers) if keys else ():
+        usual = {it: key for it, key in left.items() if is_number(numbers.get(it, 0))}
+        for encoded, found in near(self._place, usual, numbers) if usual else ():
             usable = [] if encoded in alone else found
             yield from self._one(left.pop(encoded), numbers.get(encoded, 0), usable)
         for encoded, key in left.items():
@@ -94,11 +96,11 @@ class _Moment:
     def _state(self, key: Any, number: int, found: list[Mapping[str, Any]]) -> State | None:
         revisions = Revisions(self._place, key)
         until = [it for it in found if it["revision"] <= number]
-        versions = [it["revision"] for it in until if it["position"] == -1]
+        versions = [it["revision"] for it in until if it.get("position") == -1]
         if versions:
             return folded(revisions, until, versions[-1], number)
-        first = [it for it in found if (it["revision"], it["position"]) == (1, 0)]
-        if first and first[0]["operation"] in ANEW:
+        first = [it for it in found if (it["revision"], it.get("position")) == (1, 0)]
+        if first and first[0].get("operation") in list(ANEW):  # it may be of any type
             return folded(revisions, until, 0, number) if number else None
         return state_as_of(revisions, self._when)
 

@@ -114,6 +114,7 @@ class Timeline(Generic[D]):
             OptionsError: *index* is no number.
             RevisionNotFoundError: there is no such revision; it is an IndexError.
             IncompleteRevisionError: records of it are missing.
+            MalformedRecordError: one of them cannot be read.
         """
         if isinstance(index, slice):
             return self._slice(index)
@@ -131,14 +132,16 @@ class Timeline(Generic[D]):
         return newest + 1 + index
 
     def _slice(self, index: slice) -> list[Revision]:
-        wanted = [number for number in range(len(self) + 1)[index] if number]
+        wanted = range(len(self) + 1)[index]  # which is not gone through before all are found
+        if 0 in wanted:
+            wanted = wanted[1:] if wanted[0] == 0 else wanted[:-1]
         if not wanted:
             return []
-        found = self._shown.between(min(wanted), max(wanted))
-        chosen = set(wanted)
-        revisions = {it.number: it.shown() for it in found if it.number in chosen}
-        for number in chosen - revisions.keys():
-            raise IncompleteRevisionError(self._revisions.key, number, 0, 1)
+        found = self._shown.between(*sorted([wanted[0], wanted[-1]]))
+        revisions = {it.number: it.shown() for it in found if it.number in wanted}
+        for number in wanted:
+            if number not in revisions:
+                raise IncompleteRevisionError(self._revisions.key, number, 0, 1)
         return [revisions[number] for number in wanted]
 
     @property
@@ -160,6 +163,7 @@ class Timeline(Generic[D]):
             RevisionNotFoundError: there is no such revision.
             DocumentDidNotExistError: there was no document at that point.
             IncompleteRevisionError: records are missing on the way.
+            MalformedRecordError: one on the way cannot be read.
             PatchError: a revision does not fit the one before it: somebody edited the records.
             StateNotKeptError: no version was kept, and the document is gone.
         """

@@ -20,9 +20,10 @@ from mongoengine_history.state.patches import (
 from mongoengine_history.state.revision import last_stamp, stamp_of, wall_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from bson.codec_options import CodecOptions
     from mongoengine import Document
 
 
@@ -48,6 +49,7 @@ def load_history(
 
     Raises:
         IncompleteRevisionError: records of a revision are missing.
+        MalformedRecordError: one of them cannot be read.
     """
     if not has_key(document):
         return []
@@ -62,10 +64,16 @@ def load_history(
     oldest, patches = 1, []
     for records in revisions.complete(found, -1, last=None if bounds else 1):
         oldest = records[0]["revision"]
-        patches += [dictdiffer_patch(it) for it in reversed(joined(records, place.codec))]
+        patches += revisions.made(_patches_of, records)
     # 1.1 wrote before revision 1. If time has bounds, its records are not among those read.
     is_older_left = oldest == 1 if bounds else found.is_older_left
     return patches + _legacy_patches(document, since, until) if is_older_left else patches
+
+
+def _patches_of(
+    records: Sequence[Mapping[str, Any]], codec: CodecOptions[Any]
+) -> list[DictdifferPatch]:
+    return [dictdiffer_patch(it) for it in reversed(joined(records, codec))]
 
 
 class _Numbered:
@@ -77,10 +85,10 @@ class _Numbered:
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         for record in self._found:
-            if "revision" not in record:
+            if "revision" not in record and "size" not in record:
                 self.is_older_left = True
                 return
-            yield record
+            yield record if "revision" in record else {**record, "revision": None}  # malformed
 
 
 def _legacy_patches(

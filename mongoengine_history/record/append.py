@@ -124,7 +124,8 @@ def _mend_beginning(revisions: Revisions, base: Base, number: int) -> None:
             return
         earlier = [patch for it in revisions.between(1, number - 1) for patch in it.patches]
         lists = {outermost_list(patch.path) for patch in earlier if is_relative(patch)}
-        start = overlay(base.state, {}, state_of([version], starting=True), lists)
+        with revisions.reading([version]):
+            start = overlay(base.state, {}, state_of([version], starting=True), lists)
         mended = {"state": base.state, "start": start, "moment": base.moment}
         same = {"_id": version["_id"], "moment": version["moment"]}
         if place.history.update_one(same, {"$set": mended}, session=place.session).modified_count:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
 from mongoengine_history.state.merge import list_hash, path_text
+from mongoengine_history.state.problem import are_hashes, is_stamp
 from mongoengine_history.state.values import State, find
 
 if TYPE_CHECKING:
@@ -46,12 +47,22 @@ class Head:
 
     @classmethod
     def of(cls, newest: Mapping[str, Any] | None = None) -> Head:
-        """Make it of the first record of the newest revision, or of a version 0; else nothing."""
+        """
+        Make it of the first record of the newest revision, or of a version 0; else nothing.
+
+        A malformed record keeps nobody from saving: what cannot be read of it is not known.
+        """
         if newest is None:
             return cls()
-        lists, operation = newest.get("lists") or {}, newest.get("operation") or ""
-        number, stamp, record = newest["revision"], newest["stamp"], newest.get("record")
-        return cls(number, stamp, lists, operation=operation, record=record)
+        number, stamp, record = newest["revision"], newest.get("stamp"), newest.get("record")
+        lists, operation = newest.get("lists"), newest.get("operation")
+        return cls(
+            number if isinstance(number, int) else int(float(str(number))),  # what sorts before
+            stamp if is_stamp(stamp) else 0,  # type: ignore[arg-type]  # what None is not
+            lists if lists and are_hashes(lists) else {},
+            operation=operation if isinstance(operation, str) else "",
+            record=record,
+        )
 
     def list_hash(self, path: Path) -> bytes | None:
         """Return the hash of a list as the history has it, None if that is not known."""

@@ -6,6 +6,7 @@ bytes in parts: further records of the same revision, in the same insert.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -13,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import bson
 
 from mongoengine_history.state.patches import Patch, patch_of, record_of
+from mongoengine_history.state.problem import are_hashes, is_stamp
 from mongoengine_history.state.revision import Context, StoredRevision
 from mongoengine_history.state.values import WIRE, depth, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from bson import Timestamp
     from bson.codec_options import CodecOptions
@@ -111,24 +113,46 @@ def revision_of(
     """
     Return the revision that `records_of_revision` laid out, of all its documents in order.
 
-    They were read by *codec*; so are parts.
+    They were read by *codec*; so are parts. Without one the hashes of lists are known, too.
+
+    Raises:
+        ValueError: a record is malformed; or another one of ``UNREADABLE``.
     """
     first = records[0]
     said = {name: first.get(name) for name in SAID}
-    context = Context(metadata=first.get("metadata", {}), **said)
+    metadata, stamp = first.get("metadata", {}), first["stamp"]
+    is_right = is_stamp(stamp) and isinstance(metadata, Mapping)
+    if not is_right or not isinstance(said["reason"], str | None):
+        raise ValueError(said, stamp)
     return StoredRevision(
         first["revision"],
-        first["stamp"],
-        first["operation"],
-        context,
+        stamp,
+        operation_in(first),
+        Context(metadata=metadata, **said),
         tuple(patch_of(record) for record in joined(records, codec)),
-        first.get("lists", {}),
+        hashes_in(first) if codec is WIRE else {},
     )
 
 
 def step_of(records: Sequence[Mapping[str, Any]]) -> tuple[str, Iterable[Patch]]:
     """Return of a revision, of which *records* are all documents, only what `replay` needs."""
-    return records[0]["operation"], map(patch_of, joined(records))
+    return operation_in(records[0]), [patch_of(record) for record in joined(records)]
+
+
+def operation_in(first: Mapping[str, Any]) -> str:
+    """Return the operation that the first record of a revision tells; errors as `revision_of`."""
+    operation = first["operation"]
+    if not isinstance(operation, str):
+        raise TypeError(operation)
+    return operation
+
+
+def hashes_in(first: Mapping[str, Any]) -> Mapping[str, bytes]:
+    """Return the hashes that the first record of a revision has; errors as `revision_of`."""
+    lists: Mapping[str, bytes] = first.get("lists", {})
+    if lists and not are_hashes(lists):
+        raise TypeError(lists)
+    return lists
 
 
 def state_of(documents: Sequence[Mapping[str, Any]], *, starting: bool = False) -> State:
@@ -136,10 +160,12 @@ def state_of(documents: Sequence[Mapping[str, Any]], *, starting: bool = False) 
     Return the state that `documents_of_version` laid out, or the one that replay starts from.
 
     Where the first writes overlapped, the one recorded first had found another state than the one
-    that was there before all of them.
+    that was there before all of them. Errors are as those of `revision_of`.
     """
     version = joined(documents)[0]
     state: State = version.get("start", version["state"]) if starting else version["state"]
+    if not isinstance(state, dict):
+        raise TypeError(state)
     return state
 
 

@@ -10,11 +10,12 @@ from pymongo import ASCENDING, DESCENDING
 
 from mongoengine_history.errors import HistoryError
 from mongoengine_history.record.head import Head
-from mongoengine_history.record.history import BY_REVISION, BY_STAMP, NUMBERED, History
+from mongoengine_history.record.history import BY_REVISION, BY_STAMP, History
 from mongoengine_history.record.place import LOCAL, PRIMARY
-from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.record.revisions import NUMBERABLE, Revisions
 from mongoengine_history.record.sealed import sealed_collection
 from mongoengine_history.record.states import FOLDABLE, folded, replayed
+from mongoengine_history.state.problem import is_number
 from mongoengine_history.state.values import WIRE, encode, identifier
 
 if TYPE_CHECKING:
@@ -42,8 +43,12 @@ def recorded(place: Place, query: Mapping[str, Any]) -> Iterator[Any]:
     return (found["_id"] for found in _grouped(place, query, order, {}))
 
 
-def numbers_at(place: Place, keys: list[Any], stamp: int) -> dict[bytes, int]:
-    """Read the number of the last revision of each document at a moment, by its encoded key."""
+def numbers_at(place: Place, keys: list[Any], stamp: int) -> dict[bytes, Any]:
+    """
+    Read the number of the last revision of each document at a moment, by its encoded key.
+
+    Where a record is malformed it may be anything.
+    """
     query = {"document_id": {"$in": keys}, "stamp": {"$lte": stamp}}
     order = dict.fromkeys(BY_STAMP, DESCENDING)
     found = _grouped(place, query, order, {"number": {"$first": "$revision"}})
@@ -74,7 +79,7 @@ def near(
         ranges.append({**place.owner(key), "revision": bounds})
     wanted = {name: 0 for name in FOLDABLE if name != "document_id"}
     found = place.find(BY_REVISION, {"$or": ranges}, projection=wanted, batch_size=SMALL)
-    groups = groupby(found, lambda it: encode(it["document_id"]))
+    groups = groupby(found, lambda it: encode(it.get("document_id")))  # None where it is missing
     return ((key, list(own)) for key, own in groups)
 
 
@@ -103,13 +108,14 @@ def heads(place: Place, keys: list[Any]) -> dict[object, Head]:
         return {}
     grouped = {name: {"$first": f"${name}"} for name in OF_HEAD}
     pipeline: list[dict[str, Any]] = [
-        {"$match": {**place.of(keys), **NUMBERED}},
+        {"$match": {**place.of(keys), **NUMBERABLE}},
         {"$sort": dict.fromkeys(BY_REVISION, DESCENDING)},  # one look into the index for each
         {"$group": {"_id": "$document_id", **grouped}},
     ]
     found = place.aggregate(pipeline, batchSize=MOST + 1)  # in one round trip
     newest = {identifier(it["_id"]): it for it in found}
-    several = {it["revision"] for it in newest.values() if it["position"] > 0}
+    is_later = {key for key, it in newest.items() if is_number(it["position"]) and it["position"]}
+    several = {newest[key]["revision"] for key in is_later}
     if several:  # revisions of several records, of which the first has what is wanted
         first = {**place.of(keys), "revision": {"$in": list(several)}, "position": 0}
         wanted = dict.fromkeys((*OF_HEAD, "document_id"), 1)

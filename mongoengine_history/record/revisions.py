@@ -3,33 +3,48 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
+from datetime import datetime
 from functools import cached_property, partial
 from itertools import groupby
 from operator import itemgetter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from bson import ObjectId
 from pymongo import ASCENDING, DESCENDING
 
 from mongoengine_history.documents.snapshot import key_in
-from mongoengine_history.errors import IncompleteRevisionError, RevisionNotFoundError
+from mongoengine_history.errors import (
+    HistoryError,
+    IncompleteRevisionError,
+    MalformedRecordError,
+    RevisionNotFoundError,
+)
 from mongoengine_history.record.classes import NOWHERE, is_of
 from mongoengine_history.record.head import Head, Turn, turn_at
-from mongoengine_history.record.history import BY_REVISION, BY_STAMP, NUMBERED
+from mongoengine_history.record.history import BY_REVISION, BY_STAMP
 from mongoengine_history.record.layout import revision_of
 from mongoengine_history.record.place import Place, projection
 from mongoengine_history.state.patches import paths_of
+from mongoengine_history.state.problem import (
+    LARGEST_NUMBER,
+    UNREADABLE,
+    is_number,
+    problem_in,
+)
 from mongoengine_history.state.revision import StoredRevision, wall_clock
 from mongoengine_history.state.values import WIRE, State, encode, wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from datetime import datetime
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from bson.codec_options import CodecOptions
     from mongoengine import Document
 
     from mongoengine_history.state.values import Path
+
+Made = TypeVar("Made")
 
 READS: Final = 5
 """How often to look for the rest of a revision that may be on its way."""
@@ -47,6 +62,9 @@ ONE_BY_ONE: Final = 1_000
 """… and where they are taken one by one."""
 
 EVERYWHERE: Final[Mapping[str, Any]] = MappingProxyType({})
+
+NUMBERABLE: Final = {"revision": {"$gte": 0, "$lt": LARGEST_NUMBER}}
+"""The condition that the next revision may be numbered after a record; an index serves it."""
 
 OF_NEWEST: Final = dict.fromkeys(["revision", "stamp", "lists", "operation"], 1)
 
@@ -156,6 +174,7 @@ class Revisions:
         Raises:
             RevisionNotFoundError: there is none of that number.
             IncompleteRevisionError: records of it are missing.
+            MalformedRecordError: one of them cannot be read.
         """
         found = list(self.between(number, number)) if number > 0 else []
         if not found:
@@ -170,13 +189,49 @@ class Revisions:
 
         Raises:
             IncompleteRevisionError: a revision on the way, or a record of one, is missing.
+            MalformedRecordError: a record on the way cannot be read.
         """
         upper = {} if last is None else {"$lte": last}
         order = DESCENDING if newest_first else ASCENDING
         query = {"revision": {"$gte": first, **upper}, "position": RECORD}
         found = self.records(query, order, batch_size=ONE_BY_ONE)
         bounds = (None, first) if newest_first else (first, None)
-        return map(partial(revision_of, codec=self._codec), self.complete(found, order, *bounds))
+        return map(partial(self.made, revision_of), self.complete(found, order, *bounds))
+
+    def made(
+        self,
+        make: Callable[[list[Mapping[str, Any]], CodecOptions[Any]], Made],
+        records: list[Mapping[str, Any]],
+    ) -> Made:
+        """Make something of a revision, of all its documents, as they were read; else `reading`."""
+        try:
+            return make(records, self._codec)
+        except UNREADABLE as error:
+            raise self._malformed(*problem_in(records, error)) from error
+
+    @contextmanager
+    def reading(self, documents: Sequence[Mapping[str, Any]]) -> Iterator[None]:
+        """
+        Let nothing else be wrong inside the block than one of the *documents* that are read.
+
+        Raises:
+            MalformedRecordError: something is.
+        """
+        try:
+            yield
+        except HistoryError:
+            raise
+        except UNREADABLE as error:
+            raise self._malformed(*problem_in(documents, error)) from error
+
+    def _malformed(self, document: Mapping[str, Any], problem: str) -> MalformedRecordError:
+        """Name a document that cannot be read."""
+        number = document.get("revision")
+        if "_id" not in document:  # what is read often is read without
+            same = {name: {"$eq": document.get(name)} for name in ("revision", "position")}
+            query, session = {**self.mine, **same}, self.place.session
+            document = self.place.history.find_one(query, {"_id": 1}, session=session) or {}
+        return MalformedRecordError(self.key, number, document.get("_id"), problem)
 
     def records(
         self,
@@ -202,28 +257,44 @@ class Revisions:
 
         Raises:
             IncompleteRevisionError: a number, or a record of a revision, is missing.
+            MalformedRecordError: a record has no number, position or size.
         """
         expected = first
         for number, group in groupby(found, itemgetter("revision")):
+            records = list(group)
+            if not is_number(number):
+                raise self._malformed(records[0], f"its revision is {number!r}")
             if expected not in {None, number}:
                 raise IncompleteRevisionError(self.key, int(expected or 0), 0, 1)
-            records = list(group)
             if len(records) > 1:
-                records.sort(key=itemgetter("position"))
-            yield records if len(records) == records[0]["size"] else self._waited_for(records)
+                with self.reading(records):
+                    records.sort(key=itemgetter("position"))
+            yield records if _is_whole(records) else self._waited_for(records)
             expected = number + step
         if last is not None and expected not in {None, last + step}:
             raise IncompleteRevisionError(self.key, int(expected or 0), 0, 1)
 
     def _waited_for(self, records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Return all records of a revision of which some may still be on their way."""
-        number, size = records[0]["revision"], records[0]["size"]
+        """
+        Return all records of a revision of which some may still be on their way.
+
+        Records of another write may be left of one whose number was given again.
+        """
+        number, size = records[0]["revision"], records[0].get("size")
+        if not size or not is_number(size):
+            raise self._malformed(records[0], f"its size is {size!r}")
+        for record in records:
+            if not is_number(record.get("position")):
+                raise self._malformed(record, f"its position is {record.get('position')!r}")
         for attempt in range(READS):
             time.sleep(0.05 * attempt)
             records = list(self.records({"revision": number, "position": RECORD}))
-            if len(records) == size:
-                return records
-        raise IncompleteRevisionError(self.key, number, len(records), size)
+            own = [it for it in records if it.get("stamp") == records[0].get("stamp")]
+            if _is_whole(own):
+                return own
+        if len(records) != size:
+            raise IncompleteRevisionError(self.key, number, len(records), size)
+        raise self._malformed(records[-1], f"its position is {records[-1].get('position')!r}")
 
     def changes(self, stamps: Mapping[str, int]) -> Iterator[Mapping[str, Any]]:
         """
@@ -248,9 +319,18 @@ class Revisions:
     def number_in(
         self, query: Mapping[str, Any], order: int, index: tuple[str, ...] = BY_REVISION
     ) -> int | None:
-        """Read the number of the first document that a query finds; None if there is none."""
+        """
+        Read the number of the first document that a query finds; None if there is none.
+
+        Raises:
+            MalformedRecordError: it is no number of a revision.
+        """
         found = self.records(query, order, index, **ONE_NUMBER)
-        return next((document["revision"] for document in found), None)
+        number: int | None = next((document["revision"] for document in found), None)
+        if number is None or is_number(number):
+            return number
+        found = self.records(query, order, index, limit=1)
+        raise self._malformed(next(found, {}), f"its revision is {number!r}")
 
     def touched(self, first: int) -> set[Path]:
         """Name the paths that revisions set, from number *first* on."""
@@ -261,17 +341,26 @@ class Revisions:
         earliest = {} if since is None else {"$gte": wall_clock(since)}
         made = {"$type": "date", **earliest}
         query = {"stamp": None, "revision": None, "created_at": made}
-        found = self.records(query, index=BY_STAMP)
-        return sorted(found, key=itemgetter("created_at", "_id"))
+        found = list(self.records(query, index=BY_STAMP))
+        for record in found:
+            if not isinstance(record["created_at"], datetime):  # the year has five digits
+                raise self._malformed(record, f"its created_at is {record['created_at']!r}")
+        return sorted(found, key=lambda it: (it["created_at"], str(it["_id"])))
 
     @property
     def _newest(self) -> list[dict[str, Any]]:
         return [
-            {"$match": {**self.mine, **NUMBERED, "position": 0}},
+            {"$match": {**self.mine, **NUMBERABLE, "position": 0}},
             {"$sort": {"revision": -1}},
             {"$limit": 1},
             {"$project": {"_id": 0, "record": "$_id", **OF_NEWEST}},
         ]
+
+
+def _is_whole(records: list[Mapping[str, Any]]) -> bool:
+    """Say whether these are all records of a revision."""
+    size = len(records)
+    return size > 0 and records[0].get("size") == size and records[-1].get("position") == size - 1
 
 
 def _without_id(document: Any) -> State | None:

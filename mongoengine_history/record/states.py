@@ -9,7 +9,7 @@ from pymongo import ASCENDING, DESCENDING
 
 from mongoengine_history.errors import RevisionNotFoundError, StateNotKeptError
 from mongoengine_history.record.history import OWNER
-from mongoengine_history.record.layout import state_of, step_of
+from mongoengine_history.record.layout import hashes_in, state_of, step_of
 from mongoengine_history.record.revisions import ALL_AT_ONCE, VERSION
 from mongoengine_history.state.legacy import unwind
 from mongoengine_history.state.merge import check
@@ -40,6 +40,7 @@ def state_at(revisions: Revisions, number: int) -> State | None:
     Raises:
         RevisionNotFoundError: there is no such revision.
         IncompleteRevisionError: records are missing on the way.
+        MalformedRecordError: one on the way cannot be read.
         PatchError: a revision does not fit the state before it.
         StateNotKeptError: nothing is known to start from.
     """
@@ -111,19 +112,22 @@ def folded(
 
     That is the number of a version, or 0 where a creation comes first.
     """
-    version = [it for it in found if it["position"] < 0 and it["revision"] == nearest]
     first = max(1, min(nearest + 1, number))  # of the version's own revision only if asked for
-    records = [it for it in found if it["position"] >= 0 and it["revision"] >= first]
+    with revisions.reading(found):
+        version = [it for it in found if it["position"] < 0 and it["revision"] == nearest]
+        records = [it for it in found if it["position"] >= 0 and it["revision"] >= first]
+        start = state_of(version, starting=number > 0) if version else {}
     complete = list(revisions.complete(records, ASCENDING, first))
     newest: Mapping[str, Any] = complete[-1][0] if complete else {"revision": 0}
     if number and newest["revision"] != number:
         raise RevisionNotFoundError(revisions.key, number, revisions.head().number)
     if newest.get("operation") == DELETE:
         return None
-    later = (whole for whole in complete if whole[0]["revision"] > nearest)
-    start = state_of(version, starting=number > 0) if version else {}
-    state = replay(map(step_of, later), start)
-    check(state, newest.get("lists", {}))
+    later = [whole for whole in complete if whole[0]["revision"] > nearest]
+    with revisions.reading([record for whole in later or complete[-1:] for record in whole]):
+        steps, lists = list(map(step_of, later)), hashes_in(newest)
+    state = replay(steps, start)
+    check(state, lists)
     return state
 
 
@@ -134,7 +138,9 @@ def _unwound(revisions: Revisions, number: int) -> State | None:
     if later is None:
         state = revisions.recordable()
     else:
-        state = state_of(list(revisions.records({"revision": later, "position": VERSION})))
+        version = list(revisions.records({"revision": later, "position": VERSION}))
+        with revisions.reading(version):
+            state = state_of(version)
     for revision in revisions.between(number + 1, later, newest_first=True):
         if revision.operation in ANEW:
             state = None

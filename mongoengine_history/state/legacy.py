@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mongoengine_history.errors import MalformedRecordError
 from mongoengine_history.state.patches import ADD, CHANGE, REMOVE, Draft, Patch
+from mongoengine_history.state.problem import UNREADABLE, problem_in
 from mongoengine_history.state.values import ABSENT, Path, State, find, same
 
 if TYPE_CHECKING:
@@ -24,9 +26,14 @@ def unwind(records: Iterable[Mapping[str, Any]], state: State) -> tuple[State, l
     draft = Draft(state)
     patches = []
     for record in records:
-        for patch in reversed(_patches(record, draft.state)):
-            _take_back(patch, draft)
-            patches.append(patch)
+        try:
+            for patch in reversed(_patches(record, draft.state)):
+                _take_back(patch, draft)
+                patches.append(patch)
+        except UNREADABLE as error:
+            key, own = record.get("document_id"), record.get("_id")
+            problem = problem_in([record], error)[1]
+            raise MalformedRecordError(key, None, own, problem) from error
     return draft.state, patches
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 ADD: Final = "add"
 CHANGE: Final = "change"
 REMOVE: Final = "remove"
+PATCH_ACTIONS: Final = {ADD, CHANGE, REMOVE}
 Action = Literal["add", "change", "remove"]
 DictdifferPatch = tuple[str, list[str | int], Any]
 
@@ -93,7 +94,7 @@ def _inverted(patch: Patch) -> Patch:
 def _before(patch: Patch) -> object:
     if patch.action == CHANGE:
         return patch.data[0]
-    return ABSENT if patch.action == ADD else patch.data[0][1]
+    return ABSENT if patch.action == ADD or not patch.data else patch.data[0][1]
 
 
 def _apply(patch: Patch, draft: Draft) -> None:
@@ -196,21 +197,45 @@ def record_of(patch: Patch) -> dict[str, Any]:
 
 
 def patch_of(record: Mapping[str, Any]) -> Patch:
-    """Return the patch that `record_of` stored."""
-    action, path, data = record["action"], tuple(record["keys"]), record["data"]
-    if action == CHANGE:
-        return Patch(CHANGE, path, (data["old"], data["new"]))
-    places = record.get("places")
-    items = [(item["key"], item["value"]) for item in data["items"]]
-    return Patch(action, path, items, None if places is None else tuple(places))
+    """
+    Return the patch that `record_of` stored.
+
+    Raises:
+        ValueError: it is none; or LookupError, TypeError.
+    """
+    action, keys, data = dictdiffer_patch(record)
+    places = None if action == CHANGE else record.get("places")
+    if not places:
+        return Patch(action, tuple(keys), data)  # type: ignore[arg-type]  # was looked at
+    if len(places) != len(data) or not all(isinstance(place, int) for place in places):
+        raise ValueError(places)
+    return Patch(action, tuple(keys), data, tuple(places))  # type: ignore[arg-type]  # the same
 
 
 def dictdiffer_patch(record: Mapping[str, Any]) -> DictdifferPatch:
-    """Return what `Patch.as_dictdiffer` gives for the patch of a record."""
-    action, data = record["action"], record["data"]
+    """Return what `Patch.as_dictdiffer` gives for the patch of a record; raises as `patch_of`."""
+    action, keys, data = record["action"], record["keys"], record["data"]
     if action == CHANGE:
-        return action, record["keys"], (data["old"], data["new"])
-    return action, record["keys"], [(item["key"], item["value"]) for item in data["items"]]
+        _check_keys(keys, keys)
+        if not keys:
+            raise ValueError(keys)
+        return action, keys, (data["old"], data["new"])
+    items = [(item["key"], item["value"]) for item in data["items"]]
+    names = [key for key, _ in items]
+    _check_keys(keys, [*keys, *names])
+    is_mixed = len(set(map(type, names))) > 1 and len({isinstance(it, int) for it in names}) > 1
+    if is_mixed or action not in PATCH_ACTIONS:
+        raise ValueError(action, names)
+    return action, keys, items
+
+
+def _check_keys(keys: object, names: Sequence[object]) -> None:
+    """Raise an error unless all names may stand in a state, of which the first is a field."""
+    if not isinstance(keys, list) or (names and not isinstance(names[0], str)):
+        raise TypeError(keys)
+    for name in names:
+        if "\x00" in name if isinstance(name, str) else not (isinstance(name, int) and name >= 0):
+            raise ValueError(name)
 
 
 def as_dictdiffer(patches: Sequence[Patch], codec: CodecOptions[Any]) -> list[DictdifferPatch]:
@@ -255,8 +280,10 @@ class Draft:
         return node
 
     def dict_at(self, path: Path) -> dict[str, Any]:
-        """Return the dict at *path*, as `at` does."""
+        """Return the dict at *path*, as `at` does; LookupError if a list of lists has another."""
         node: dict[str, Any] = self.at(path, dict)
+        if not isinstance(node, dict):
+            raise LookupError(path)
         return node
 
     def list_at(self, path: Path) -> list[Any]:

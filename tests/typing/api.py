@@ -26,6 +26,7 @@ from mongoengine_history import (
     HistoryWarning,
     IncompleteRevisionError,
     IndexesMissingError,
+    MalformedRecordError,
     OptionsError,
     PatchError,
     Revision,
@@ -229,3 +230,7 @@ def answer_others(error: HistoryError) -> None:
             assert_type((error.seen, error.found), tuple[object, object])
         case WriteRefusedError():
             assert_type((error.document_type, error.method), tuple[str, str])
+
+
+def answer_of_malformed(error: MalformedRecordError) -> None:
+    assert_type((error.number, error.record, error.problem), tuple[object, object, str])

@@ -186,7 +186,7 @@ def test_all_ways_to_read_are_among_them() -> None:
     assert {name for name in reading if not name.startswith("_")} == {
         "of", "owner", "mine", "address", "turn", "seen_by",
         "stored", "recordable", "head", "opening", "looked", "revision", "between", "records",
-        "complete",
+        "complete", "made", "reading",
         "changes", "number_at", "number_in", "last_touching", "touched", "legacy",
         "state_at", "replayed", "begins_with_creation", "folded", "state_as_of",
         "may_have_existed",
