@@ -1,7 +1,7 @@
 """Values that a history must not hold: left out, or replaced by a mask. Knows no database.
 
-A mask is BSON binary data of a subtype of its own, so that it cannot be taken for a value. It is
-empty, or holds a fingerprint: the first 16 bytes of the HMAC-SHA256 (RFC 2104) of the value's BSON.
+A mask is BSON binary data that begins with a sign, so that no value of an application is taken for
+one. A fingerprint may follow: the first 16 bytes of the HMAC-SHA256 (RFC 2104) of the value's BSON.
 """
 
 from __future__ import annotations
@@ -28,10 +28,13 @@ if TYPE_CHECKING:
 SUBTYPE: Final = 0x9D
 """The subtype of masks, one of those that BSON leaves to applications (from 128 on)."""
 
-SIZES: Final = (0, 16)
+SIGN: Final = bytes.fromhex("095426f70c5ac1a4f909c7ae94254b4e")
+"""What each mask begins with: 16 bytes that were drawn once, and that no value holds by chance."""
+
+SIZES: Final = (len(SIGN), len(SIGN) + 16)
 """Bytes of a mask: without a fingerprint and with one."""
 
-BLANK: Final = Binary(b"", SUBTYPE)
+BLANK: Final = Binary(SIGN, SUBTYPE)
 """The mask that tells nothing."""
 
 ANY: Final = "*"
@@ -111,7 +114,13 @@ class Hiding:
 
 def is_mask(value: object) -> TypeGuard[Binary]:
     """Say whether a value is a mask."""
-    return isinstance(value, Binary) and value.subtype == SUBTYPE and len(value) in SIZES
+    is_marked = isinstance(value, Binary) and value.subtype == SUBTYPE and len(value) in SIZES
+    return is_marked and value.startswith(SIGN)
+
+
+def fingerprint_of(mask: Binary) -> bytes:
+    """Return the fingerprint that a mask holds; empty if it holds none."""
+    return mask[len(SIGN) :]
 
 
 def without_masks(state: State) -> State:
@@ -121,14 +130,13 @@ def without_masks(state: State) -> State:
 
 def has_masks(state: State) -> bool:
     """Say whether a state may hold masks: never wrongly that it does not."""
-    raw = encode(state)
-    return any(bytes([size, 0, 0, 0, SUBTYPE]) in raw for size in SIZES)
+    return SIGN in encode(state)
 
 
 def _mask(key: bytes, value: object) -> Binary:
     if is_mask(value):
         return value
-    mask: Binary = Binary(hmac.digest(key, encode(value), "sha256")[:16], SUBTYPE)
+    mask: Binary = Binary(SIGN + hmac.digest(key, encode(value), "sha256")[:16], SUBTYPE)
     return mask
 
 

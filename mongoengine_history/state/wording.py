@@ -6,7 +6,7 @@ import json
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from mongoengine_history.state.hiding import is_mask
+from mongoengine_history.state.hiding import fingerprint_of, is_mask
 from mongoengine_history.state.patches import CHANGE, REMOVE
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _change(sign: str, path: Path, values: Sequence[object], room: int) -> str:
 
 def _text(value: object) -> str:
     """Write what JSON does not know."""
-    return f"masked {value.hex()[:8]}".strip() if is_mask(value) else str(value)
+    return f"masked {fingerprint_of(value).hex()[:8]}".strip() if is_mask(value) else str(value)
 
 
 def _differing(old: str, new: str) -> list[str]:

@@ -19,6 +19,7 @@ from mongoengine_history.state.hiding import (
     SUBTYPE,
     Binary,
     Hiding,
+    fingerprint_of,
     has_masks,
     is_mask,
     without_masks,
@@ -26,6 +27,7 @@ from mongoengine_history.state.hiding import (
 from mongoengine_history.state.patches import apply, invert, record_of
 from mongoengine_history.state.revision import UPDATE, Context
 from mongoengine_history.state.values import State, encode
+from mongoengine_history.state.wording import changes
 
 KEY = b"sixteen bytes or more"
 
@@ -128,14 +130,16 @@ def test_fingerprints_are_equal_where_the_values_are(first: Any, second: Any) ->
     hiding = Hiding.of((), [("a",)], KEY)
     one, other = (hiding.hidden({"a": value})["a"] for value in (first, second))
     assert (one == other) == (encode(first) == encode(second))
-    assert (len(one), one.subtype) == (16, SUBTYPE)
+    assert is_mask(one)
+    assert len(fingerprint_of(one)) == 16
     assert one != Hiding.of((), [("a",)], KEY[::-1]).hidden({"a": first})["a"]
 
 
 def test_without_a_key_a_mask_tells_nothing() -> None:
     hiding = Hiding.of((), [("a",)])
     assert hiding.hidden({"a": "secret"}) == hiding.hidden({"a": 1}) == {"a": BLANK}
-    assert len(BLANK) == 0
+    assert is_mask(BLANK)
+    assert fingerprint_of(BLANK) == b""
 
 
 @given(states, hidings())
@@ -337,11 +341,14 @@ def test_values_that_rules_cannot_look_into_are_masked_where_rules_lead_there(cl
     assert hiding.revealed(hiding.hidden(state), state) == state
 
 
-def test_a_binary_of_an_application_is_no_mask() -> None:
-    own = Binary(b"nine byte", SUBTYPE)
+@pytest.mark.parametrize("size", [0, 9, 16, 32])
+def test_a_binary_of_an_application_is_no_mask(size: int) -> None:
+    own = Binary(bytes(size), SUBTYPE)
     assert not is_mask(own)
     assert Hiding.of((), [("a",)]).hidden({"a": own, "b": own}) == {"a": BLANK, "b": own}
     assert without_masks({"a": own}) == {"a": own}
+    assert Hiding().revealed({"a": own}, {"a": 1}) == {"a": own}
+    assert "masked" not in changes([("change", ["a"], (1, own))], room=60, most=1)[0]
 
 
 def test_without_a_rule_a_state_is_the_same_object() -> None:

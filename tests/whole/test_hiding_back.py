@@ -8,7 +8,7 @@ from typing import Any
 import bson
 import mongoengine as me
 import pytest
-from bson import ObjectId
+from bson import Binary, ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 from mongoengine import Document, signals
@@ -41,7 +41,7 @@ from mongoengine_history import (
     undo,
     untrack_history,
 )
-from mongoengine_history.state.hiding import Hiding
+from mongoengine_history.state.hiding import SUBTYPE, Hiding
 from mongoengine_history.state.values import WIRE, encode
 
 Safe = vault("Safe")
@@ -344,6 +344,36 @@ def test_a_rule_that_is_gone_leaves_masks_of_which_none_comes_back(database: Any
         assert history_of(basket).at(1).secret is None
     finally:
         untrack_history(Trolley)
+
+
+@pytest.mark.parametrize("size", [0, 16, 32])
+@pytest.mark.parametrize("had_masks", [False, True])
+def test_a_value_of_the_subtype_of_masks_is_a_value(
+    database: Any, size: int, had_masks: bool
+) -> None:
+    """Also where the same field was masked once: masks of that time still are none."""
+    value, other = (Binary(bytes([n]) * size, SUBTYPE) for n in (1, 2))
+    track_history(Unbound, mask=["data.a"] if had_masks else [])
+    document = Unbound(key=1, data={"a": secret(), "b": 0}).save()
+    untrack_history(Unbound)
+    track_history(Unbound)
+    try:
+        for data in ({"a": value, "b": 1}, {"a": other, "b": value}, {"b": 2}):
+            Unbound._get_collection().replace_one({"_id": 1}, {"data": data})
+        timeline = history_of(document)
+        assert [timeline.state(n)["data"].get("a") for n in (2, 3)] == [value, other]
+        revert(document, revision=3).save()
+        assert raw(document)["data"] == {"a": other, "b": value}
+        undo(document, 3).save()
+        assert raw(document)["data"] == {"a": value, "b": 1}
+        if had_masks:
+            revert(document, revision=1).save()
+            assert raw(document)["data"] == {"a": value, "b": 0}
+        document.delete()
+        expected = {"a": value, "b": 0 if had_masks else 1}
+        assert raw(restore(Unbound, 1).save())["data"] == expected
+    finally:
+        untrack_history(Unbound)
 
 
 def test_equal_values_are_found_by_their_fingerprints(database: Any) -> None:
