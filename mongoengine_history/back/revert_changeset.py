@@ -14,7 +14,7 @@ from pymongo.errors import InvalidOperation
 from mongoengine_history.back.revert import Past, shown_conflict, undone
 from mongoengine_history.capture.changeset import Changeset, changeset
 from mongoengine_history.capture.document_track import DocumentTrack
-from mongoengine_history.documents.fieldpaths import with_subclasses
+from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.snapshot import loaded
 from mongoengine_history.documents.stand_in import is_stand_in
 from mongoengine_history.errors import (

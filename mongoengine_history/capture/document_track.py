@@ -18,6 +18,7 @@ from mongoengine_history.capture.covers import (
 )
 from mongoengine_history.capture.stale import Guard
 from mongoengine_history.capture.tracker import Known, Origin, Tracker, context_at
+from mongoengine_history.documents.fieldpaths import hiding_of
 from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.documents.snapshot import codec_of, decoded, snapshot
 from mongoengine_history.documents.stand_in import is_stand_in, warn_of
@@ -55,7 +56,8 @@ class DocumentTrack:
         **metadata: Anything else to keep with each revision; BSON values.
 
     Raises:
-        OptionsError: an argument cannot be stored. Nothing was read or written.
+        OptionsError: an argument cannot be stored, or an option of the class cannot be used.
+            Nothing was read or written.
         StaleDocumentError: raised by ``save()``, with *refuse_stale*. Nothing was written.
     """
 
@@ -72,6 +74,7 @@ class DocumentTrack:
             raise OptionsError("document", document, "only a top-level Document has a history")
         if not isinstance(refuse_stale, bool):
             raise OptionsError("refuse_stale", refuse_stale, "it must be True or False")
+        hiding_of(document)  # which checks the options of its class
         self._document, self._refuse_stale = document, refuse_stale
         self._context = checked(identity, reason, metadata, codec_of(document))
         listen(type(document))

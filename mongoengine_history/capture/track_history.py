@@ -13,8 +13,10 @@ from mongoengine_history.capture.changeset import is_untracked
 from mongoengine_history.capture.collection import RecordingCollection
 from mongoengine_history.capture.strict import StrictDatabase
 from mongoengine_history.capture.tracker import Tracker, on_its_own, originating
-from mongoengine_history.documents.fieldpaths import hiding_by, with_subclasses
+from mongoengine_history.documents.fieldpaths import check_rules
+from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.options import (
+    NOT_GIVEN,
     OPTIONS_ATTRIBUTE,
     HistoryOptions,
     is_tracked,
@@ -68,13 +70,13 @@ class _Cover:
 def track_history(  # noqa: PLR0913  # each option has its name, only the class has a place
     cls: M | None = None,
     *,
-    exclude: Iterable[str] = (),
-    mask: Iterable[str] = (),
-    fingerprint_key: bytes | None = None,
-    version_every: int = 100,
-    identity: Callable[[], object] | None = None,
-    strict: bool = False,
-    on_error: str = "raise",
+    exclude: Iterable[str] = NOT_GIVEN,
+    mask: Iterable[str] = NOT_GIVEN,
+    fingerprint_key: bytes | None = NOT_GIVEN,
+    version_every: int = NOT_GIVEN,
+    identity: Callable[[], object] | None = NOT_GIVEN,
+    strict: bool = NOT_GIVEN,
+    on_error: str = NOT_GIVEN,
 ) -> Any:
     """
     Record each write to a class of documents and its subclasses, those made later included.
@@ -85,6 +87,9 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
     Below a tracked base, time series are left as they are. So are collections that only stand in
     for PyMongo's (mongomock), with one HistoryWarning.
 
+    The same options may stand in ``meta = {"history": {…}}`` of the class, of a base or of a
+    subclass: paths add up, of any other option the nearest class counts.
+
     Args:
         cls: A class of documents. An abstract base tracks all below it, even ``Document`` itself.
         exclude: Dotted paths, by names of attributes, that are never stored; ``*`` is any item of a
@@ -92,22 +97,34 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
         mask: Dotted paths of which is stored that they changed, but no value.
         fingerprint_key: 16 bytes or more. With it masked values get a keyed fingerprint, by which
             equal ones are recognised.
-        version_every: A full state is kept with every so many revisions: 1 keeps each one, 0 none.
+        version_every: A full state is kept with every so many revisions: 1 keeps each one, 0 none;
+            100 if nothing is said.
         identity: Is called at each write for which nobody else says who answers.
-        strict: Whether a write that cannot be recorded exactly is refused.
+        strict: Whether a write that cannot be recorded exactly is refused; False if nothing is
+            said.
         on_error: What happens where records could not be written: ``raise`` a
-            HistoryNotRecordedError or ``log`` one.
+            HistoryNotRecordedError, as if nothing is said, or ``log`` one.
 
     Returns:
         The class, or the decorator.
 
     Raises:
-        OptionsError: an option cannot be used, or the class, a base or a subclass is tracked.
+        OptionsError: an option cannot be used or contradicts one in a ``meta``, or the class, a
+            base or a subclass is tracked.
     """
-    options = HistoryOptions(
-        exclude, mask, fingerprint_key, version_every, identity, strict, on_error
-    )
-    return partial(_track, options=options) if cls is None else _track(cls, options)
+    said: dict[str, Any] = {
+        "exclude": exclude,
+        "mask": mask,
+        "fingerprint_key": fingerprint_key,
+        "version_every": version_every,
+        "identity": identity,
+        "strict": strict,
+        "on_error": on_error,
+    }
+    given = {name: value for name, value in said.items() if value is not NOT_GIVEN}
+    checked = HistoryOptions(**given)
+    given |= {name: getattr(checked, name) for name in given}  # paths may have come by a generator
+    return partial(_track, given=given) if cls is None else _track(cls, given=given)
 
 
 def untrack_history(cls: type[Document]) -> None:
@@ -130,10 +147,14 @@ def untrack_history(cls: type[Document]) -> None:
             model._collection = None  # MongoEngine gets it anew
 
 
-def _track(cls: M, options: HistoryOptions) -> M:
+def _track(cls: M, given: dict[str, Any]) -> M:
     _check(cls)
-    hiding_by(cls, options)  # which checks the paths
-    setattr(cls, OPTIONS_ATTRIBUTE, options)
+    setattr(cls, OPTIONS_ATTRIBUTE, given)
+    try:
+        check_rules(cls)
+    except OptionsError:
+        delattr(cls, OPTIONS_ATTRIBUTE)
+        raise
     fronts = {name: front for name, front in FRONTS.items() if _is_as_ever(cls, name)}
     _covers[cls] = [_Cover(cls, name, front) for name, front in fronts.items()]
     signals.pre_save_post_validation.connect(_hear)

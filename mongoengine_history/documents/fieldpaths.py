@@ -6,167 +6,192 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine import Document, EmbeddedDocument
-from mongoengine.base import BaseDocument, ComplexBaseField
-from mongoengine.errors import NotRegistered
-from mongoengine.fields import (
-    DynamicField,
-    EmbeddedDocumentField,
-    GenericEmbeddedDocumentField,
-    ListField,
-)
+from mongoengine.base import ComplexBaseField
+from mongoengine.fields import ListField
 
-from mongoengine_history.documents.options import HistoryOptions, options_of
+from mongoengine_history.documents.fieldrules import (
+    VITAL,
+    FieldRules,
+    Lookup,
+    rule_by,
+    rule_in,
+    with_subclasses,
+)
+from mongoengine_history.documents.options import HistoryOptions, options_of, own_options
 from mongoengine_history.errors import OptionsError
-from mongoengine_history.state.hiding import ANY, Hiding
+from mongoengine_history.state.hiding import Hiding
+from mongoengine_history.state.rules import ANY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-NOTHING: Final = Hiding()
+    from mongoengine_history.state.rules import Rules
 
-VITAL: Final = "without it no document can be told from another"
+    _Way = tuple[tuple[str, ...], str | None]
+
+NOTHING: Final = Hiding()
 
 
 def hiding_of(model: Document | type[Document]) -> Hiding:
     """
     Return what the history of a class, or of a document's class, does not hold.
 
+    It tells apart by ``_cls`` the classes that share a collection. Of a document whose class is not
+    known all that any of them hides is hidden.
+
     Raises:
-        OptionsError: a path names no field of the class.
+        OptionsError: a path names no field of the class, or rules contradict each other.
     """
     known: Any = type(model) if isinstance(model, Document) else model
-    return hiding_by(known, options_of(known))
+    first = _first(known)
+    classes = tuple(with_subclasses(first))
+    options = tuple(map(options_of, classes))
+    found = _known.get(first)
+    if found is None or found.options != options or found.is_outdated:
+        found = _known[first] = _Known.of(classes, options)
+    return found.hiding
+
+
+def _first(model: type[Document]) -> type[Document]:
+    """Return the class with which the collection of a class begins: a base, or itself."""
+    bases = [base for base in model.__mro__ if _has_collection(base)]
+    return bases[-1] if bases else model
+
+
+def _has_collection(model: type[Any]) -> bool:
+    return issubclass(model, Document) and not model._meta.get("abstract")
 
 
 def hiding_by(model: Any, options: HistoryOptions) -> Hiding:
-    """Return what *options* hide of a class, as `hiding_of` does."""
-    if not options.exclude and not options.mask:
-        return NOTHING
-    known = _known.get((model, options))
-    if known is None or known.is_outdated:
-        known = _known[model, options] = _Known.of(model, options)
-    return known.hiding
+    """
+    Return what fields and *options* hide of one class alone.
+
+    Raises:
+        OptionsError: as `hiding_of` raises it.
+    """
+    names = _Names()
+    return names.hiding(model, options, FieldRules(names.lookup).of(model))
+
+
+def check_rules(model: type[Document]) -> None:
+    """
+    Check what a class and its subclasses hide, before anything is recorded.
+
+    Raises:
+        OptionsError: a rule cannot be used.
+    """
+    hiding_by(model, options_of(model))
+    hidings = [hiding_of(known) for known in with_subclasses(model) if _has_collection(known)]
+    has_key = own_options(model).get("fingerprint_key") and _has_collection(model)
+    if has_key and not any(hiding.has_masks for hiding in hidings):
+        raise OptionsError("fingerprint_key", "…", "there is no mask that it could serve")
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What is hidden of a class, worked out from the classes that there were."""
+    """What is hidden of a collection, worked out from the classes that there were."""
 
     hiding: Hiding
+    options: tuple[HistoryOptions, ...]
     #: The classes that paths led through; one that is derived later may store a field elsewhere.
     classes: frozenset[type[Any]]
     #: How many these and their subclasses were; 0 if one was not defined yet.
     count: int
 
     @classmethod
-    def of(cls, model: type[Document], options: HistoryOptions) -> _Known:
+    def of(cls, models: tuple[type[Document], ...], options: tuple[HistoryOptions, ...]) -> _Known:
         names = _Names()
-        exclude, mask = (
-            [keys for path in paths for keys in names.stored(model, options, name, path)]
-            for name, paths in (("exclude", options.exclude), ("mask", options.mask))
-        )
-        count = _count(names.classes) if names.are_all_there else 0
-        return cls(
-            Hiding.of(exclude, mask, options.fingerprint_key), frozenset(names.classes), count
-        )
+        fields = FieldRules(names.lookup)
+        pairs = list(zip(models, options, strict=True))
+        hidings = {it._class_name: names.hiding(it, asked, fields.of(it)) for it, asked in pairs}
+        hiding = Hiding.of_classes(hidings) if len(hidings) > 1 else hidings[models[0]._class_name]
+        looked = names.lookup
+        count = _count(looked.classes) if looked.are_all_there else 0
+        return cls(hiding if hiding.rules else NOTHING, options, frozenset(looked.classes), count)
 
     @property
     def is_outdated(self) -> bool:
         return self.count != _count(self.classes)
 
 
-_known: Final[dict[tuple[type[Document], HistoryOptions], _Known]] = {}
+_known: Final[dict[type[Document], _Known]] = {}
 
 
 @dataclass
 class _Names:
     """Finds the stored names of fields, and keeps in mind where it looked."""
 
-    classes: set[type[Any]] = field(default_factory=set)
-    are_all_there: bool = True
+    lookup: Lookup = field(default_factory=Lookup)
 
-    def stored(
-        self, model: type[Document], options: HistoryOptions, name: str, path: str
-    ) -> set[tuple[str, ...]]:
+    def hiding(self, model: type[Document], options: HistoryOptions, fields: Rules) -> Hiding:
+        """Return what is hidden of a class: what paths and what fields say."""
+        exclude, mask = (
+            [keys for path in paths for keys in self._stored(model, name, path)]
+            for name, paths in (("exclude", options.exclude), ("mask", options.mask))
+        )
+        for keys in {*exclude} & {*mask}:
+            raise OptionsError("mask", ".".join(keys), "it is excluded, too, by another name")
+        return Hiding.of(exclude, mask, options.fingerprint_key, [fields])
+
+    def _stored(self, model: type[Document], name: str, path: str) -> set[tuple[str, ...]]:
         """Return the paths of keys that a dotted path means; the stored names may be several."""
-        found, unknown = self._ways(model, path)
-        # What another subclass of the same tracked base has needs not be here, too.
+        ways, unknown = self._ways(model, path)
+        found = {keys for keys, _ in ways}
+        # What another subclass of the same base has needs not be here, too.
         bases = [base for base in model.__mro__[1:] if getattr(base, "_meta", None)]
-        bases = [base for base in bases if options_of(base) == options]
+        bases = [base for base in bases if path in getattr(options_of(base), name)]
         if not found and not any(self._ways(base, path)[0] for base in bases):
             problem = f"there is no {unknown!r}; call track_history below the classes that have it"
             raise OptionsError(name, path, problem)
         if any(keys[0] == "_id" or "_cls" in keys for keys in found):
             raise OptionsError(name, path, VITAL)
+        if any(said not in {None, name} for _, said in ways):
+            raise OptionsError(name, path, "its field says the other; it can only be one of both")
         return found
 
-    def _ways(self, model: type[Document], path: str) -> tuple[set[tuple[str, ...]], str]:
-        """Return what a path means, and the last step that was looked for."""
-        ways: list[tuple[tuple[str, ...], Any]] = [((), model)]
+    def _ways(self, model: type[Any], path: str) -> tuple[list[_Way], str]:
+        """Return what a path means, with what fields say of it, and the last step looked for."""
+        ways: list[tuple[tuple[str, ...], Any, str | None]] = [((), model, None)]
         step = path
         for step in path.split("."):
             ways = [
-                ((*keys, key), inside)
-                for keys, target in ways
-                for key, inside in self._steps(target, step)
+                ((*keys, key), inside, said)
+                for keys, target, _ in ways
+                for key, inside, said in self._steps(target, step)
             ]
             if not ways:
                 break
-        return {keys for keys, _ in ways}, step
+        return [(keys, said) for keys, _, said in ways], step
 
-    def _steps(self, target: Any, step: str) -> Iterator[tuple[str, Any]]:
-        """Yield the key that a step means, and what lies there; nothing if there is none."""
+    def _steps(self, target: Any, step: str) -> Iterator[tuple[str, Any, str | None]]:
+        """Yield the key that a step means, what lies there, and what its field says."""
         if target is ANY:
-            yield step, ANY
+            yield step, ANY, None
         elif isinstance(target, ListField) and step != ANY:  # a path may pass through
             if not step.isdecimal():  # no item is named by its index
-                yield from self._steps(self._inside(target.field), step)
+                yield from self._steps(self.lookup.inside(target.field), step)
         elif isinstance(target, ComplexBaseField):
-            yield step, self._inside(target.field)
+            yield step, self.lookup.inside(target.field), rule_by(target.field, f"{target.name}.*")
         elif isinstance(target, tuple):
-            yield from self._attributes(target, step)
-            if EmbeddedDocument in target:
-                yield step, ANY
+            is_any = EmbeddedDocument in target  # of which one may say anything
+            for key, inside, said in self._attributes(target, step):
+                yield key, inside, None if is_any else said
+            if is_any:
+                yield step, ANY, None
         elif isinstance(target, type):
             yield from self._attributes((target,), step)
 
-    def _inside(self, field: Any) -> Any:
-        """Return what steps lead into: classes of documents, a list or dict, anything, nothing."""
-        if isinstance(field, GenericEmbeddedDocumentField):
-            choices = tuple(field.choices or ())
-            known = choices and all(isinstance(choice, type) for choice in choices)
-            return choices if known else (EmbeddedDocument,)
-        if isinstance(field, EmbeddedDocumentField):
-            try:
-                return field.document_type
-            except NotRegistered:  # named by a text, and defined later
-                self.are_all_there = False
-                return ANY
-        if isinstance(field, ComplexBaseField):
-            return field
-        return ANY if field is None or isinstance(field, DynamicField) else None
-
     def _attributes(
-        self, models: Iterable[type[BaseDocument]], step: str
-    ) -> Iterator[tuple[str, Any]]:
+        self, models: Iterable[type[Any]], step: str
+    ) -> Iterator[tuple[str, Any, str | None]]:
         """Find a field of classes or of their subclasses, by its own name and by the stored one."""
-        self.classes.update(models)
         found = False
-        for known in (known for model in models for known in with_subclasses(model)):
-            fields = getattr(known, "_fields", {})  # the classes of MongoEngine itself have none
-            for name in fields:
-                if step in {name, fields[name].db_field}:
-                    found = True
-                    yield fields[name].db_field, self._inside(fields[name])
+        for known, name, it in self.lookup.attributes(models):
+            if step in {name, it.db_field}:
+                found = True
+                yield it.db_field, self.lookup.inside(it), rule_in(known, name)
         if not found and step != ANY and any(getattr(it, "_dynamic", False) for it in models):
-            yield step, ANY
-
-
-def with_subclasses(model: type[Any]) -> Iterator[type[Any]]:
-    """Yield a class and all classes derived from it."""
-    yield model
-    for known in model.__subclasses__():
-        yield from with_subclasses(known)
+            yield step, ANY, None
 
 
 def _count(classes: Iterable[type[Any]]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
@@ -15,12 +15,21 @@ if TYPE_CHECKING:
     from mongoengine import Document
 
 OPTIONS_ATTRIBUTE: Final = "_history_options"
-"""Where a tracked class, and so each of its subclasses, has its options."""
+"""Where a tracked class, and so each of its subclasses, has what `track_history` was given."""
 
 SHORTEST_KEY: Final = 16
 """Bytes of a key below which fingerprints could be guessed."""
 
 REACTIONS: Final = ("raise", "log")
+
+
+class _NotGiven:
+    def __repr__(self) -> str:
+        return "..."
+
+
+NOT_GIVEN: Final[Any] = _NotGiven()
+"""Stands for an option that nothing is said of, so that a ``meta`` or a base may say it."""
 
 
 def _paths(name: str, given: Iterable[str]) -> tuple[str, ...]:
@@ -89,31 +98,86 @@ class HistoryOptions:
         if not isinstance(key, bytes) or len(key) < SHORTEST_KEY:
             # The key itself is a secret, which no message may tell.
             raise OptionsError("fingerprint_key", "…", f"it must be {SHORTEST_KEY} bytes or more")
-        if not self.mask:
-            raise OptionsError("fingerprint_key", "…", "there is no mask that it could serve")
 
 
 DEFAULT: Final = HistoryOptions()
 NAMES: Final = {each.name for each in fields(HistoryOptions)}
 
+ADDED_UP: Final = ("exclude", "mask")
+"""Options that a class adds to those of its bases; of any other one the nearest class counts."""
+
+Given = Mapping[str, Any]
+
 
 def options_of(model: Document | type[Document]) -> HistoryOptions:
     """
-    Return the options of a class, or of a document's class.
+    Return the options of a class, or of a document's class: its own, and those of its bases.
 
     Raises:
-        OptionsError: its ``meta`` has an option that does not exist or cannot be used.
+        OptionsError: one does not exist, cannot be used, or contradicts another one.
     """
-    tracked: HistoryOptions | None = getattr(model, OPTIONS_ATTRIBUTE, None)
-    if tracked is not None:
-        return tracked
-    given: Any = model._meta.get("history")
-    if given is None:
+    known: Any = model if isinstance(model, type) else type(model)
+    said = known._meta.get("history"), getattr(known, OPTIONS_ATTRIBUTE, None)
+    if said[1] is None and "history" not in known._meta:
         return DEFAULT
+    found = _known.get(known)
+    if found is None or found[0] is not said[0] or found[1] is not said[1]:
+        found = _known[known] = (*said, _united(known))
+    return found[2]
+
+
+_known: Final[dict[type[Document], tuple[object, object, HistoryOptions]]] = {}
+
+
+def _united(model: type[Document]) -> HistoryOptions:
+    """Unite what a class and its bases ask for; the nearer one wins, but no path is lost."""
+    united: dict[str, Any] = {}
+    for base in reversed(model.__mro__):
+        united = _and(united, own_options(base))
+    return HistoryOptions(**united)
+
+
+def _and(first: Given, second: Given) -> dict[str, Any]:
+    """Add options to those of a base; paths add up."""
+    both = {
+        name: (*first[name], *second[name]) for name in ADDED_UP if name in first and name in second
+    }
+    return {**first, **second, **{name: tuple(dict.fromkeys(it)) for name, it in both.items()}}
+
+
+def own_options(model: type[Any]) -> Given:
+    """
+    Return what a class itself asks for: in its ``meta``, and by `track_history`.
+
+    Raises:
+        OptionsError: the two say different things, or one of them cannot be used.
+    """
+    meta, given = _in_meta(model), vars(model).get(OPTIONS_ATTRIBUTE) or {}
+    for name in meta.keys() & given.keys() - {*ADDED_UP}:
+        if meta[name] != given[name]:
+            shown = "…" if name == "fingerprint_key" else given[name]
+            problem = f"meta['history'] of {model.__name__} says something else; say it once"
+            raise OptionsError(name, shown, problem)
+    return _and(meta, given)
+
+
+def _in_meta(model: type[Any]) -> Given:
+    """Return what stands in the ``meta`` of a class, be it a document or something mixed in."""
+    given = _history_in(model)
+    if given is None or any(given is _history_in(base) for base in model.__mro__[1:]):
+        return {}  # MongoEngine hands it down
     unknown = given.keys() - NAMES if isinstance(given, dict) else given
     if unknown or not isinstance(given, dict):  # no values: the key of fingerprints is a secret
         raise OptionsError("meta['history']", unknown, f"it must be a dict of {sorted(NAMES)}")
-    return HistoryOptions(**given)
+    checked = HistoryOptions(**given)
+    # What gives its paths only once is asked once.
+    given.update({name: getattr(checked, name) for name in ADDED_UP if name in given})
+    return given
+
+
+def _history_in(model: type[Any]) -> Any:
+    meta = vars(model).get("_meta", vars(model).get("meta"))
+    return meta.get("history") if isinstance(meta, dict) else None
 
 
 def is_tracked(model: type[Document]) -> bool:

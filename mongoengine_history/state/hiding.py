@@ -10,13 +10,27 @@ import hmac
 import secrets
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
-from functools import partial, reduce
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bson import Code, DBRef
 from bson.binary import Binary
 
 from mongoengine_history.state.diff import gaps
+from mongoengine_history.state.rules import (
+    ANY,
+    CLASS,
+    EXCLUDE,
+    HIDDEN,
+    MASK,
+    Rules,
+    kinds_in,
+    rule_for,
+    rule_for_items,
+    rule_of,
+    rules_for,
+    united,
+)
 from mongoengine_history.state.values import ABSENT, State, encode
 
 if TYPE_CHECKING:
@@ -34,31 +48,28 @@ SIGN: Final = bytes.fromhex("095426f70c5ac1a4f909c7ae94254b4e")
 SIZES: Final = (len(SIGN), len(SIGN) + 16)
 """Bytes of a mask: without a fingerprint and with one."""
 
-BLANK: Final = Binary(SIGN, SUBTYPE)
+BLANK: Final[Binary] = Binary(SIGN, SUBTYPE)
 """The mask that tells nothing."""
-
-ANY: Final = "*"
-"""Any item of a list, or any key."""
 
 IDS: Final = ("_id", "id")
 """The keys by which an item of a list is recognised wherever it stands."""
-
-EXCLUDE: Final = "exclude"
-MASK: Final = "mask"
-HIDDEN: Final = (EXCLUDE, MASK)
 
 
 @dataclass(frozen=True, slots=True)
 class Hiding:
     """
-    What is hidden of the states of one class.
+    What is hidden of the states of one class, or of all classes that share a collection.
 
     Without a rule it hides nothing, and costs nothing.
     """
 
-    #: By keys, what is hidden below them: `EXCLUDE`, `MASK`, or again a dict.
-    rules: Mapping[str, Any] = field(default_factory=dict)
+    #: By keys, what is hidden below them: `EXCLUDE`, `MASK`, or again such a dict, which may lead
+    #: back. Below `CLASS` stand the rules of certain classes; the others are those of all of them.
+    rules: Rules = field(default_factory=dict)
+    #: The key of fingerprints …
     key: bytes | None = field(default=None, repr=False)
+    #: … and those of certain classes.
+    keys: Mapping[str, bytes | None] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
@@ -66,30 +77,45 @@ class Hiding:
         exclude: Iterable[tuple[str, ...]],
         mask: Iterable[tuple[str, ...]],
         key: bytes | None = None,
+        rules: Iterable[Rules] = (),
     ) -> Hiding:
-        """Make it of paths, in which `ANY` stands for each item of a list, and for each key."""
-        rules = [*(_rule(path, EXCLUDE) for path in exclude), *(_rule(path, MASK) for path in mask)]
-        return cls(_spread(reduce(_merged, rules, {})), key)
+        """Make it of paths, in which `ANY` is each item of a list and each key, and of *rules*."""
+        named = [
+            *(rule_of(path, EXCLUDE) for path in exclude),
+            *(rule_of(path, MASK) for path in mask),
+        ]
+        return cls(united([*named, *rules]), key)
+
+    @classmethod
+    def of_classes(cls, hidings: Mapping[str, Hiding]) -> Hiding:
+        """Make one of those of classes that share a collection, by what ``_cls`` has of each."""
+        rules = {name: hiding.rules for name, hiding in hidings.items()}
+        keys = {name: hiding.key for name, hiding in hidings.items()}
+        key = next((key for key in keys.values() if key), None)
+        return cls(united([{CLASS: rules}]) if any(rules.values()) else {}, key, keys)
 
     def hidden(self, state: State) -> State:
         """Return a state as the history may have it."""
-        hidden: State = _hidden(state, self.rules, self.mask) if self.rules else state
+        hidden: State = _hidden(state, self.rules, self._masking(state)) if self.rules else state
         return hidden
 
     def pair(self, before: State, after: State) -> tuple[State, State]:
         """
         Return two states in which different values have different masks, also without a key.
 
-        They are for comparing; what comes of it has to go through `blank`.
+        They are for comparing; what comes of it has to go through `blank`, unless both are `keyed`.
         """
         if not self.rules:
             return before, after
-        mask = self.mask if self.key else partial(_mask, secrets.token_bytes(16))
-        return _hidden(before, self.rules, mask), _hidden(after, self.rules, mask)
+        compared = partial(_mask, secrets.token_bytes(16))
+        first, second = (
+            self._masking(it) if self.keyed(it) else compared for it in (before, after)
+        )
+        return _hidden(before, self.rules, first), _hidden(after, self.rules, second)
 
-    def blank(self, value: Any) -> Any:
-        """Return a value without the fingerprints that `pair` made only for comparing."""
-        return value if self.key or not self.rules else _blank(value)
+    def keyed(self, *states: State) -> bool:
+        """Say whether masks of states are fingerprints that the history may have."""
+        return all(self._key_of(state) for state in states)
 
     def revealed(self, state: State, live: State | None) -> State:
         """
@@ -105,17 +131,27 @@ class Hiding:
             return state
         if live is None:
             return without_masks(state)
-        return _revealed_dict(self.hidden(state), live, self.rules, self)
+        return _revealed_dict(self.hidden(state), live, self.rules, self._masking(state))
 
-    def mask(self, value: object) -> Binary:
-        """Return the mask that the history has for a value."""
-        return _mask(self.key, value) if self.key else BLANK
+    @property
+    def has_masks(self) -> bool:
+        """Say whether anything is masked."""
+        return MASK in kinds_in(self.rules)
+
+    def _key_of(self, state: State) -> bytes | None:
+        name = state.get(CLASS)
+        return self.keys.get(name, self.key) if isinstance(name, str) else self.key
+
+    def _masking(self, state: State) -> Masking:
+        key = self._key_of(state)
+        return partial(_mask, key) if key else _blank_mask
 
 
 def is_mask(value: object) -> TypeGuard[Binary]:
     """Say whether a value is a mask."""
-    is_marked = isinstance(value, Binary) and value.subtype == SUBTYPE and len(value) in SIZES
-    return is_marked and value.startswith(SIGN)
+    if not isinstance(value, Binary) or value.subtype != SUBTYPE:
+        return False
+    return len(value) in SIZES and value.startswith(SIGN)
 
 
 def fingerprint_of(mask: Binary) -> bytes:
@@ -125,12 +161,25 @@ def fingerprint_of(mask: Binary) -> bytes:
 
 def without_masks(state: State) -> State:
     """Return a state without the values that are masked; the same one if there are none."""
-    return _revealed_dict(state, {}, {}, Hiding()) if has_masks(state) else state
+    return _revealed_dict(state, {}, {}, _blank_mask) if has_masks(state) else state
 
 
 def has_masks(state: State) -> bool:
     """Say whether a state may hold masks: never wrongly that it does not."""
     return SIGN in encode(state)
+
+
+def blank(value: Any) -> Any:
+    """Return a value in which no mask holds a fingerprint."""
+    if isinstance(value, dict):
+        return {key: blank(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(blank, value))
+    return BLANK if is_mask(value) else value
+
+
+def _blank_mask(_: object) -> Binary:
+    return BLANK
 
 
 def _mask(key: bytes, value: object) -> Binary:
@@ -140,49 +189,17 @@ def _mask(key: bytes, value: object) -> Binary:
     return mask
 
 
-def _rule(path: tuple[str, ...], kind: str) -> dict[str, Any]:
-    rule: Any = kind
-    for step in reversed(path):
-        rule = {step: rule}
-    return rule  # type: ignore[no-any-return]  # a path has a step
-
-
-def _merged(first: Any, second: Any) -> Any:
-    """Unite rules; what hides the whole hides its parts."""
-    if not isinstance(first, dict) or not isinstance(second, dict):
-        return first if not isinstance(first, dict) else second
-    both = {key: _merged(first[key], second[key]) for key in first.keys() & second.keys()}
-    return {**first, **second, **both}
-
-
-def _spread(rules: Any) -> Any:
-    """Give each key what is said of any key, too."""
-    if not isinstance(rules, dict):
-        return rules
-    others = rules.get(ANY, {})
-    return {key: _spread(_merged(rule, others)) for key, rule in rules.items()}
-
-
-def _rule_for(key: str, rules: Mapping[str, Any]) -> Any:
-    return rules.get(key) or rules.get(ANY)
-
-
-def _rule_for_items(rules: Mapping[str, Any]) -> Any:
-    """Return what is hidden of items: a path may name them or pass through."""
-    named = {key: rule for key, rule in rules.items() if key != ANY}
-    return _spread(_merged(rules.get(ANY, {}), named))
-
-
 def _hidden(value: Any, rules: Any, mask: Masking) -> Any:
     """Return a value without what *rules* hide of it."""
+    rules = rules_for(value, rules)
     if rules == MASK or _is_closed(value):
         return mask(value)
     if isinstance(value, list):
-        rule = _rule_for_items(rules)
+        rule = rule_for_items(rules)
         return [] if rule == EXCLUDE else [_hidden(item, rule, mask) for item in value]
     if not isinstance(value, dict):
         return value
-    kept = {key: (item, _rule_for(key, rules)) for key, item in value.items()}
+    kept = {key: (item, rule_for(key, rules)) for key, item in value.items()}
     return {
         key: _hidden(item, rule, mask) if rule else item
         for key, (item, rule) in kept.items()
@@ -197,26 +214,19 @@ def _is_closed(value: Any) -> bool:
     return isinstance(value, Code) and bool(value.scope)
 
 
-def _blank(value: Any) -> Any:
+def _revealed(value: Any, live: Any, rules: Any, mask: Masking) -> Any:
     if isinstance(value, dict):
-        return {key: _blank(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(map(_blank, value))
-    return BLANK if is_mask(value) else value
-
-
-def _revealed(value: Any, live: Any, rules: Any, hiding: Hiding) -> Any:
-    if isinstance(value, dict):
-        return _revealed_dict(value, live if isinstance(live, dict) else {}, rules, hiding)
+        return _revealed_dict(value, live if isinstance(live, dict) else {}, rules, mask)
     if isinstance(value, list):
-        return _revealed_list(value, live if isinstance(live, list) else [], rules, hiding)
+        return _revealed_list(value, live if isinstance(live, list) else [], rules, mask)
     return value
 
 
-def _revealed_dict(value: State, live: State, rules: Any, hiding: Hiding) -> State:
-    rule_of = {key: _rule_for(key, rules or {}) for key in {**value, **live}}
+def _revealed_dict(value: State, live: State, rules: Any, mask: Masking) -> State:
+    rules = rules_for(value, rules) or {}
+    rule_of = {key: rule_for(key, rules) for key in {**value, **live}}
     revealed = {
-        key: live[key] if is_mask(item) else _revealed(item, live.get(key), rule_of[key], hiding)
+        key: live[key] if is_mask(item) else _revealed(item, live.get(key), rule_of[key], mask)
         for key, item in value.items()
         if not is_mask(item) or key in live
     }
@@ -237,15 +247,15 @@ def _with(keys: set[str], live: State, revealed: State) -> State:
     return {key: revealed[key] if key in revealed else live[key] for key in order}
 
 
-def _revealed_list(items: list[Any], live: list[Any], rules: Any, hiding: Hiding) -> list[Any]:
-    rule = _rule_for_items(rules or {})
+def _revealed_list(items: list[Any], live: list[Any], rules: Any, mask: Masking) -> list[Any]:
+    rule = rule_for_items(rules or {})
     if rule in HIDDEN:
         return live
-    hidden = _hidden(live, {ANY: rule}, hiding.mask) if rule else live
+    hidden = _hidden(live, {ANY: rule}, mask) if rule else live
     revealed = []
     for item, index in zip(items, _partners(hidden, items), strict=True):
         partner = ABSENT if index is None else live[index]
-        revealed.append(partner if is_mask(item) else _revealed(item, partner, rule, hiding))
+        revealed.append(partner if is_mask(item) else _revealed(item, partner, rule, mask))
     return [item for item in revealed if item is not ABSENT]
 
 
@@ -275,7 +285,7 @@ def _partners(old: list[Any], new: list[Any]) -> list[int | None]:
 def _name(item: Any) -> bytes:
     """Return what tells an item from others, whatever is hidden of it: its id, or all of it."""
     known = _id_of(item)
-    return encode(_blank(item)) if known is ABSENT else encode(["id", known])
+    return encode(blank(item)) if known is ABSENT else encode(["id", known])
 
 
 def _id_of(item: Any) -> Any:
@@ -291,7 +301,7 @@ def _features(item: Any) -> dict[Any, int]:
     if not isinstance(item, dict) or _id_of(item) is not ABSENT:
         return {}
     return {
-        (key, encode(_blank(value))): 1 if isinstance(value, (int, float)) else 2
+        (key, encode(blank(value))): 1 if isinstance(value, (int, float)) else 2
         for key, value in item.items()
         if not (value is None or isinstance(value, bool) or is_mask(value))
     }

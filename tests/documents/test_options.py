@@ -8,8 +8,8 @@ from typing import Any
 import mongoengine as me
 import pytest
 
-from mongoengine_history import HistoryError, OptionsError
-from mongoengine_history.documents.options import HistoryOptions, options_of
+from mongoengine_history import HistoryError, OptionsError, track_history, untrack_history
+from mongoengine_history.documents.options import HistoryOptions, is_tracked, options_of
 
 
 def asking(options: Any) -> type[me.Document]:
@@ -131,8 +131,6 @@ def test_a_key_that_could_be_guessed_is_refused_and_not_told(key: Any) -> None:
         HistoryOptions(mask="a", fingerprint_key=key)
     assert caught.value.name == "fingerprint_key"
     assert caught.value.value != key
-    with pytest.raises(OptionsError, match="no mask"):
-        HistoryOptions(exclude="a", fingerprint_key=b"sixteen bytes or more")
 
 
 def test_no_message_tells_the_key_of_fingerprints() -> None:
@@ -156,3 +154,129 @@ def test_what_an_option_does_not_know_is_refused(name: str, value: Any) -> None:
     with pytest.raises(OptionsError) as caught:
         HistoryOptions(**{name: value})
     assert (caught.value.name, caught.value.value) == (name, value)
+
+
+def abstract(**history: Any) -> Any:
+    meta = {"abstract": True, "history": history} if history else {"abstract": True}
+    return type("Abstract", (me.Document,), {"meta": meta, "a": me.StringField()})
+
+
+def below(base: Any, **history: Any) -> Any:
+    fields = {"b": me.StringField(), "c": me.StringField()}
+    meta = {"auto_create_index": False, **({"history": history} if history else {})}
+    return type("Asked", (base,), {"meta": meta, **fields})
+
+
+def asked_by(model: Any, tracked: Any, **options: Any) -> HistoryOptions:
+    """Give the options of a class while it, or a base of it, is tracked with some."""
+    track_history(tracked, **options)
+    try:
+        return options_of(model)
+    finally:
+        untrack_history(tracked)
+
+
+def test_paths_of_a_class_and_its_bases_add_up_however_they_are_given() -> None:
+    base = abstract(exclude=["a"])
+    model = below(base, exclude=["b", "a"], mask=["c"])
+    assert options_of(model) == HistoryOptions(exclude=["a", "b"], mask=["c"])
+    model = below(abstract(exclude=["a"]), mask="c")
+    assert asked_by(model, model, exclude="b") == HistoryOptions(exclude=["a", "b"], mask=["c"])
+    base = abstract(mask="a")
+    model = below(base, mask="c")
+    assert asked_by(model, base, exclude=["b"]) == HistoryOptions(exclude=["b"], mask=["a", "c"])
+    assert options_of(model) == HistoryOptions(mask=["a", "c"])
+
+
+def test_of_single_values_the_nearest_class_counts_also_where_it_says_what_is_the_default() -> None:
+    base = abstract(version_every=5)
+    model = below(base, version_every=100)
+    found = asked_by(model, base, strict=True, identity=len)
+    assert (found.version_every, found.strict, found.identity) == (100, True, len)
+    model = below(base, strict=False)
+    assert asked_by(model, base, strict=True) == HistoryOptions(version_every=5, strict=False)
+    model = below(base)
+    assert asked_by(model, model, version_every=100) == HistoryOptions(version_every=100)
+
+
+def test_nothing_is_taken_away_by_none_nor_lost_by_what_is_mixed_in() -> None:
+    base = abstract(exclude=["a"])
+    silent = type("Silent", (base,), {"meta": {"history": None}})
+    assert options_of(silent) == HistoryOptions(exclude=["a"])
+    mixin = type("Mixin", (), {"meta": {"history": {"mask": ["b"]}}})
+    mixed = type("Mixed", (mixin, base), {"meta": {"history": {"exclude": ["c"]}}})
+    assert options_of(mixed) == HistoryOptions(exclude=["a", "c"], mask=["b"])
+
+
+def test_paths_that_come_only_once_are_not_lost() -> None:
+    model = below(abstract(), mask=(path for path in ["b"]), exclude=iter(["c"]))
+    for _ in range(2):
+        assert asked_by(model, model) == HistoryOptions(mask=["b"], exclude=["c"])
+
+
+@pytest.mark.parametrize(
+    ("meta", "given", "name"),
+    [
+        ({"version_every": 1}, {"version_every": 2}, "version_every"),
+        ({"version_every": 1}, {"version_every": 100}, "version_every"),
+        ({"strict": True}, {"strict": False}, "strict"),
+        ({"on_error": "log"}, {"on_error": "raise"}, "on_error"),
+        ({"identity": len}, {"identity": repr}, "identity"),
+        ({"fingerprint_key": b"k" * 16, "mask": "b"}, {"fingerprint_key": b"l" * 16}, None),
+        ({"exclude": "b"}, {"mask": "b"}, "mask"),
+        ({"mask": "b"}, {"exclude": "b"}, "mask"),
+        ({"on_error": "log"}, {"strict": True}, "on_error"),
+        ({"excluded": "b"}, {}, "meta['history']"),
+        ({"version_every": "1"}, {}, "version_every"),
+        ({"mask": 5}, {}, "mask"),
+        ({"exclude": "d"}, {}, "exclude"),
+        ({"fingerprint_key": b"k" * 16}, {}, "fingerprint_key"),
+    ],
+)
+def test_what_contradicts_itself_or_cannot_be_used_is_refused_when_tracking_starts(
+    meta: Any, given: Any, name: str | None
+) -> None:
+    model = below(abstract(), **meta)
+    for _ in range(2):
+        with pytest.raises(OptionsError) as caught:
+            track_history(model, **given)
+        assert caught.value.name == (name or "fingerprint_key")
+        assert "kkk" not in str(caught.value) + repr(caught.value.value)
+        assert not is_tracked(model)
+
+
+@pytest.mark.parametrize("meta", [{"mask": "a"}, {"excluded": "b"}, {"version_every": "1"}])
+def test_what_a_subclass_asks_for_is_checked_with_its_base(meta: Any) -> None:
+    base = abstract()
+    below(base, **meta)
+    with pytest.raises(OptionsError):
+        track_history(base, exclude="a")
+    assert not is_tracked(base)
+
+
+def test_a_subclass_that_comes_later_is_checked_before_anything_is_written(database: Any) -> None:
+    base = abstract()
+    track_history(base, exclude="a")
+    try:
+        model = below(base, mask="a")
+        with pytest.raises(OptionsError, match="one of both"):
+            model(a="secret").save()
+        assert database["asked"].count_documents({}) == 0
+    finally:
+        untrack_history(base)
+
+
+def test_a_key_of_fingerprints_may_serve_subclasses_and_fields() -> None:
+    key = b"sixteen bytes or more"
+    base = abstract()
+    model = below(base, mask="b")
+    assert asked_by(model, base, fingerprint_key=key).fingerprint_key == key
+    fields = {"a": me.StringField(history="mask"), "meta": {"auto_create_index": False}}
+    model = type("Marked", (me.Document,), fields)
+    assert asked_by(model, model, fingerprint_key=key).fingerprint_key == key
+
+
+def test_the_same_said_twice_is_no_contradiction() -> None:
+    model = below(abstract(), version_every=7, exclude=["b"])
+    found = asked_by(model, model, version_every=7, exclude=["b"])
+    assert found == HistoryOptions(version_every=7, exclude=["b"])
