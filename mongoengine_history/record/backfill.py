@@ -9,7 +9,6 @@ import bson
 from bson import Int64
 from pymongo.errors import BulkWriteError, OperationFailure
 
-from mongoengine_history.documents.fieldpaths import hiding_of, with_subclasses
 from mongoengine_history.documents.snapshot import check_model
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.append import DUPLICATE_KEY
@@ -20,11 +19,10 @@ from mongoengine_history.state.revision import Context, StoredRevision
 from mongoengine_history.state.values import WIRE, identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from mongoengine import Document
 
-    from mongoengine_history.state.hiding import Hiding
 
 CHUNK: Final = 10_000
 """Documents that the server goes through at once."""
@@ -57,10 +55,9 @@ def backfill(model: type[Document], progress: Callable[[int], object] | None = N
     if place.in_transaction:
         raise OptionsError("model", model, "it cannot be done inside a transaction")
     place.ensure_indexes()
-    hidings = {known._class_name: hiding_of(known) for known in with_subclasses(model)}
     done = 0
     for size, chunk in _chunks(model, place):
-        _keep(place, hidings, chunk)
+        _keep(place, chunk)
         done += size
         if progress:
             progress(done)
@@ -84,15 +81,15 @@ def _chunks(model: type[Document], place: Place) -> Iterator[tuple[int, dict[str
         after = {**mine, "$expr": {"$gt": ["$_id", {"$literal": found[0]["last"]}]}}
 
 
-def _keep(place: Place, hidings: Mapping[str, Hiding], chunk: dict[str, Any]) -> None:
-    if not any(hiding.rules for hiding in hidings.values()):
+def _keep(place: Place, chunk: dict[str, Any]) -> None:
+    if not place.hiding.rules:
         try:
             place.documents.aggregate(_merging(place, chunk))
         except OperationFailure:  # somebody wrote a first revision, or a document is too large
             pass
         else:
             return
-    _keep_here(place, hidings, chunk)
+    _keep_here(place, chunk)
 
 
 def _merging(place: Place, chunk: dict[str, Any]) -> list[dict[str, Any]]:
@@ -128,7 +125,7 @@ def _revision(stamp: int) -> StoredRevision:
     return StoredRevision(0, stamp, "", Context(), ())
 
 
-def _keep_here(place: Place, hidings: Mapping[str, Hiding], chunk: dict[str, Any]) -> None:
+def _keep_here(place: Place, chunk: dict[str, Any]) -> None:
     """Do the same from here: for states of which something is hidden, and for large ones."""
     raws: Any = place.documents.find_raw_batches(chunk, batch_size=MOST)  # typed as documents
     for raw in raws:
@@ -140,7 +137,7 @@ def _keep_here(place: Place, hidings: Mapping[str, Hiding], chunk: dict[str, Any
         versions = []
         for document in found.values():
             owner = place.owner(document.pop("_id"))
-            state = hidings.get(document.get("_cls", ""), place.hiding).hidden(document)
+            state = place.hiding.hidden(document)
             versions.append(documents_of_version(state, revision, owner, 0))
         if versions:
             _insert(place, versions)

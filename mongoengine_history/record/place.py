@@ -19,6 +19,7 @@ from mongoengine_history.errors import IndexesMissingError, OptionsError
 from mongoengine_history.record.history import BY_REVISION, INDEXES, History
 from mongoengine_history.record.sealed import is_decrypting, sealed_collection
 from mongoengine_history.record.sessions import active_session
+from mongoengine_history.state.rules import CLASS
 from mongoengine_history.state.values import WIRE, State
 
 if TYPE_CHECKING:
@@ -201,10 +202,14 @@ def _all_of(cursor: Any, size: int | None) -> Iterator[Mapping[str, Any]]:
 
 
 def projection(names: set[str] | None) -> dict[str, int] | None:
-    """Return what to read, None for all; no projection can name nothing, or what begins with $."""
+    """
+    Return what to read, None for all; no projection can name nothing, or what begins with $.
+
+    The class is read with it, since it says what is hidden.
+    """
     if not names or any(not name or name.startswith("$") for name in names):
         return None
-    return dict.fromkeys(names, 1)
+    return dict.fromkeys([*names, CLASS], 1)
 
 
 def _check_session(client: MongoClient[Any], session: ClientSession | None) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bson import Timestamp
 
 from mongoengine_history.state.patches import Draft
+from mongoengine_history.state.rules import CLASS
 from mongoengine_history.state.values import ABSENT, find
 
 if TYPE_CHECKING:
@@ -38,10 +39,10 @@ def is_completed(state: State) -> bool:
 
 
 def only(state: State, roots: set[str] | None) -> State:
-    """Return what an update that sets *roots* may have set of a state."""
+    """Return what an update that sets *roots* may have set of a state, and of which class it is."""
     if roots is None or state.keys() <= roots:
         return state
-    return {key: state[key] for key in state if key in roots}
+    return {key: state[key] for key in state if key in roots or key == CLASS}
 
 
 def updated(state: State, update: dict[str, Any]) -> State:

@@ -133,7 +133,7 @@ def test_each_document_gets_the_version_0_that_is_stored(
 
 
 def from_here(model: Model) -> None:
-    _keep_here(Place(model), {}, {})
+    _keep_here(Place(model), {})
 
 
 @given(st.lists(states, min_size=1, max_size=5))
