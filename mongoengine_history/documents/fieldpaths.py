@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine import Document, EmbeddedDocument
@@ -52,6 +53,7 @@ def hiding_of(model: Document | type[Document]) -> Hiding:
     return found.hiding
 
 
+@cache  # it is asked at each write
 def _first(model: type[Document]) -> type[Document]:
     """Return the class with which the collection of a class begins: a base, or itself."""
     bases = [base for base in model.__mro__ if _has_collection(base)]
