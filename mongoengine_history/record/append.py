@@ -22,7 +22,7 @@ from mongoengine_history.record.layout import Base, documents_of_revision, state
 from mongoengine_history.record.not_recorded import LOG, not_recorded, report
 from mongoengine_history.record.states import replayed
 from mongoengine_history.state.diff import diff
-from mongoengine_history.state.hiding import blank
+from mongoengine_history.state.hiding import settled
 from mongoengine_history.state.merge import collapse, is_relative, list_hash, overlay, remember
 from mongoengine_history.state.patches import ADD, REMOVE, Patch, outermost_list
 from mongoengine_history.state.revision import ANEW, DELETE, UPDATE, Context, StoredRevision
@@ -305,9 +305,8 @@ def patched(change: Change, hiding: Hiding) -> Change:
         patches = [Patch(REMOVE if is_gone else ADD, (), [])]
     if not hiding.rules:
         return change._replace(patches=patches)
-    if not hiding.keyed(change.before, change.after):
-        before, after = blank(before), blank(after)
-        patches = [replace(patch, data=blank(patch.data)) for patch in patches]
+    before, after = settled(before), settled(after)
+    patches = [replace(patch, data=settled(patch.data)) for patch in patches]
     return change._replace(before=before, after=after, patches=patches)
 
 

@@ -48,6 +48,9 @@ SIGN: Final = bytes.fromhex("095426f70c5ac1a4f909c7ae94254b4e")
 SIZES: Final = (len(SIGN), len(SIGN) + 16)
 """Bytes of a mask: without a fingerprint and with one."""
 
+PASSING: Final = (len(SIGN) + 32,)
+"""Bytes of a mask that serves to compare, and is never stored."""
+
 BLANK: Final[Binary] = Binary(SIGN, SUBTYPE)
 """The mask that tells nothing."""
 
@@ -103,19 +106,13 @@ class Hiding:
         """
         Return two states in which different values have different masks, also without a key.
 
-        They are for comparing; what comes of it has to go through `blank`, unless both are `keyed`.
+        They are for comparing; what comes of it has to go through `settled`.
         """
         if not self.rules:
             return before, after
-        compared = partial(_mask, secrets.token_bytes(16))
-        first, second = (
-            self._masking(it) if self.keyed(it) else compared for it in (before, after)
-        )
-        return _hidden(before, self.rules, first), _hidden(after, self.rules, second)
-
-    def keyed(self, *states: State) -> bool:
-        """Say whether masks of states are fingerprints that the history may have."""
-        return all(self._key_of(state) for state in states)
+        compared = partial(_mask, secrets.token_bytes(16), sizes=PASSING)
+        masks = (self._masking(it) if self._key_of(it) else compared for it in (before, after))
+        return _hidden(before, self.rules, next(masks)), _hidden(after, self.rules, next(masks))
 
     def revealed(self, state: State, live: State | None) -> State:
         """
@@ -149,9 +146,13 @@ class Hiding:
 
 def is_mask(value: object) -> TypeGuard[Binary]:
     """Say whether a value is a mask."""
+    return _is_mask(value, SIZES)
+
+
+def _is_mask(value: object, sizes: tuple[int, ...]) -> bool:
     if not isinstance(value, Binary) or value.subtype != SUBTYPE:
         return False
-    return len(value) in SIZES and value.startswith(SIGN)
+    return len(value) in sizes and value.startswith(SIGN)
 
 
 def fingerprint_of(mask: Binary) -> bytes:
@@ -169,23 +170,28 @@ def has_masks(state: State) -> bool:
     return SIGN in encode(state)
 
 
-def blank(value: Any) -> Any:
-    """Return a value in which no mask holds a fingerprint."""
+def settled(value: Any) -> Any:
+    """Return a value in which masks that `pair` made only for comparing tell nothing."""
+    return _blank(value, PASSING)
+
+
+def _blank(value: Any, sizes: tuple[int, ...] = SIZES) -> Any:
     if isinstance(value, dict):
-        return {key: blank(item) for key, item in value.items()}
+        return {key: _blank(item, sizes) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(map(blank, value))
-    return BLANK if is_mask(value) else value
+        return type(value)(_blank(item, sizes) for item in value)
+    return BLANK if _is_mask(value, sizes) else value
 
 
 def _blank_mask(_: object) -> Binary:
     return BLANK
 
 
-def _mask(key: bytes, value: object) -> Binary:
+def _mask(key: bytes, value: object, sizes: tuple[int, ...] = SIZES) -> Binary:
     if is_mask(value):
         return value
-    mask: Binary = Binary(SIGN + hmac.digest(key, encode(value), "sha256")[:16], SUBTYPE)
+    digest = hmac.digest(key, encode(value), "sha256")
+    mask: Binary = Binary((SIGN + digest)[: max(sizes)], SUBTYPE)
     return mask
 
 
@@ -285,7 +291,7 @@ def _partners(old: list[Any], new: list[Any]) -> list[int | None]:
 def _name(item: Any) -> bytes:
     """Return what tells an item from others, whatever is hidden of it: its id, or all of it."""
     known = _id_of(item)
-    return encode(blank(item)) if known is ABSENT else encode(["id", known])
+    return encode(_blank(item)) if known is ABSENT else encode(["id", known])
 
 
 def _id_of(item: Any) -> Any:
@@ -301,7 +307,7 @@ def _features(item: Any) -> dict[Any, int]:
     if not isinstance(item, dict) or _id_of(item) is not ABSENT:
         return {}
     return {
-        (key, encode(blank(value))): 1 if isinstance(value, (int, float)) else 2
+        (key, encode(_blank(value))): 1 if isinstance(value, (int, float)) else 2
         for key, value in item.items()
         if not (value is None or isinstance(value, bool) or is_mask(value))
     }

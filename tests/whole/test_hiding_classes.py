@@ -243,3 +243,26 @@ def test_single_options_are_those_of_the_class_that_is_saved(database: Any) -> N
         assert [it["document_id"] for it in versions] == [document.pk]
     finally:
         untrack_history(Paper)
+
+
+def test_a_document_that_changes_its_class_is_hidden_by_the_one_it_has(papers: None) -> None:
+    """Each of its states, so that they come back as they were."""
+
+    class Marked(Paper):
+        meta = {"history": {"mask": ["code"], "fingerprint_key": KEY}}
+
+    document, others = Marked(name="a", code=secret()).save(), (Pass, Ticket, Marked)
+    kinds = [Marked._class_name, *(it._class_name for it in others)]
+    collection = Paper._get_collection()
+    for name in kinds[1:]:
+        code = "seen" if name == Ticket._class_name else secret()
+        collection.update_one({"_id": document.pk}, {"$set": {"_cls": name, "code": code}})
+        collection.update_many({}, {"$set": {"name": name}})
+    timeline = history_of(Paper, document.pk)
+    states = [timeline.state(number) for number in range(1, len(timeline) + 1)]
+    assert [it["_cls"] for it in states] == [kinds[0], *(it for it in kinds[1:] for _ in "12")]
+    lengths = [
+        len(fingerprint_of(it["code"])) if is_mask(it["code"]) else it["code"] for it in states
+    ]
+    assert lengths == [16, 0, 0, "seen", "seen", 16, 16]
+    recorded()
