@@ -58,6 +58,12 @@ class RecordingCollection(Collection[Any]):
         recording._beneath, recording._model, recording._origin = collection, model, origin
         return recording
 
+    def take_place_of(self, collection: Collection[Any]) -> None:
+        """Let a collection that others have got hold of record what this one does."""
+        self._beneath = like(collection, Collection)
+        vars(collection).update(vars(self))
+        collection.__class__ = RecordingCollection
+
     def with_options(self, *args: Any, **options: Any) -> RecordingCollection:
         """Return the same with other options, as PyMongo does."""
         if not args and options == {"write_concern": self.write_concern}:  # MongoEngine asks always

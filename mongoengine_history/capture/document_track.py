@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from warnings import warn
+from weakref import WeakSet
 
 from mongoengine import Document, signals
 
@@ -22,7 +24,7 @@ from mongoengine_history.documents.fieldpaths import hiding_of
 from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.documents.snapshot import codec_of, decoded, snapshot
 from mongoengine_history.documents.stand_in import is_stand_in, warn_of
-from mongoengine_history.errors import HistoryError, OptionsError
+from mongoengine_history.errors import HistoryError, HistoryWarning, OptionsError
 from mongoengine_history.record.append import Change, patched
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from mongoengine_history.state.values import State
+
+_warned: Final[WeakSet[type[Document]]] = WeakSet()
+"""The classes whose blocks were warned of."""
 
 
 class DocumentTrack:
@@ -194,7 +199,24 @@ def _before_save(sender: type[Document], document: Document, **said: Any) -> Non
     if is_covered(document):
         hearing = _hearing(sender) if _is_on(sender) else []
         asked = track_changes in hearing
+        if _is_on(sender) and not hearing:
+            _warn_of(sender, Tracker.of(document))
         Tracker.of(document).begin(recording=bool(hearing), asked=asked, said=said)
+
+
+def _warn_of(sender: type[Document], tracker: Tracker) -> None:
+    """Warn, once for a class, that what its blocks say is recorded by nobody."""
+    hears_deletions = _is_receiver(signals.post_delete, sender, track_changes)
+    if sender in _warned or not tracker.blocks or tracker.guard or hears_deletions:
+        return
+    _warned.add(sender)
+    warn(
+        f"{sender.__name__} is saved in a DocumentTrack, but nobody records it. Decorate the class "
+        "with @track_history, or signals.post_save.connect(track_changes, sender="
+        f"{sender.__name__}).",
+        HistoryWarning,
+        stacklevel=5,
+    )
 
 
 def _after_save(_: type[Document], document: Document, **__: Any) -> None:

@@ -8,6 +8,7 @@ from inspect import getattr_static, signature
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mongoengine import Document, signals
+from pymongo.collection import Collection
 
 from mongoengine_history.capture.changeset import is_untracked
 from mongoengine_history.capture.collection import RecordingCollection
@@ -158,7 +159,16 @@ def _track(cls: M, given: dict[str, Any]) -> M:
     fronts = {name: front for name, front in FRONTS.items() if _is_as_ever(cls, name)}
     _covers[cls] = [_Cover(cls, name, front) for name, front in fronts.items()]
     signals.pre_save_post_validation.connect(_hear)
+    for model in with_subclasses(cls):
+        _record_from_now(model)
     return cls
+
+
+def _record_from_now(model: type[Document]) -> None:
+    """Let the collection record that a queryset, or the application, has got hold of before."""
+    collection = model.__dict__.get("_collection")
+    if type(collection) is Collection and _can_record(model, collection):
+        RecordingCollection.of(collection, model).take_place_of(collection)
 
 
 def _is_as_ever(cls: type[Document], name: str) -> bool:

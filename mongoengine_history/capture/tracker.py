@@ -122,7 +122,9 @@ class Tracker:
     def take(self, known: Known, change: Change, base: Base | None) -> None:
         """Record a change: at once, or when `track_changes` is called if that is what is asked."""
         self._was_asked = self.is_asked
-        if is_tracked(type(self.document)):
+        # No save comes after a deletion whose other receivers raise an error.
+        is_last = change.operation == DELETE and self.is_asked
+        if is_last or is_tracked(type(self.document)):
             self._append(known, change, base)
         else:
             self._pending.append((known, change, base))
