@@ -96,7 +96,7 @@ def states_of(place: Place, revisions: Iterable[tuple[Any, int]]) -> dict[object
 
 
 def _state_of(revisions: Revisions, number: int, found: list[Mapping[str, Any]]) -> State | None:
-    versions = [it["revision"] for it in found if it["position"] == -1]
+    versions = [it["revision"] for it in found if it.get("position") == -1]
     return (
         folded(revisions, found, versions[-1], number) if versions else replayed(revisions, number)
     )

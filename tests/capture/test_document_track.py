@@ -110,6 +110,7 @@ def test_nothing_is_recorded_after_an_exception_in_the_block() -> None:
     assert told("revision") == []
 
 
+@pytest.mark.filterwarnings("ignore::mongoengine_history.HistoryWarning")
 def test_without_a_connected_handler_nothing_is_recorded() -> None:
     signals.post_save.disconnect(track_changes, sender=Note)
     note = Note(text="a").save()

@@ -156,6 +156,7 @@ def test_after_a_disconnect_no_deletion_is_recorded() -> None:
     assert History.objects.count() == 0
 
 
+@pytest.mark.filterwarnings("ignore::mongoengine_history.HistoryWarning")
 def test_saves_while_disconnected_count_as_the_state_before() -> None:
     memo = Memo(text="a").save()
     with DocumentTrack(memo):

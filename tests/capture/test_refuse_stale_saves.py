@@ -154,6 +154,7 @@ def test_one_field_that_is_loaded_anew_tells_nothing_of_others() -> None:
         assert refused(card).path == ("tags",)
 
 
+@pytest.mark.filterwarnings("ignore::mongoengine_history.HistoryWarning")
 @pytest.mark.parametrize("outer", [True, False])
 @pytest.mark.parametrize("inner", [True, False])
 def test_a_block_refuses_as_long_as_one_of_them_does(outer: bool, inner: bool) -> None:

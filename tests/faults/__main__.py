@@ -26,7 +26,7 @@ from faults.findings import RULED_OUT, Findings
 from faults.tables import examples, table
 from faults.trial import run
 
-SHOWN: Final = [*RULED_OUT, "doubts"]
+SHOWN: Final = RULED_OUT
 """Of what examples are printed."""
 
 

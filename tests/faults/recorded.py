@@ -45,7 +45,7 @@ class Recorded:
     def torn(self) -> dict[int, Any]:
         """The identities of the revisions that lack records, by their numbers."""
         return {
-            number: records[0]["identity"]
+            number: records[0].get("identity")
             for number, records in self._records.items()
             if len({record["position"] for record in records}) != records[0]["size"]
         }
@@ -53,7 +53,7 @@ class Recorded:
     @property
     def twice(self) -> list[str]:
         """The identities that more than one revision bears, each of which is that of one write."""
-        counts = Counter(records[0]["identity"] for records in self._records.values())
+        counts = Counter(records[0].get("identity") for records in self._records.values())
         return [identity for identity, count in counts.items() if identity and count > 1]
 
     @cached_property

@@ -147,7 +147,9 @@ def test_a_write_of_a_killed_writer_is_drift(run: Run) -> None:
 
 def test_a_write_that_raised_and_is_stored_has_to_be_recorded(run: Run) -> None:
     run.fail(mongoengine.OperationError())
-    assert unusual(run.judged()) == {"raised": 1, "doubts": 1, "drift": 1}
+    found = run.judged()
+    assert unusual(found) == {"raised": 1, "doubts": 1, "drift": 1}
+    assert found.faults == ["doubts"]
 
 
 def test_unless_somebody_was_told(run: Run) -> None:

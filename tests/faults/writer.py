@@ -29,7 +29,7 @@ from faults.documents import STYLES, Style
 from faults.journal import Journal
 from pymongo.errors import PyMongoError
 
-from mongoengine_history import HistoryError, history_of
+from mongoengine_history import HistoryError, HistoryNotRecordedError, history_of
 
 THREADS: Final = 2
 """Threads of each style."""
@@ -52,6 +52,8 @@ class Writer:
         self._desk, self._chance = Desk(name, style), Random(name)
         self._marks = (marks.mark(name, number) for number in count())
         self._actions = actions_of(style)
+        #: What has records to write when all is healthy again.
+        self._owed: list[HistoryNotRecordedError] = []
 
     def begin(self) -> None:
         """Load the shared documents; create those that are not there."""
@@ -75,10 +77,12 @@ class Writer:
         return action(self._desk, self._style, self._chance, mark)
 
     def settle(self) -> None:
-        """Save each document once more, and look at its history."""
+        """Save each document once more, look at its history, and write records that are missing."""
         for sheet in self._desk:
             _tried_again(lambda sheet=sheet: self._saved(sheet))
             _tried_again(lambda sheet=sheet: history_of(sheet).state(-1))
+        for error in self._owed:
+            _tried_again(error.record)
         for sheet in self._desk.deleted:  # what may bring a document back is no save of it
             _tried_again(lambda sheet=sheet: history_of(sheet).state(-1))
 
@@ -102,6 +106,8 @@ class Writer:
             result = plan.write()
         except Exception as error:  # whatever it is, the journal has to have it
             self._journal.fails(mark, error)
+            if isinstance(error, HistoryNotRecordedError):
+                self._owed.append(error)
             return error
         self._journal.ends(mark, result)
         if plan.sheet is not None:

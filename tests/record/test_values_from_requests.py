@@ -51,7 +51,7 @@ OPERATORS = [
     [{"$ne": None}],
 ]
 
-UNENCODABLE = ["\ud800", 2**64, object(), {"a": {"\x00": 1}}, {1, 2}]
+UNENCODABLE = ["\ud800", 2**64, Exception, {"a": {"\x00": 1}}, {1, 2}]
 
 
 @pytest.fixture
