@@ -179,17 +179,18 @@ class Place:
         done.add(self.database)
 
     def _create_indexes(self, session: Any, limit: Any) -> None:
+        history = self.history.with_options(write_concern=WriteConcern(w=1))  # one has them: enough
         try:
-            self.history.create_indexes(INDEXES, session=session, **limit)
+            history.create_indexes(INDEXES, session=session, **limit)
         except OperationFailure as error:
             if error.code not in CONFLICTING_INDEX:
                 raise
             # The application has one on the same keys under its own name, which serves as well.
             unique, *others = INDEXES
-            self.history.create_indexes([unique], session=session, **limit)
+            history.create_indexes([unique], session=session, **limit)
             for index in others:
                 with suppress(OperationFailure):
-                    self.history.create_indexes([index], session=session, **limit)
+                    history.create_indexes([index], session=session, **limit)
 
 
 def _all_of(cursor: Any, size: int | None) -> Iterator[Mapping[str, Any]]:

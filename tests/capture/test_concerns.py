@@ -9,7 +9,13 @@ import mongoengine as me
 import pytest
 from pymongo.read_concern import ReadConcern
 
-from mongoengine_history import history_of, track_history, untrack_history
+from mongoengine_history import (
+    History,
+    HistoryNotRecordedError,
+    history_of,
+    track_history,
+    untrack_history,
+)
 
 
 class Meter(me.Document):
@@ -61,3 +67,43 @@ def test_what_was_written_last_is_read_for_the_record(
 
 def test_the_applications_own_reads_see_what_it_asked_for(careful: None) -> None:
     assert Meter._get_collection().read_concern == ReadConcern("majority")
+
+
+class Deed(me.Document):
+    meta = {"collection": "deeds", "auto_create_index": False, "db_alias": "demanding"}
+    text = me.StringField()
+
+
+@pytest.fixture
+def demanding(mongodb_uri: str, database: Any, commands: Any) -> Iterator[None]:
+    """Connect so that the records of the history ask for more servers than there are."""
+    options = {"w": 40, "wTimeoutMS": 50, "event_listeners": [commands]}
+    me.connect(
+        database.name, "demanding", host=mongodb_uri, uuidRepresentation="standard", **options
+    )
+    History.ensure_indexes()
+    track_history(Deed)
+    yield
+    untrack_history(Deed)
+    Deed._collection = None
+    me.disconnect("demanding")
+
+
+WRITES: dict[str, Callable[[], Any]] = {
+    "save": lambda: Deed(text="a").save(write_concern={"w": 1}),
+    "update": lambda: Deed.objects(text="z").update(set__text="a", write_concern={"w": 1}),
+    "insert of many": lambda: Deed.objects.insert(
+        [Deed(text="a"), Deed(text="a")], write_concern={"w": 1}
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRITES)
+def test_records_that_too_few_servers_have_are_told(demanding: None, case: str) -> None:
+    me.get_db()["deeds"].insert_one({"text": "z"})
+    with pytest.raises(HistoryNotRecordedError) as caught:
+        WRITES[case]()
+    stored = [it["_id"] for it in me.get_db()["deeds"].find({"text": "a"})]
+    assert {*caught.value.document_ids} == {*stored}
+    caught.value.record()  # they are there, and stay so
+    assert me.get_db()["history"].count_documents({"position": 0}) == len(stored)
