@@ -28,7 +28,7 @@ from mongoengine_history import (
 
 
 class Card(me.DynamicDocument):
-    meta = {"collection": "cards", "history": {"version_every": 0}}
+    meta = {"collection": "malformed_cards", "history": {"version_every": 0}}
     key = me.IntField(primary_key=True)
     text = me.StringField()
 

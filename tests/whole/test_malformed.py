@@ -37,7 +37,7 @@ LONGEST = 2.0
 
 
 class Sheet(me.DynamicDocument):
-    meta = {"collection": "sheets", "history": {"version_every": 3}}
+    meta = {"collection": "malformed_sheets", "history": {"version_every": 3}}
     key = me.IntField(primary_key=True)
     n = me.IntField()
 
