@@ -67,23 +67,25 @@ class HistoryNotRecordedError(HistoryError):
     pickled.
     """
 
-    #: What `record` does; errors know no database.
-    write_late: ClassVar[Callable[[HistoryNotRecordedError], None]]
+    # What `record` does; errors know no database.
+    _write_late: ClassVar[Callable[[HistoryNotRecordedError], None]]
 
-    def __init__(self, document_id: object, records: Sequence[dict[str, Any]], why: object) -> None:
-        count = len({repr(record["document_id"]) for record in records})
-        what = f"Document {_short(document_id)} was" if count < 2 else f"{count} documents were"
+    def __init__(
+        self, document_ids: Sequence[object], records: Sequence[dict[str, Any]], why: object
+    ) -> None:
+        first, count = document_ids[0], len(document_ids)
+        what = f"Document {_short(first)} was" if count == 1 else f"{count} documents were"
         super().__init__(
             f"{what} written, but not its history ({_short(why)}). "
             "Call this error's record() when the history can be written again."
         )
         #: Primary key of the document, the first one if there are more.
-        self.document_id = document_id
+        self.document_id = first
         #: The records that are missing, complete and in order, with the numbers that they should
         #: have had; none where what was written could not be read any more.
         self.records = list(records)
         #: The primary keys of all documents.
-        self.document_ids = [document_id]
+        self.document_ids = list(document_ids)
         #: The names of the document class, of MongoEngine's connection, and of where it lies there.
         self.document_class = self.alias = self.database = self.collection = ""
 
@@ -91,14 +93,14 @@ class HistoryNotRecordedError(HistoryError):
         """
         Write the missing records, with numbers that are free. Reads and writes.
 
-        A revision that was written since is not changed. Where it set the same values, what is
-        stored comes back into the history as a revision ``external``. Called again it does nothing.
+        A revision that was written since is not changed. What is stored then and still not in the
+        history, whoever wrote it, becomes a revision ``external``. Called again it does nothing.
 
         Raises:
             HistoryNotRecordedError: they cannot be written yet.
             HistoryError: the history cannot be read, or its class is not known to this process.
         """
-        type(self).write_late(self)
+        type(self)._write_late(self)
 
 
 class StaleDocumentError(OfDocumentError):

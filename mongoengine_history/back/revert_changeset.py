@@ -25,6 +25,7 @@ from mongoengine_history.errors import (
     OptionsError,
     UndoConflictError,
 )
+from mongoengine_history.record.doubt import settle
 from mongoengine_history.record.history import History
 from mongoengine_history.record.overview import revisions_of
 from mongoengine_history.record.place import (
@@ -138,6 +139,7 @@ class _Plan:
         place = Place(model)
         revisions = Revisions(place, key)
         pk = native({"": key}, place.codec)[""]
+        settle(revisions)
         head, live = revisions.opening()
         state = stored = live and place.hiding.hidden(live)
         errors = []

@@ -90,8 +90,6 @@ class OneWrite:
         self._has_upserted = False
         #: Whether the server has answered.
         self._is_done = False
-        #: Whether a write that gave an error is recorded all the same.
-        self._is_settled = False
         #: The server's own answer, where it was asked in the application's words.
         self._result: Any = None
         self._known = Known(Revisions(place, None))
@@ -106,7 +104,7 @@ class OneWrite:
         """Insert a document and record that it is there now."""
         if "_id" in document:
             self._open(document["_id"])
-        with self._doubting(CREATE):
+        with self._doubting(CREATE, lambda: self._inserted(document)):
             try:
                 result = insert()
             except DuplicateKeyError as error:
@@ -114,10 +112,8 @@ class OneWrite:
                     found = self._revisions.recordable() or {}
                     raise StaleDocumentError(document["_id"], (), ABSENT, found) from error
                 raise
-            except BaseException as error:
+            except BaseException:
                 self._found(document.get("_id"), is_new=True)
-                if isinstance(error, WriteConcernError):  # it is done, only not everywhere
-                    self._settle(lambda: self._inserted(document))
                 raise
             self._inserted(document)
         return result
@@ -132,22 +128,16 @@ class OneWrite:
             self._guard.seen = made
 
     @contextmanager
-    def _doubting(self, operation: str) -> Iterator[None]:
-        """Remember a write of which an error leaves open what it did."""
+    def _doubting(self, operation: str, record: Callable[[], None]) -> Iterator[None]:
+        """Record what is done, only not everywhere; remember what else an error leaves open."""
         try:
             yield
         except BaseException as error:
-            if self._recording and not self._is_settled and is_doubtful(error):
+            if self._recording and is_doubtful(error) and not _is_recorded(error, record):
                 remember(self._revisions, operation, self._context)
                 if not isinstance(error, PyMongoError):  # a signal, or a time limit
                     settle(self._revisions)
             raise
-
-    def _settle(self, record: Callable[[], Any]) -> None:
-        """Record what a write did that gave an error, which is what has to be known."""
-        with suppress(PyMongoError, HistoryError):
-            record()
-            self._is_settled = True
 
     def write(self, call: Call) -> Any:
         """Update or replace the document, and record what that did."""
@@ -156,7 +146,7 @@ class OneWrite:
             return None  # a new document must not be there yet, as the insert will find
         if call["replacement"] is None:  # else nothing has to be known before
             self._open(call.key)
-        with self._doubting(UPDATE):
+        with self._doubting(UPDATE, lambda: self._compared(call)):
             return self._update(call)
 
     def _update(self, call: Call) -> Any:
@@ -181,7 +171,7 @@ class OneWrite:
         """Delete the document, and record that it is gone."""
         call = call.wired(self._place.codec)
         self._open(call.key)
-        with self._doubting(DELETE):
+        with self._doubting(DELETE, lambda: self._compared(call)):
             before = self._written(call, None)
             if before is not None:
                 self._take(DELETE, before, {})
@@ -229,13 +219,6 @@ class OneWrite:
     def _written(self, call: Call, names: set[str] | None) -> State | None:
         """Write; return what was there, of some *names* if not all, None if nothing was found."""
         self._has_all = names is None
-        try:
-            return self._done(call, names)
-        except WriteConcernError:  # it is done, only not everywhere
-            self._settle(lambda: self._compared(call))
-            raise
-
-    def _done(self, call: Call, names: set[str] | None) -> State | None:
         if call["projection"] is None and not self._is_large:
             try:
                 return self._image(call, names)
@@ -271,7 +254,7 @@ class OneWrite:
         if self._revisions.key is None:
             self._open(call.key)
         number = self._known.head.number
-        before = state_at(self._revisions, number) if self._recording and number else None
+        before = state_at(self._revisions, number) if number else None
         if before is not None:
             stored, names = self._revisions.stored(), roots_of(call["update"])
             before, after = only(before, names), only(stored or {}, names)
@@ -394,3 +377,12 @@ class OneWrite:
             self._tracker.take(known, change, base)
         else:
             append(known.revisions, change, known.head, base)
+
+
+def _is_recorded(error: BaseException, record: Callable[[], None]) -> bool:
+    """Say whether a write of which only the concern is not met could be recorded."""
+    with suppress(PyMongoError, HistoryError):  # what failed first is what has to be known
+        if isinstance(error, WriteConcernError):
+            record()
+            return True
+    return False

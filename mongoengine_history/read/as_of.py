@@ -10,12 +10,12 @@ from mongoengine import Document
 
 from mongoengine_history.documents.snapshot import check_model, loaded
 from mongoengine_history.record.classes import belongs
-from mongoengine_history.record.overview import SMALL, near, numbers_at, recorded
+from mongoengine_history.record.overview import SMALL, near, numbers_at, recorded, state_near
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
-from mongoengine_history.record.states import folded, may_have_existed, state_as_of
+from mongoengine_history.record.states import may_have_existed, state_as_of
 from mongoengine_history.state.problem import is_number
-from mongoengine_history.state.revision import ANEW, stamp_of
+from mongoengine_history.state.revision import stamp_of
 from mongoengine_history.state.values import State, encode
 
 if TYPE_CHECKING:
@@ -95,14 +95,7 @@ class _Moment:
 
     def _state(self, key: Any, number: int, found: list[Mapping[str, Any]]) -> State | None:
         revisions = Revisions(self._place, key)
-        until = [it for it in found if it["revision"] <= number]
-        versions = [it["revision"] for it in until if it.get("position") == -1]
-        if versions:
-            return folded(revisions, until, versions[-1], number)
-        first = [it for it in found if (it["revision"], it.get("position")) == (1, 0)]
-        if first and first[0].get("operation") in list(ANEW):  # it may be of any type
-            return folded(revisions, until, 0, number) if number else None
-        return state_as_of(revisions, self._when)
+        return state_near(revisions, number, found, lambda it, _: state_as_of(it, self._when))
 
     def _stored(self) -> Iterator[Any]:
         """Read the keys of all documents that are stored."""

@@ -60,7 +60,9 @@ def history_of(document: D | type[D], pk: object = None) -> Timeline[D]:
 
 class Timeline(Generic[D]):
     """
-    The revisions of one document, read when they are asked for. Writes nothing.
+    The revisions of one document, read when they are asked for.
+
+    Nothing is written but what a write in doubt has done, which the first question finds out.
 
     ``timeline[3]`` is revision 3, ``timeline[-1]`` the newest one. A slice is a list and half-open
     by number: ``timeline[2:4]`` has the revisions 2 and 3. Iteration is oldest first and holds one

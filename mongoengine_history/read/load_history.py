@@ -31,8 +31,9 @@ def load_history(
     document: Document, since: datetime | None = None, until: datetime | None = None
 ) -> list[DictdifferPatch]:
     """
-    Read the changes of a document as dictdiffer patches, the newest first. Reads only.
+    Read the changes of a document as dictdiffer patches, the newest first.
 
+    Nothing is written but what a write in doubt has done.
     ``dictdiffer.revert(load_history(document), state)`` leads from the newest state to the first,
     ``dictdiffer.patch(reversed(load_history(document)), state)`` from the first to the newest.
     Records of mongoengine-history 1.1 are part of it. Each call returns values of its own.

@@ -19,7 +19,7 @@ from mongoengine_history.record.not_recorded import LOG
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import replayed
 from mongoengine_history.state.hiding import Hiding
-from mongoengine_history.state.revision import CREATE, DELETE, EXTERNAL, Context
+from mongoengine_history.state.revision import CREATE, DELETE, EXTERNAL, UPDATE, Context
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -44,8 +44,9 @@ class Doubt(NamedTuple):
     """A write whose outcome is not known."""
 
     revisions: Revisions
-    operation: str
-    context: Context
+    operation: str = UPDATE
+    #: Who wrote; None if nobody knows.
+    context: Context | None = None
     #: On a clock of this process.
     since: float = 0.0
 
@@ -98,14 +99,12 @@ def settle(revisions: Revisions) -> bool:
         return False
     is_over = False
     try:
-        is_over = record(doubt) or time.monotonic() - doubt.since > LASTING
-    except HistoryNotRecordedError:
+        is_over = find_out(doubt) or time.monotonic() - doubt.since > LASTING
+    except (HistoryNotRecordedError, PyMongoError):
         pass
     except HistoryError as error:
         is_over = True
         LOG.error("What was written to %r cannot be found out: %s", revisions.key, error)
-    except PyMongoError:
-        pass
     finally:
         if not is_over:
             _doubts.setdefault(revisions.address, doubt)
@@ -118,7 +117,7 @@ def settle_all(place: Place, keys: Iterable[Any]) -> None:
         settle(Revisions(place, key))
 
 
-def record(doubt: Doubt) -> bool:
+def find_out(doubt: Doubt) -> bool:
     """Record what is stored and is not in the history; say whether there is anything."""
     head, change = _drift(doubt)
     for _ in range(LOOKS):
@@ -151,8 +150,10 @@ def _drift(doubt: Doubt) -> tuple[Head, Change | None]:
 
 def _context(doubt: Doubt) -> Context:
     """Tell whose write it may have been: somebody else's may be in it as well."""
-    said, changeset = doubt.context, doubt.context.changeset
+    said = doubt.context
+    if said is None:
+        return Context()
     named = {"identity": said.identity, "reason": said.reason, "metadata": dict(said.metadata)}
     known = {name: value for name, value in named.items() if value}
-    uncertain = {"operation": doubt.operation, **known}
-    return Context(metadata={"uncertain": uncertain}, changeset=changeset)
+    in_doubt = {"operation": doubt.operation, **known}
+    return Context(metadata={"in_doubt": in_doubt}, changeset=said.changeset)

@@ -220,7 +220,8 @@ class History(Document):  # type: ignore[misc]  # MongoEngine has no types
     position = fields.IntField()
     #: How many records the revision has, parts of large values included.
     size = fields.IntField()
-    #: ``create``, ``update``, ``delete``, ``revert``, ``undo``, ``restore``.
+    #: ``create``, ``update``, ``delete``, ``revert``, ``undo``, ``restore``, ``external``, or a
+    #: later word.
     operation = fields.StringField()
     #: Shared by all revisions of one unit of work.
     changeset = fields.ObjectIdField()

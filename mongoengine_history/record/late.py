@@ -12,10 +12,11 @@ from typing import Any
 import mongoengine
 from mongoengine.base import get_document
 from mongoengine.errors import NotRegistered
+from pymongo.errors import PyMongoError
 
 from mongoengine_history.errors import HistoryNotRecordedError, OptionsError
 from mongoengine_history.record.append import Change, append_late, missing
-from mongoengine_history.record.doubt import Doubt, record, settle
+from mongoengine_history.record.doubt import Doubt, find_out, settle
 from mongoengine_history.record.layout import Base, revision_of, state_of
 from mongoengine_history.record.not_recorded import not_recorded
 from mongoengine_history.record.place import Place
@@ -38,7 +39,7 @@ def write_late(error: HistoryNotRecordedError) -> None:
     for key in error.document_ids:
         try:
             _write(Revisions(place, key), own[identifier(key)])
-        except HistoryNotRecordedError as failure:
+        except (HistoryNotRecordedError, PyMongoError) as failure:
             why, lost, keys = failure, lost + own[identifier(key)], [*keys, key]
     if keys:
         raise not_recorded(place, keys, lost, why)
@@ -51,18 +52,16 @@ def _place(error: HistoryNotRecordedError) -> Place:
         problem = "import the module that defines this class, then call record() again"
         raise OptionsError("document_class", error.document_class, problem) from unknown
     database = mongoengine.get_connection(error.alias)[error.database]
-    place = Place(model, database[error.collection])
-    place.ensure_indexes()
-    return place
+    return Place(model, database[error.collection])
 
 
 def _write(revisions: Revisions, records: Records) -> None:
+    revisions.place.ensure_indexes()
     if not records:  # nothing could be read of what was written
         settle(revisions)
     elif not _is_there(revisions.place, records):
-        change, number, base = _change(revisions, records)
-        append_late(revisions, change, number, base)
-        record(Doubt(revisions, change.operation, change.context))  # what was written over it since
+        append_late(revisions, *_change(revisions, records))
+    find_out(Doubt(revisions))  # what nobody has told, or has written over it
 
 
 def _is_there(place: Place, records: Records) -> bool:
@@ -91,4 +90,4 @@ def _change(revisions: Revisions, records: Records) -> tuple[Change, int, Base |
     return change, number, Base(before) if kept else None
 
 
-HistoryNotRecordedError.write_late = write_late
+HistoryNotRecordedError._write_late = write_late

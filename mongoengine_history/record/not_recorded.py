@@ -25,8 +25,7 @@ def not_recorded(
     """Make the error of what could not be recorded of documents, with all that `record` needs."""
     for record in records:
         record.setdefault("_id", ObjectId())
-    error = HistoryNotRecordedError(keys[0], records, why)
-    error.document_ids = list(keys)
+    error = HistoryNotRecordedError(keys, records, why)
     error.document_class, error.collection = place.class_name, place.document_type
     aliases = (alias for alias, client in _connections.items() if client is place.connection)
     error.alias, error.database = next(aliases, DEFAULT_CONNECTION_NAME), place.database

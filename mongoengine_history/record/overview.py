@@ -16,10 +16,11 @@ from mongoengine_history.record.revisions import NUMBERABLE, Revisions
 from mongoengine_history.record.sealed import sealed_collection
 from mongoengine_history.record.states import FOLDABLE, folded, replayed
 from mongoengine_history.state.problem import is_number
+from mongoengine_history.state.revision import ANEW
 from mongoengine_history.state.values import WIRE, encode, identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pymongo.cursor import Cursor
     from pymongo.database import Database
@@ -91,15 +92,25 @@ def states_of(place: Place, revisions: Iterable[tuple[Any, int]]) -> dict[object
         for encoded, found in near(place, keys, numbers):
             key, number = some[encoded]
             with suppress(HistoryError):
-                states[identifier(key)] = _state_of(Revisions(place, key), number, found)
+                states[identifier(key)] = state_near(Revisions(place, key), number, found, replayed)
     return states
 
 
-def _state_of(revisions: Revisions, number: int, found: list[Mapping[str, Any]]) -> State | None:
-    versions = [it["revision"] for it in found if it.get("position") == -1]
-    return (
-        folded(revisions, found, versions[-1], number) if versions else replayed(revisions, number)
-    )
+def state_near(
+    revisions: Revisions,
+    number: int,
+    found: Sequence[Mapping[str, Any]],
+    read: Callable[[Revisions, int], State | None],
+) -> State | None:
+    """Rebuild a state of what `near` has found; where that begins too late it is *read*."""
+    until = [it for it in found if it["revision"] <= number]
+    versions = [it["revision"] for it in until if it.get("position") == -1]
+    if versions:
+        return folded(revisions, until, versions[-1], number)
+    first = [it for it in found if (it["revision"], it.get("position")) == (1, 0)]
+    if first and first[0].get("operation") in list(ANEW):  # it may be of any type
+        return folded(revisions, until, 0, number) if number else None
+    return read(revisions, number)
 
 
 def heads(place: Place, keys: list[Any]) -> dict[object, Head]:

@@ -76,7 +76,8 @@ class Revision:
     at: datetime
     #: Who answers for it; None if nobody was named.
     identity: Any
-    #: ``create``, ``update``, ``delete``, ``revert``, ``undo``, ``restore``, or a later word.
+    #: ``create``, ``update``, ``delete``, ``revert``, ``undo``, ``restore``, ``external``, or a
+    #: later word.
     operation: str
     #: Why, in words.
     reason: str | None

@@ -153,7 +153,7 @@ def test_a_write_that_raised_and_is_stored_has_to_be_recorded(run: Run) -> None:
 
 
 def test_unless_somebody_was_told(run: Run) -> None:
-    run.fail(HistoryNotRecordedError(run.key, [], "no reason"))
+    run.fail(HistoryNotRecordedError([run.key], [], "no reason"))
     assert unusual(run.judged()) == {"raised": 1, "told_errors": 1, "told": 1, "drift": 1}
 
 

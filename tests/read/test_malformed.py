@@ -146,7 +146,7 @@ def test_a_changeset_is_not_begun_to_be_taken_back(database: Any, card: Card) ->
 
 
 def test_a_version_is_named_too(database: Any) -> None:
-    version = {"document_type": "cards", "document_id": 3, "revision": 0, "stamp": 1}
+    version = {"document_type": "malformed_cards", "document_id": 3, "revision": 0, "stamp": 1}
     database.history.insert_one({**version, "position": -1, "size": 1})
     with pytest.raises(MalformedRecordError, match="state"):
         restore(Card, 3)
@@ -214,10 +214,10 @@ def test_a_newest_record_keeps_nobody_from_saving(
 
 
 def test_a_record_of_1_1_is_named(database: Any, tracking: None) -> None:
-    database.cards.insert_one({"_id": 3, "text": "2"})
+    database.malformed_cards.insert_one({"_id": 3, "text": "2"})
     card = Card.objects.get(key=3)
     clock = datetime(2020, 1, 1)  # as 1.1 wrote it
-    record = {"document_type": "cards", "document_id": 3, "created_at": clock}
+    record = {"document_type": "malformed_cards", "document_id": 3, "created_at": clock}
     key = database.history.insert_one({**record, "action": "change", "path": "text"}).inserted_id
     for read in (lambda: load_history(card), lambda: revert(card)):
         with pytest.raises(MalformedRecordError, match="data") as caught:

@@ -95,8 +95,8 @@ def test_what_a_save_did_is_recorded_before_the_next_write_or_look(
     NEXT[after](account)
     external = history_of(account)[2]
     assert (external.operation, external.identity) == ("external", None)
-    uncertain = {"operation": "update", "identity": "ada", "reason": "pay"}
-    assert external.metadata == {"uncertain": uncertain}
+    in_doubt = {"operation": "update", "identity": "ada", "reason": "pay"}
+    assert external.metadata == {"in_doubt": in_doubt}
     assert external.changeset is not None
     assert proven()[:2] == ["create", "external"]
     assert history_of(account).state(2) == {"cents": 5, "tags": ["x", "y"]}
@@ -112,7 +112,7 @@ def test_a_warning_is_logged(account: Account, caplog: Any) -> None:
 def test_a_creation_that_got_no_answer_is_one() -> None:
     lost("insert_one", Account(name="a", cents=1).save)
     assert proven() == ["create"]
-    assert history_of(Account, "a")[1].metadata["uncertain"]["identity"] == "ada"
+    assert history_of(Account, "a")[1].metadata["in_doubt"]["identity"] == "ada"
 
 
 def test_a_deletion_that_got_no_answer_is_one(account: Account) -> None:

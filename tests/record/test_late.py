@@ -22,6 +22,7 @@ from mongoengine_history import (
     track_history,
     untrack_history,
 )
+from mongoengine_history.record import doubt
 
 
 class Item(me.Document):
@@ -211,4 +212,31 @@ def test_what_was_read_in_vain_is_read_then(item: Item) -> None:
     assert isinstance(caught.value.__cause__, AutoReconnect)
     caught.value.record()
     assert proven(item) == [("create", None), ("external", None)]
-    assert history_of(item)[2].metadata["uncertain"]["identity"] == "ada"
+    assert history_of(item)[2].metadata["in_doubt"]["identity"] == "ada"
+
+
+def test_in_another_process_what_was_read_in_vain_is_read_too(item: Item) -> None:
+    with unanswered("find_one", among="late_items"):
+        with pytest.raises(HistoryNotRecordedError) as caught:
+            item.update(inc__price=1)
+    doubt._doubts.clear()  # which another process has not
+    caught.value.record()
+    assert proven(item) == [("create", None), ("external", None)]
+
+
+def test_without_an_answer_the_error_says_so_again_for_all(database: Any) -> None:
+    items = [Item(price=number) for number in range(3)]
+    error = unwritten(lambda: Item.objects.insert(items))
+    with unanswered("find_one", among="history"), pytest.raises(HistoryNotRecordedError) as caught:
+        error.record()
+    assert caught.value.document_ids == error.document_ids
+    assert "3 documents were" in str(caught.value)
+    caught.value.record()
+    assert [proven(item) for item in Item.objects] == [[("create", "ada")]] * 3
+
+
+def test_who_wrote_over_them_is_not_told_as_their_writer(item: Item) -> None:
+    error = unwritten(lambda: edit(item))
+    Item.objects.update(set__price=9)
+    error.record()
+    assert history_of(item)[-1].metadata == {}
