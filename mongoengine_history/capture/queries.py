@@ -118,11 +118,11 @@ def insert_recorded(
     were_without_key = ["_id" not in document for document in documents]
     try:
         result = insert()
+        made = _found(documents, bulk.codec)
     except BaseException as error:
         made, failure = _found(documents, bulk.codec), error
         bulk.settle(made, CREATE, error, lambda: bulk.inserted(_arrived(bulk, made, failure)))
         raise
-    made = _found(documents, bulk.codec)
     pairs = zip(made, were_without_key, strict=True)
     with bulk.recording(made, CREATE):
         bulk.inserted(made, {identifier(it.key) for it, was_without in pairs if was_without})

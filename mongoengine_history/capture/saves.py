@@ -14,7 +14,7 @@ from mongoengine_history.capture.call import READING, VALUES, Call
 from mongoengine_history.capture.tracker import Known, context_at
 from mongoengine_history.errors import HistoryError, StaleDocumentError
 from mongoengine_history.record.append import Change, append, patched
-from mongoengine_history.record.doubt import is_doubtful, remember, settle
+from mongoengine_history.record.doubt import is_doubtful, leave_open, remember, settle
 from mongoengine_history.record.head import Head
 from mongoengine_history.record.layout import Base
 from mongoengine_history.record.not_recorded import not_recorded, report
@@ -24,7 +24,7 @@ from mongoengine_history.record.states import state_at
 from mongoengine_history.state.patches import growth
 from mongoengine_history.state.revision import CREATE, DELETE, UPDATE
 from mongoengine_history.state.updates import dicts_in, is_completed, only, roots_of
-from mongoengine_history.state.values import ABSENT, WIRE, State, same
+from mongoengine_history.state.values import ABSENT, WIRE, State, same, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -104,7 +104,7 @@ class OneWrite:
         """Insert a document and record that it is there now."""
         if "_id" in document:
             self._open(document["_id"])
-        with self._doubting(CREATE, lambda: self._inserted(document)):
+        with self._doubting(CREATE, lambda: self._inserted(document), document):
             try:
                 result = insert()
             except DuplicateKeyError as error:
@@ -128,15 +128,16 @@ class OneWrite:
             self._guard.seen = made
 
     @contextmanager
-    def _doubting(self, operation: str, record: Callable[[], None]) -> Iterator[None]:
+    def _doubting(
+        self, operation: str, record: Callable[[], None], made: Mapping[str, Any] | None = None
+    ) -> Iterator[None]:
         """Record what is done, only not everywhere; remember what else an error leaves open."""
         try:
             yield
         except BaseException as error:
             if self._recording and is_doubtful(error) and not _is_recorded(error, record):
-                remember(self._revisions, operation, self._context)
-                if not isinstance(error, PyMongoError):  # a signal, or a time limit
-                    settle(self._revisions)
+                sent = None if made is None else wire(made, self._place.codec)
+                leave_open(self._revisions, operation, self._context, error, sent)
             raise
 
     def write(self, call: Call) -> Any:
@@ -179,11 +180,11 @@ class OneWrite:
             return self._result
         return answer_of_deletion(call, self._revisions, before)
 
-    def _open(self, key: Any) -> None:
-        """Learn the newest revision: what is remembered of it, or else what is read."""
+    def _open(self, key: Any, before: State | None = None) -> None:
+        """Learn the newest revision; *before* a write that is done already the state was that."""
         revisions, origin = Revisions(self._place, key), self._origin
         self._tracker = origin.tracker if origin and origin.owns(revisions) else None
-        is_settled = self._recording and settle(revisions)
+        is_settled = self._recording and settle(revisions, before)
         known = self._tracker.known(revisions) if self._tracker and not is_settled else None
         is_to_learn = self._recording and key is not None
         self._known = known or Known(revisions, *(self._looked(revisions) if is_to_learn else ()))
@@ -198,14 +199,14 @@ class OneWrite:
                 raise
             return Head(is_contended=True), 0
 
-    def _found(self, key: Any, *, is_new: bool = False) -> None:
+    def _found(self, key: Any, before: State | None = None, *, is_new: bool = False) -> None:
         """Take the key of the document that was written; it may be equal, and not the same."""
         if same(key, self._revisions.key):
             return
         if is_new and self._revisions.key is None:
             self._known = Known(Revisions(self._place, key))
         else:
-            self._open(key)
+            self._open(key, before)
 
     def _overwritten(self, call: Call) -> State | None:
         """Update; return what was there, of some names if no more is needed, None if nothing."""
@@ -246,7 +247,7 @@ class OneWrite:
             state: State | None = write(**options, session=session)
         self._is_done = True
         if state is not None:
-            self._found(state.pop("_id"))
+            self._found(state.pop("_id"), state)
         return state
 
     def _compared(self, call: Call) -> None:

@@ -13,6 +13,7 @@ from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.documents.snapshot import put
 from mongoengine_history.errors import HistoryNotRecordedError
 from mongoengine_history.record.append import append
+from mongoengine_history.record.doubt import leave_open
 from mongoengine_history.record.head import NO_HEAD, Head
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.state.revision import DELETE
@@ -140,7 +141,11 @@ class Tracker:
         try:
             while self._pending:
                 known, change, base = self._pending.pop(0)
-                self._append(self.known(known.revisions) or known, change, base)
+                try:
+                    self._append(self.known(known.revisions) or known, change, base)
+                except BaseException as error:
+                    leave_open(known.revisions, change.operation, change.context, error)
+                    raise
         finally:
             self.is_asked = False
 

@@ -297,8 +297,11 @@ class Bulk:
 
     def _lose(self, entries: Iterable[Entry], why: PyMongoError) -> None:
         """Keep what could not be recorded, for `report`."""
-        lost = [document for entry in entries for document in entry.documents]
-        lost = lost if is_unmet(why) else missing(self._place, lost)
+        entries = list(entries)
+        sent = [document for entry in entries for document in entry.documents]
+        gone = {id(it) for it in (sent if is_unmet(why) else missing(self._place, sent))}
+        torn = [it.documents for it in entries if any(id(each) in gone for each in it.documents)]
+        lost = [document for documents in torn for document in documents]
         keys = {identifier(it["document_id"]): it["document_id"] for it in lost}
         if keys:
             self._lost.append(not_recorded(self._place, [*keys.values()], lost, why))
@@ -354,7 +357,8 @@ class Bulk:
     def doubt(self, batch: Sequence[Found], operation: str) -> None:
         """Remember that a write may have been done to documents of a batch."""
         for found in batch:
-            remember(Revisions(self._place, found.key), operation, self._context)
+            made = found.state if operation == CREATE else None
+            remember(Revisions(self._place, found.key), operation, self._context, made)
 
 
 def _split(entries: list[Entry], index: int) -> tuple[Entry, list[Entry]]:

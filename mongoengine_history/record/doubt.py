@@ -19,6 +19,7 @@ from mongoengine_history.record.not_recorded import LOG
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import replayed
 from mongoengine_history.state.hiding import Hiding
+from mongoengine_history.state.merge import differs
 from mongoengine_history.state.revision import CREATE, DELETE, EXTERNAL, UPDATE, Context
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from mongoengine_history.record.head import Head
     from mongoengine_history.record.place import Place
+    from mongoengine_history.state.values import State
 
 LASTING: Final = 60.0
 """Seconds in which a server that does not answer may still do what it was sent."""
@@ -47,6 +49,8 @@ class Doubt(NamedTuple):
     operation: str = UPDATE
     #: Who wrote; None if nobody knows.
     context: Context | None = None
+    #: What a creation sent; None if it was none.
+    made: State | None = None
     #: On a clock of this process.
     since: float = 0.0
 
@@ -65,7 +69,9 @@ def is_doubtful(error: BaseException) -> bool:
     return not isinstance(error, CERTAIN)
 
 
-def remember(revisions: Revisions, operation: str, context: Context) -> None:
+def remember(
+    revisions: Revisions, operation: str, context: Context, made: State | None = None
+) -> None:
     """Remember that a write may have been done; in a transaction it is undone with all else."""
     name, key = revisions.place.document_type, revisions.key
     if revisions.place.in_transaction:
@@ -80,17 +86,31 @@ def remember(revisions: Revisions, operation: str, context: Context) -> None:
         "found out when this process writes that document next, or looks at its history.",
         *(name, key),
     )
-    _doubts[revisions.address] = Doubt(revisions, operation, context, time.monotonic())
+    _doubts[revisions.address] = Doubt(revisions, operation, context, made, time.monotonic())
     if len(_doubts) > MOST_DOUBTS:
         _doubts.popitem(last=False)
 
 
-def settle(revisions: Revisions) -> bool:
+def leave_open(
+    revisions: Revisions,
+    operation: str,
+    context: Context,
+    error: BaseException,
+    made: State | None = None,
+) -> None:
+    """Remember a write of which an error says no more; after a signal find it out at once."""
+    if is_doubtful(error):
+        remember(revisions, operation, context, made)
+        if not isinstance(error, PyMongoError):
+            settle(revisions)
+
+
+def settle(revisions: Revisions, stored: State | None = None) -> bool:
     """
     Find out what doubtful writes did to a document, and record it; say whether there were any.
 
-    As long as the server does not answer, and while it may still do what it was sent, they stay
-    doubtful.
+    It is compared as it is stored, or as it was *stored* before a write that is done. As long as
+    the server does not answer, and while it may still do what it was sent, they stay doubtful.
     """
     if not _doubts or revisions.place.in_transaction:
         return False
@@ -99,7 +119,7 @@ def settle(revisions: Revisions) -> bool:
         return False
     is_over = False
     try:
-        is_over = find_out(doubt) or time.monotonic() - doubt.since > LASTING
+        is_over = find_out(doubt, stored) or time.monotonic() - doubt.since > LASTING
     except (HistoryNotRecordedError, PyMongoError):
         pass
     except HistoryError as error:
@@ -117,14 +137,14 @@ def settle_all(place: Place, keys: Iterable[Any]) -> None:
         settle(Revisions(place, key))
 
 
-def find_out(doubt: Doubt) -> bool:
-    """Record what is stored and is not in the history; say whether there is anything."""
-    head, change = _drift(doubt)
+def find_out(doubt: Doubt, stored: State | None = None) -> bool:
+    """Record what is *stored* and is not in the history; say whether there is anything."""
+    head, change = _drift(doubt, stored)
     for _ in range(LOOKS):
         if change is None:
             return False
         time.sleep(PAUSE)
-        then, (head, change) = head, _drift(doubt)
+        then, (head, change) = head, _drift(doubt, stored)
         if then.record == head.record:
             break
     if change is not None:
@@ -132,11 +152,14 @@ def find_out(doubt: Doubt) -> bool:
     return change is not None
 
 
-def _drift(doubt: Doubt) -> tuple[Head, Change | None]:
-    """Compare what is stored with the newest revision."""
+def _drift(doubt: Doubt, stored: State | None) -> tuple[Head, Change | None]:
+    """Compare what is or was stored with the newest revision."""
     revisions, now = doubt.revisions, time.time_ns() // 1000
-    head, stored = revisions.opening()
-    if not head.number and doubt.operation != CREATE:
+    head, live = revisions.opening()
+    stored = live if stored is None else stored
+    made = doubt.made and {name: it for name, it in doubt.made.items() if name != "_id"}
+    is_made = made is not None and not differs(stored or {}, made)
+    if not head.number and not is_made:
         return head, None  # a history begins with what the next write finds
     after = stored and revisions.place.hiding.hidden(stored)
     before = replayed(revisions, head.number) if head.number else None

@@ -7,22 +7,26 @@ found where it was written already.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import mongoengine
 from mongoengine.base import get_document
 from mongoengine.errors import NotRegistered
 from pymongo.errors import PyMongoError
 
-from mongoengine_history.errors import HistoryNotRecordedError, OptionsError
-from mongoengine_history.record.append import Change, append_late, missing
+from mongoengine_history.errors import HistoryNotRecordedError, OptionsError, StateNotKeptError
+from mongoengine_history.record.append import Change, append_late
 from mongoengine_history.record.doubt import Doubt, find_out, settle
 from mongoengine_history.record.layout import Base, revision_of, state_of
 from mongoengine_history.record.not_recorded import not_recorded
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
-from mongoengine_history.record.states import state_at
+from mongoengine_history.record.states import replayed, state_at
 from mongoengine_history.state.values import State, identifier
+
+if TYPE_CHECKING:
+    from mongoengine_history.state.revision import StoredRevision
 
 Records = list[dict[str, Any]]
 
@@ -59,18 +63,25 @@ def _write(revisions: Revisions, records: Records) -> None:
     revisions.place.ensure_indexes()
     if not records:  # nothing could be read of what was written
         settle(revisions)
-    elif not _is_there(revisions.place, records):
+    elif not _is_there(revisions, records):
         append_late(revisions, *_change(revisions, records))
-    find_out(Doubt(revisions))  # what nobody has told, or has written over it
+    with suppress(StateNotKeptError):  # then nobody can compare
+        find_out(Doubt(revisions))  # what nobody has told, or has written over it
 
 
-def _is_there(place: Place, records: Records) -> bool:
+def _is_there(revisions: Revisions, records: Records) -> bool:
     """Say whether a revision was written already; complete it, if a part of it was."""
-    first = records[0]
-    found = place.history.find_one({"_id": first["_id"]}, {"revision": 1})
-    rest = missing(place, records) if found and found["revision"] == first["revision"] else []
-    if rest:
-        place.history.insert_many(rest)
+    first, history = records[0], revisions.place.history
+    found = history.find_one({"_id": first["_id"]}, {"revision": 1})
+    if found and found["revision"] == first["revision"]:
+        numbers = {"$in": [it["revision"] for it in records]}
+        there = history.find(
+            {**revisions.mine, "revision": numbers}, {"revision": 1, "position": 1}
+        )
+        places = {(it["revision"], it["position"]) for it in there}
+        rest = [it for it in records if (it["revision"], it["position"]) not in places]
+        if rest:
+            history.insert_many(rest)
     return found is not None
 
 
@@ -81,13 +92,21 @@ def _change(revisions: Revisions, records: Records) -> tuple[Change, int, Base |
     number, operation = revision.number, revision.operation
     before: State = state_of(kept) if kept else {}
     if number > 1:
-        before = state_at(revisions, number - 1) or {}
+        before = _before(revisions, revision) or {}
     change = Change(
         *(operation, revision.context, before, revision.after(before)),
         *(list(revision.patches), revision.stamp),
         record=records[0]["_id"],
     )
     return change, number, Base(before) if kept else None
+
+
+def _before(revisions: Revisions, revision: StoredRevision) -> State | None:
+    """Rebuild the state before a revision that is not there, but in the stored document."""
+    try:
+        return replayed(revisions, revision.number - 1)
+    except StateNotKeptError:
+        return revision.before(state_at(revisions, revision.number - 1) or {})
 
 
 HistoryNotRecordedError._write_late = write_late

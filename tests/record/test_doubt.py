@@ -10,11 +10,12 @@ from typing import Any
 import mongoengine as me
 import pytest
 from pymongo.errors import AutoReconnect
-from support.changes import automatic
+from support.changes import automatic, watch
 from support.documents import raw
 from support.unanswered import unanswered
 
 from mongoengine_history import (
+    DocumentTrack,
     changeset,
     history_of,
     load_history,
@@ -30,6 +31,11 @@ class Account(me.Document):
     name = me.StringField(primary_key=True)
     cents = me.IntField(default=0)
     tags = me.ListField(me.StringField())
+
+
+class Passbook(me.Document):
+    meta = {"collection": "passbooks", "auto_create_index": False}
+    cents = me.IntField(default=0)
 
 
 tracking = automatic(Account)
@@ -255,3 +261,44 @@ def test_a_write_concern_that_is_not_met_is_no_doubt(account: Account) -> None:
     assert not doubt._doubts
     assert proven("a") == ["create", "update", "update"]
     assert proven("b") == ["create"]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda: Account(name="a", cents=9).save(),
+        lambda: Account.objects(cents=5).update_one(set__cents=9),
+        lambda: Account.objects(cents=5).modify(set__cents=9),
+        lambda: Account._get_collection().update_one({"cents": 5}, {"$set": {"cents": 9}}),
+    ],
+)
+def test_it_is_found_out_before_a_write_that_does_not_name_the_key(
+    account: Account, write: Any
+) -> None:
+    account.cents = 5
+    lost("find_one_and_update", account.save)
+    write()
+    assert proven() == ["create", "external", "update"]
+    assert history_of(account).state(2)["cents"] == 5
+
+
+def test_a_creation_that_was_not_done_is_none_of_what_was_there() -> None:
+    with untracked():
+        Account(name="a", cents=3).save()
+    lost("insert_one", lambda: Account(name="a", cents=1).save(force_insert=True), done=False)
+    assert not history_of(Account, "a")
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_what_interrupts_the_records_of_a_block_is_recorded(done: bool) -> None:
+    watch(Passbook)
+    book = Passbook(cents=1)
+    with DocumentTrack(book, "ada"):
+        book.save()
+        book.cents = 2
+        with unanswered("insert_many", KeyboardInterrupt(), among="history", done=done):
+            with pytest.raises(KeyboardInterrupt):
+                book.save()
+    told = [it.operation for it in history_of(book)]
+    assert told == ["create", "update" if done else "external"]
+    assert history_of(book).state(-1) == {"cents": 2}

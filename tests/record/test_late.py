@@ -9,6 +9,7 @@ from typing import Any
 import mongoengine as me
 import pytest
 from mongoengine.base.common import _document_registry
+from pymongo.collection import Collection
 from pymongo.errors import AutoReconnect
 from support.changes import automatic, watch
 from support.unanswered import unanswered
@@ -240,3 +241,45 @@ def test_who_wrote_over_them_is_not_told_as_their_writer(item: Item) -> None:
     Item.objects.update(set__price=9)
     error.record()
     assert history_of(item)[-1].metadata == {}
+
+
+def test_a_revision_of_several_records_is_written_once_too(item: Item) -> None:
+    item.price, item.stock = 1, 2
+    error = unwritten(item.save)
+    for _ in range(2):
+        error.record()
+    assert proven(item) == [("create", None), ("update", "ada")]
+    assert me.get_db().history.count_documents({"revision": 2}) == 2
+
+
+@pytest.mark.parametrize("arrived", [1, 2, 3])
+def test_of_a_query_whole_revisions_are_kept_and_completed(database: Any, arrived: int) -> None:
+    untrack_history(Item)
+    track_history(Item, version_every=2)
+    items = [Item(price=number).save() for number in range(2)]
+    ever = Collection.insert_many
+
+    def torn(self: Any, documents: Any, **kwargs: Any) -> Any:
+        ever(self, [*documents][:arrived], **kwargs)
+        raise AutoReconnect("connection closed")
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(HistoryNotRecordedError) as caught:
+        patch.setattr(Collection, "insert_many", torn)
+        Item.objects.update(inc__stock=1, set__tags=["z"])
+    for _ in range(2):
+        caught.value.record()
+    assert [len(proven(item)) for item in items] == [2, 2]
+    untrack_history(Item)
+    track_history(Item)
+
+
+def test_without_versions_the_state_before_is_found_by_what_is_stored(database: Any) -> None:
+    untrack_history(Item)
+    track_history(Item, version_every=0)
+    key = database.late_items.insert_one({"price": 0, "stock": 0, "tags": ["x"]}).inserted_id
+    item = Item.objects.get(pk=key)
+    item.update(inc__stock=1)
+    unwritten(lambda: item.update(push__tags="y")).record()
+    assert history_of(item)[2].patches == (("change", ["tags"], (["x"], ["x", "y"])),)
+    untrack_history(Item)
+    track_history(Item)
