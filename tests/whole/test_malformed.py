@@ -71,7 +71,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def history(database: Any, tracking: None) -> dict[str, Any]:
     """That of a sheet among others: versions, lists, parts, a changeset, a deletion."""
-    database.sheets.insert_one({"_id": 1, "n": 0, "tags": ["a", "b"], "grid": [[1], [2]]})
+    database.malformed_sheets.insert_one({"_id": 1, "n": 0, "tags": ["a", "b"], "grid": [[1], [2]]})
     for key in (0, 2):
         Sheet(key=key, n=0).save()
     sheet = Sheet.objects.get(key=1)
@@ -162,7 +162,7 @@ def test_each_read_gives_a_value_or_says_what_is_wrong(
     for read in reads():
         asked(read)
     if is_deleted:
-        database.sheets.delete_one({"_id": 1})
+        database.malformed_sheets.delete_one({"_id": 1})
         asked(lambda: restore(Sheet, 1))
     asked(lambda: revert_changeset(history["unit"]))
 
@@ -176,7 +176,7 @@ def test_a_save_is_refused_before_it_is_written_or_recorded(
     edit(database, history, mutate, known=sheet)
     before = [it["_id"] for it in database.history.find({}, {"_id": 1})]
     error = asked(lambda: write(how, sheet))
-    stored = database.sheets.find_one({"_id": 1})
+    stored = database.malformed_sheets.find_one({"_id": 1})
     is_written = (stored or {}).get("n") != 8
     if isinstance(error, HistoryError):
         assert is_written == isinstance(error, HistoryNotRecordedError), error
@@ -189,7 +189,7 @@ def test_a_save_is_refused_before_it_is_written_or_recorded(
         }
         assert history_of(Sheet, 1)[number].number == number
     if how == "all":
-        assert {it["n"] for it in database.sheets.find({"_id": {"$ne": 1}})} == {99}
+        assert {it["n"] for it in database.malformed_sheets.find({"_id": {"$ne": 1}})} == {99}
         assert [history_of(Sheet, key)[-1].patches[0][2] for key in (0, 2)] == [(0, 99)] * 2
 
 
@@ -211,9 +211,9 @@ def reset(database: Any, history: dict[str, Any]) -> Sheet:
     database.history.delete_many({})
     database.history.insert_many([*history["records"], *history["others"]])
     for key in (0, 2):
-        database.sheets.replace_one({"_id": key}, {"n": 0}, upsert=True)
+        database.malformed_sheets.replace_one({"_id": key}, {"n": 0}, upsert=True)
     first = {"n": 7, "tags": ["new"]}
-    database.sheets.replace_one({"_id": 1}, first, upsert=True)
+    database.malformed_sheets.replace_one({"_id": 1}, first, upsert=True)
     sheet = Sheet.objects.get(key=1)
     sheet.n = 8
     return sheet.save()
