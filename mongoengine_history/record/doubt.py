@@ -21,6 +21,7 @@ from mongoengine_history.record.states import replayed
 from mongoengine_history.state.hiding import Hiding
 from mongoengine_history.state.merge import differs
 from mongoengine_history.state.revision import CREATE, DELETE, EXTERNAL, UPDATE, Context
+from mongoengine_history.state.values import encode
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -86,9 +87,15 @@ def remember(
         "found out when this process writes that document next, or looks at its history.",
         *(name, key),
     )
-    _doubts[revisions.address] = Doubt(revisions, operation, context, made, time.monotonic())
+    _doubts[_where(revisions)] = Doubt(revisions, operation, context, made, time.monotonic())
     if len(_doubts) > MOST_DOUBTS:
         _doubts.popitem(last=False)
+
+
+def _where(revisions: Revisions) -> Hashable:
+    """Name a document, by whatever client of the same server."""
+    place = revisions.place
+    return place.client, place.database, place.document_type, encode(revisions.key)
 
 
 def leave_open(
@@ -114,10 +121,11 @@ def settle(revisions: Revisions, stored: State | None = None) -> bool:
     """
     if not _doubts or revisions.place.in_transaction:
         return False
-    doubt = _doubts.pop(revisions.address, None)
+    where, is_over = _where(revisions), False
+    doubt = _doubts.pop(where, None)
     if doubt is None:
         return False
-    is_over = False
+    doubt = doubt._replace(revisions=Revisions(revisions.place, revisions.key))
     try:
         is_over = find_out(doubt, stored) or time.monotonic() - doubt.since > LASTING
     except (HistoryNotRecordedError, PyMongoError):
@@ -127,7 +135,7 @@ def settle(revisions: Revisions, stored: State | None = None) -> bool:
         LOG.error("What was written to %r cannot be found out: %s", revisions.key, error)
     finally:
         if not is_over:
-            _doubts.setdefault(revisions.address, doubt)
+            _doubts.setdefault(where, doubt)
     return True
 
 

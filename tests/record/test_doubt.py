@@ -21,6 +21,8 @@ from mongoengine_history import (
     load_history,
     restore,
     revert,
+    track_history,
+    untrack_history,
     untracked,
 )
 from mongoengine_history.record import doubt
@@ -31,6 +33,11 @@ class Account(me.Document):
     name = me.StringField(primary_key=True)
     cents = me.IntField(default=0)
     tags = me.ListField(me.StringField())
+
+
+class Far(me.Document):
+    meta = {"collection": "far_accounts", "auto_create_index": False, "db_alias": "later"}
+    cents = me.IntField(default=0)
 
 
 class Passbook(me.Document):
@@ -302,3 +309,21 @@ def test_what_interrupts_the_records_of_a_block_is_recorded(done: bool) -> None:
     told = [it.operation for it in history_of(book)]
     assert told == ["create", "update" if done else "external"]
     assert history_of(book).state(-1) == {"cents": 2}
+
+
+def test_another_client_of_the_same_server_finds_it_out(mongodb_uri: str, database: Any) -> None:
+    def connect() -> None:
+        me.connect(database.name, "later", host=mongodb_uri, uuidRepresentation="standard")
+
+    connect()
+    track_history(Far)
+    account = Far().save()
+    account.cents = 5
+    lost("find_one_and_update", account.save)
+    me.disconnect("later")
+    Far._collection = None
+    connect()
+    assert [it.operation for it in history_of(Far, account.pk)] == ["create", "external"]
+    untrack_history(Far)
+    Far._collection = None
+    me.disconnect("later")
