@@ -118,7 +118,7 @@ class OneWrite:
             self._inserted(document)
         return result
 
-    def _inserted(self, document: Mapping[str, Any]) -> None:
+    def _inserted(self, document: Mapping[str, Any]) -> bool:
         sent = bson.encode(document, codec_options=self._place.codec)
         made = bson.decode(sent, WIRE)
         self._found(made.pop("_id"), is_new=True)
@@ -126,10 +126,11 @@ class OneWrite:
         self._take(CREATE, {}, self._revisions.stored() or {} if is_completed(made) else made)
         if self._guard:
             self._guard.seen = made
+        return True
 
     @contextmanager
     def _doubting(
-        self, operation: str, record: Callable[[], None], made: Mapping[str, Any] | None = None
+        self, operation: str, record: Callable[[], bool], made: Mapping[str, Any] | None = None
     ) -> Iterator[None]:
         """Record what is done, only not everywhere; remember what else an error leaves open."""
         try:
@@ -250,8 +251,8 @@ class OneWrite:
             self._found(state.pop("_id"), state)
         return state
 
-    def _compared(self, call: Call) -> None:
-        """Record what is stored now, compared with the newest state, if there is a history."""
+    def _compared(self, call: Call) -> bool:
+        """Record what is stored now, compared with the newest state; say whether there is one."""
         if self._revisions.key is None:
             self._open(call.key)
         number = self._known.head.number
@@ -260,6 +261,7 @@ class OneWrite:
             stored, names = self._revisions.stored(), roots_of(call["update"])
             before, after = only(before, names), only(stored or {}, names)
             self._take(DELETE if stored is None else UPDATE, before, after)
+        return before is not None
 
     def _read_and_written(self, call: Call, names: set[str] | None) -> State | None:
         """Read, and write to that document as was asked; others may change it between."""
@@ -380,10 +382,9 @@ class OneWrite:
             append(known.revisions, change, known.head, base)
 
 
-def _is_recorded(error: BaseException, record: Callable[[], None]) -> bool:
+def _is_recorded(error: BaseException, record: Callable[[], bool]) -> bool:
     """Say whether a write of which only the concern is not met could be recorded."""
     with suppress(PyMongoError, HistoryError):  # what failed first is what has to be known
         if isinstance(error, WriteConcernError):
-            record()
-            return True
+            return record()
     return False

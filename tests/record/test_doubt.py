@@ -235,6 +235,18 @@ def test_a_history_begins_with_what_the_next_write_finds() -> None:
     assert history_of(account).state(0) == {"cents": 5, "tags": ["y"]}
 
 
+def test_what_is_not_found_out_is_told(caplog: Any) -> None:
+    with untracked():
+        account = Account(name="a").save()
+    account.cents = 5
+    with (
+        caplog.at_level(logging.WARNING, "mongoengine_history"),
+        pytest.raises(me.errors.OperationError),
+    ):
+        account.save(write_concern=UNMET)
+    assert "'a'" in caplog.text
+
+
 def test_the_first_of_too_many_are_forgotten(monkeypatch: Any) -> None:
     monkeypatch.setattr(doubt, "MOST_DOUBTS", 2)
     accounts = [Account(name=name).save() for name in "abc"]
