@@ -16,7 +16,7 @@ from mongoengine.errors import NotRegistered
 from pymongo.errors import PyMongoError
 
 from mongoengine_history.errors import HistoryNotRecordedError, OptionsError, StateNotKeptError
-from mongoengine_history.record.append import Change, append_late
+from mongoengine_history.record.append import Change, append_late, take_out
 from mongoengine_history.record.doubt import Doubt, find_out, settle
 from mongoengine_history.record.layout import Base, revision_of, state_of
 from mongoengine_history.record.not_recorded import not_recorded
@@ -63,10 +63,26 @@ def _write(revisions: Revisions, records: Records) -> None:
     revisions.place.ensure_indexes()
     if not records:  # nothing could be read of what was written
         settle(revisions)
+    elif _has_lost_its_head(revisions, records):
+        take_out(revisions.place, records)
     elif not _is_there(revisions, records):
         append_late(revisions, *_change(revisions, records))
     with suppress(StateNotKeptError):  # then nobody can compare
         find_out(Doubt(revisions))  # what nobody has told, or has written over it
+
+
+def _has_lost_its_head(revisions: Revisions, records: Records) -> bool:
+    """
+    Say whether what came before is gone, as by a fail-over.
+
+    The key may lie there by which an insert finds that out; it is no record, and is removed.
+    """
+    history, number = revisions.place.history, records[0]["revision"] - 1
+    nothing = {**revisions.mine, "revision": None, "stamp": None, "created_at": None}
+    is_proven = history.delete_many(nothing).deleted_count
+    is_proven = is_proven or not history.find_one({"_id": records[0]["_id"]}, {"_id": 1})
+    before = {"revision": number, "position": 0}
+    return bool(is_proven and number) and not any(revisions.records(before, limit=1))
 
 
 def _is_there(revisions: Revisions, records: Records) -> bool:

@@ -24,6 +24,7 @@ from mongoengine_history import (
     untrack_history,
 )
 from mongoengine_history.record import doubt
+from mongoengine_history.record.history import OWNER
 
 
 class Item(me.Document):
@@ -283,3 +284,18 @@ def test_without_versions_the_state_before_is_found_by_what_is_stored(database: 
     assert history_of(item)[2].patches == (("change", ["tags"], (["x"], ["x", "y"])),)
     untrack_history(Item)
     track_history(Item)
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_where_what_came_before_is_gone_the_history_can_be_read(
+    item: Item, arrived: bool, database: Any
+) -> None:
+    item.update(inc__stock=1)
+    error = unwritten(lambda: edit(item))
+    if arrived:
+        database.history.insert_many(error.records)
+    gone = database.history.find_one_and_delete({"revision": 2})
+    if arrived:  # with the key by which an insert finds out that its head is gone
+        database.history.insert_one({it: gone[it] for it in ("_id", *OWNER)})
+    error.record()
+    assert proven(item) == [("create", None), ("external", None)]
