@@ -76,9 +76,16 @@ class Judge:
         """Say of a write that is stored, and that no revision has made, what that means."""
         if self._told.knows(address.key, attempt):
             return "told"
-        if attempt.outcome == RAISED:
+        if attempt.outcome == RAISED and not self._is_cut_later(address, attempt):
             return None if is_known else "doubts"
+        if attempt.outcome == RAISED:
+            return None if is_known else "cut_drift"
         return "cut_drift" if attempt.outcome == CUT else "losses"
+
+    def _is_cut_later(self, address: Address, attempt: Attempt) -> bool:
+        """Say whether a writer was killed that may have stored, or known, what raised before."""
+        later = (it for it in self._told.attempts_at[address.key] if it.at > attempt.at)
+        return any(it.outcome == CUT for it in later)
 
     def _judge_numbers(self, address: Address, history: Recorded) -> None:
         add = self.findings.add

@@ -27,6 +27,9 @@ ERRORS: Final = {
 CONCERNS: Final = {"WriteConcernFailed": 64, "ShutdownInProgress": 91}
 """Errors of commands that were done, only not everywhere."""
 
+MAJORITY_PATIENCE: Final = 12.0
+"""Seconds that two members have to agree on a primary, without the third one."""
+
 LATE: Final = 2500
 """Milliseconds that a command waits before it is done, longer than its client."""
 
@@ -83,7 +86,8 @@ class Nemesis:
         primary.kill()
         for node in others:
             node.start()
-        self._replica_set.primary()
+        with suppress(TimeoutError):  # one of the others may need that very member
+            self._replica_set.primary(MAJORITY_PATIENCE)
         self._pause(0.2, 1.0)
         primary.start()
         return primary.name

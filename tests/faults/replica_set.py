@@ -41,14 +41,18 @@ class ReplicaSet:
         _wait_for(lambda: self.nodes[0].command({"replSetInitiate": config}, 10_000))
         self.wait_until_healthy()
 
-    def primary(self) -> Node:
+    def primary(self, patience: float = PATIENCE) -> Node:
         """
-        Wait for a primary.
+        Wait for a primary, some seconds.
 
         Raises:
             TimeoutError: there is none for long.
         """
-        found: Node = _wait_for(lambda: next(node for node in self.nodes if node.is_primary))
+
+        def ask() -> Node:
+            return next(node for node in self.nodes if node.is_primary)
+
+        found: Node = _wait_for(ask, patience)
         return found
 
     def others(self, primary: Node) -> list[Node]:
@@ -79,8 +83,8 @@ FAIL_COMMAND: Final = {"configureFailPoint": "failCommand"}
 """What makes a member fail commands on purpose."""
 
 
-def _wait_for(ask: Any) -> Any:
-    end = time.monotonic() + PATIENCE
+def _wait_for(ask: Any, patience: float = PATIENCE) -> Any:
+    end = time.monotonic() + patience
     while time.monotonic() < end:
         with suppress(PyMongoError, StopIteration):
             return ask()

@@ -152,6 +152,13 @@ def test_a_write_that_raised_and_is_stored_has_to_be_recorded(run: Run) -> None:
     assert found.faults == ["doubts"]
 
 
+def test_what_a_writer_knew_that_was_killed_later_is_drift(run: Run) -> None:
+    run.fail(mongoengine.OperationError())
+    with untracked():
+        run.save()
+    assert unusual(run.judged()) == {"raised": 1, "cut": 1, "cut_drift": 2, "drift": 1}
+
+
 def test_unless_somebody_was_told(run: Run) -> None:
     run.fail(HistoryNotRecordedError([run.key], [], "no reason"))
     assert unusual(run.judged()) == {"raised": 1, "told_errors": 1, "told": 1, "drift": 1}
