@@ -18,6 +18,7 @@ from pymongo.database import Database
 from pymongo.uri_parser import parse_uri
 
 from mongoengine_history.embedded import server_uri
+from mongoengine_history.record import doubt
 
 pytest.register_assert_rewrite("support")
 
@@ -119,6 +120,7 @@ def database(collections: None) -> Iterator[Database]:
     for each in databases():
         for name in each.list_collection_names():
             each[name].delete_many({})
+    doubt._doubts.clear()  # of documents that are gone with it
 
 
 @pytest.fixture(scope="module")
