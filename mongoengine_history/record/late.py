@@ -79,10 +79,10 @@ def _has_lost_its_head(revisions: Revisions, records: Records) -> bool:
     """
     history, number = revisions.place.history, records[0]["revision"] - 1
     nothing = {**revisions.mine, "revision": None, "stamp": None, "created_at": None}
-    is_proven = history.find_one(nothing, {"_id": 1})
-    if is_proven:
+    is_left = history.find_one(nothing, {"_id": 1}) is not None
+    if is_left:
         history.delete_many(nothing)
-    is_proven = is_proven or not history.find_one({"_id": records[0]["_id"]}, {"_id": 1})
+    is_proven = is_left or not history.find_one({"_id": records[0]["_id"]}, {"_id": 1})
     before = {"revision": number, "position": 0}
     return bool(is_proven and number) and not any(revisions.records(before, limit=1))
 
