@@ -14,12 +14,7 @@ from bson import ObjectId
 from mongoengine import get_connection, get_db
 from mongoengine.connection import ConnectionFailure
 
-from mongoengine_history.documents.stand_in import (
-    USUAL_CODEC,
-    codec_in,
-    is_stand_in,
-    warn_of,
-)
+from mongoengine_history.documents.stand_in import USUAL_CODEC, codec_in, is_warned_of
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.history import History
 from mongoengine_history.record.place import Place, in_transaction, transaction
@@ -193,11 +188,7 @@ def _inside(block: _Block) -> Iterator[None]:
 @contextmanager
 def _transaction() -> Iterator[None]:
     client = get_connection()
-    if is_stand_in(client):  # nothing of that kind has transactions
-        warn_of(client)
-        yield
-        return
-    if in_transaction(client):
+    if is_warned_of(client) or in_transaction(client):  # nothing of that kind has transactions
         yield
         return
     Place(History).ensure_indexes()

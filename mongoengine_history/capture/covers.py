@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mongoengine_history.capture.collection import RecordingCollection
 from mongoengine_history.capture.tracker import Origin, Tracker, on_its_own
 from mongoengine_history.documents.options import is_tracked
-from mongoengine_history.documents.stand_in import is_stand_in, warn_of
+from mongoengine_history.documents.stand_in import is_warned_of
 from mongoengine_history.errors import HistoryNotRecordedError
 from mongoengine_history.state.values import ABSENT
 
@@ -52,9 +52,7 @@ class _Own:
     def __init__(self, document: Document, *, is_save: bool) -> None:
         self.beneath = document.__dict__.get("_get_collection", ABSENT)
         tracker, collection = Tracker.of(document), document._get_collection()
-        if is_stand_in(collection):
-            warn_of(collection)
-        else:
+        if not is_warned_of(collection):
             origin = Origin(tracker, tracker.said, is_save)
             collection = RecordingCollection.of(collection, type(document), origin)
         self._collection = collection

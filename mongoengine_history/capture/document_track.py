@@ -23,7 +23,7 @@ from mongoengine_history.capture.tracker import Known, Origin, Tracker, context_
 from mongoengine_history.documents.fieldpaths import hiding_of
 from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.documents.snapshot import codec_of, decoded, snapshot
-from mongoengine_history.documents.stand_in import is_stand_in, warn_of
+from mongoengine_history.documents.stand_in import is_stand_in, is_warned_of
 from mongoengine_history.errors import HistoryError, HistoryWarning, OptionsError
 from mongoengine_history.record.append import Change, patched
 from mongoengine_history.record.place import Place
@@ -144,8 +144,7 @@ def track_changes(sender: type[Document], document: Document, **kwargs: Any) -> 
 def _record_gone(tracker: Tracker, said: dict[str, Any]) -> None:
     """Record the first deletion since somebody asked for any: only memory knows what it took."""
     document = tracker.document
-    if is_stand_in(document._get_collection()):
-        warn_of(document._get_collection())
+    if is_warned_of(document._get_collection()):
         return
     revisions = Revisions.of(document)
     tracker.begin(recording=True, asked=True, said=said)
@@ -200,11 +199,11 @@ def _before_save(sender: type[Document], document: Document, **said: Any) -> Non
         hearing = _hearing(sender) if _is_on(sender) else []
         asked = track_changes in hearing
         if _is_on(sender) and not hearing:
-            _warn_of(sender, Tracker.of(document))
+            _warn_unrecorded(sender, Tracker.of(document))
         Tracker.of(document).begin(recording=bool(hearing), asked=asked, said=said)
 
 
-def _warn_of(sender: type[Document], tracker: Tracker) -> None:
+def _warn_unrecorded(sender: type[Document], tracker: Tracker) -> None:
     """Warn, once for a class, that what its blocks say is recorded by nobody."""
     hears_deletions = _is_receiver(signals.post_delete, sender, track_changes)
     if sender in _warned or not tracker.blocks or tracker.guard or hears_deletions:

@@ -23,7 +23,7 @@ from mongoengine_history.documents.options import (
     is_tracked,
     options_of,
 )
-from mongoengine_history.documents.stand_in import is_stand_in, warn_of
+from mongoengine_history.documents.stand_in import is_stand_in, is_warned_of
 from mongoengine_history.errors import HistoryNotRecordedError, OptionsError
 
 if TYPE_CHECKING:
@@ -211,9 +211,7 @@ def _can_record(model: type[Document], collection: object) -> bool:
     """Say whether writes are recorded: not in a stand-in, nor in a time series: it has no keys."""
     if not is_tracked(model) or model._meta.get("timeseries"):
         return False
-    if is_stand_in(collection) and not is_untracked():
-        warn_of(collection)
-    return not is_stand_in(collection)
+    return not (is_stand_in(collection) if is_untracked() else is_warned_of(collection))
 
 
 def _save_create(beneath: Any, document: Document, doc: Any, *args: Any, **kwargs: Any) -> Any:

@@ -35,18 +35,18 @@ def codec_in(source: Any) -> CodecOptions[Any]:
     return USUAL_CODEC if is_stand_in(source) else source.codec_options
 
 
-def warn_of(source: object) -> None:
-    """Warn that nothing is recorded in a stand-in, once for each kind of them in a process."""
-    if type(source) in _warned:
-        return
-    _warned.add(type(source))
-    warn(
-        f"{_kind(source)} only stands in for PyMongo, so nothing that is written there is recorded "
-        "or refused, and an atomic changeset is no transaction. All else works as before. Test "
-        "what is recorded on a real MongoDB.",
-        HistoryWarning,
-        stacklevel=2,
-    )
+def is_warned_of(source: object) -> bool:
+    """Say whether it is a stand-in, and warn of each kind of them once in a process."""
+    if is_stand_in(source) and type(source) not in _warned:
+        _warned.add(type(source))
+        warn(
+            f"{_kind(source)} only stands in for PyMongo, so nothing that is written there is "
+            "recorded or refused, and an atomic changeset is no transaction. All else works as "
+            "before. Test what is recorded on a real MongoDB.",
+            HistoryWarning,
+            stacklevel=2,
+        )
+    return is_stand_in(source)
 
 
 def check_real(model: Document | type[Document], collection: object) -> None:
