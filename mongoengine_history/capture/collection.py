@@ -153,14 +153,18 @@ def _delete_many(collection: RecordingCollection, call: Call) -> Any:
     return QueryWrite(_bulk(collection, call), call, collection._sealed).delete()
 
 
+def _place(collection: RecordingCollection, call: Call) -> Place:
+    return Place(collection._model, collection._plain, call["session"])
+
+
 def _one(collection: RecordingCollection, call: Call) -> OneWrite:
-    place = Place(collection._model, collection, call["session"])
+    place = _place(collection, call)
     recording = collection._records(call)
     return OneWrite(place, collection._sealed, collection._source, recording=recording)
 
 
 def _bulk(collection: RecordingCollection, call: Call) -> Bulk:
-    place = Place(collection._model, collection, call["session"])
+    place = _place(collection, call)
     return Bulk(place, context_at(place, collection._source))
 
 

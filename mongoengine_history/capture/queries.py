@@ -65,7 +65,7 @@ class QueryWrite:
         try:
             yield from self._bulk.batches(self._call["filter"], roots, **self._call.given(READING))
         except OperationFailure:
-            if not self._bulk.in_transaction:  # which is over by that
+            if not self._bulk.place.in_transaction:  # which is over by that
                 self.nothing()
             raise
 
@@ -118,9 +118,9 @@ def insert_recorded(
     were_without_key = ["_id" not in document for document in documents]
     try:
         result = insert()
-        made = _found(documents, bulk.codec)
+        made = _found(documents, bulk.place.codec)
     except BaseException as error:
-        made, failure = _found(documents, bulk.codec), error
+        made, failure = _found(documents, bulk.place.codec), error
         bulk.settle(made, CREATE, error, lambda: bulk.inserted(_arrived(bulk, made, failure)))
         raise
     pairs = zip(made, were_without_key, strict=True)

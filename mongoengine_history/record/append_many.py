@@ -122,15 +122,9 @@ class Bulk:
     """Reads and records documents of one place, all for one write."""
 
     def __init__(self, place: Place, context: Context) -> None:
-        self._place, self._context = place, context
-        self.codec = place.codec
+        self.place, self._context = place, context
         self._lost: list[HistoryNotRecordedError] = []
         place.ensure_indexes()
-
-    @property
-    def in_transaction(self) -> bool:
-        """Say whether reads and writes are part of a transaction now."""
-        return self._place.in_transaction
 
     def batches(
         self, query: Mapping[str, Any], roots: set[str] | None = None, **options: Any
@@ -143,35 +137,35 @@ class Bulk:
         """
         options = {"sort": [("_id", 1)], "allow_disk_use": True, **options}
         for batch in self._find(query, projection=projection(roots), **options):
-            settle_all(self._place, [found.key for found in batch])
+            settle_all(self.place, [found.key for found in batch])
             known = self._rebuilt(self._with_heads(batch))
             yield known if roots is None else self._completed(known)
 
     def _completed(self, batch: list[Found]) -> list[Found]:
         """Read all of the documents of which a version will be kept as they were stored."""
-        every = self._place.options.version_every
+        every = self.place.options.version_every
         partial = [it for it in batch if every and self._is_due(it) and it.head.state is None]
         complete = self.stored(partial) if partial else {}
         return [it._replace(state=complete.get(identifier(it.key), it.state)) for it in batch]
 
     def _is_due(self, found: Found) -> bool:
         number = found.head.number
-        return not number or self._place.options.is_due(number + 1)
+        return not number or self.place.options.is_due(number + 1)
 
     def _rebuilt(self, batch: list[Found]) -> list[Found]:
         """Rebuild the states of which a version will be kept: what is stored may be drift."""
         due = [it for it in batch if it.head.number and self._is_due(it)]
         if not due:
             return batch
-        states = states_of(self._place, [(it.key, it.head.number) for it in due])
+        states = states_of(self.place, [(it.key, it.head.number) for it in due])
         known = ((it, states.get(identifier(it.key))) for it in batch)
         return [it._replace(head=replace(it.head, state=state)) for it, state in known]
 
     def _find(self, query: Mapping[str, Any], **options: Any) -> Iterator[list[Found]]:
         """Read batches as the server sends them, which bounds their bytes, too: 16 MB."""
-        asked = self._place.documents.with_options(codec_options=self._place.codec)
+        asked = self.place.documents.with_options(codec_options=self.place.codec)
         options = {"batch_size": MOST, **options}
-        with self._place.dated() as session:
+        with self.place.dated() as session:
             for raw in asked.find_raw_batches(query, session=session, **options):
                 moment = session.operation_time
                 found = [Found.of(document, moment) for document in bson.decode_all(raw, WIRE)]
@@ -226,7 +220,7 @@ class Bulk:
                 made = self._completed_by_server(made)
                 made = self._with_heads(made, fresh)
             except PyMongoError as error:
-                if self.in_transaction:
+                if self.place.in_transaction:
                     raise
                 self._lose(self._created(made), error)
             else:
@@ -241,7 +235,7 @@ class Bulk:
     def _created(self, made: Iterable[Found]) -> Iterator[Entry]:
         nothing: State = {}
         changes = ((found, nothing, found.state) for found in made)
-        return _entries(self._place, CREATE, self._context, changes)
+        return _entries(self.place, CREATE, self._context, changes)
 
     def stored(self, batch: Sequence[Found], roots: set[str] | None = None) -> dict[object, State]:
         """Read documents of a batch as they are stored now, or top-level names of them."""
@@ -251,7 +245,7 @@ class Bulk:
         return {identifier(it.key): only(it.state, roots) for it in found}
 
     def _append(self, operation: str, changes: Iterable[tuple[Found, State, State]]) -> None:
-        entries = list(_entries(self._place, operation, self._context, changes))
+        entries = list(_entries(self.place, operation, self._context, changes))
         self._clear_versions([it.found for it in entries if it.base is not None])
         self._insert(entries)
 
@@ -259,13 +253,13 @@ class Bulk:
         """Take away versions 0 that were kept early: what is stored now takes their place."""
         early = [found.key for found in beginning if found.head.stamp]
         if early:
-            query = {**self._place.of(early), "revision": 0}
-            self._place.history.delete_many(query, session=self._place.session)
+            query = {**self.place.of(early), "revision": 0}
+            self.place.history.delete_many(query, session=self.place.session)
 
     def _with_heads(self, batch: Sequence[Found], fresh: Set[object] = frozenset()) -> list[Found]:
         """Read the newest revisions of documents, but of those that are *fresh*."""
         keys = [it.key for it in batch if not fresh or identifier(it.key) not in fresh]
-        newest = heads(self._place, keys)
+        newest = heads(self.place, keys)
         return [it._replace(head=newest.get(identifier(it.key), NO_HEAD)) for it in batch]
 
     def _insert(self, entries: list[Entry]) -> None:
@@ -273,10 +267,10 @@ class Bulk:
         while entries:
             documents = [document for entry in entries for document in entry.documents]
             try:
-                self._place.history.insert_many(documents, session=self._place.session)
+                self.place.history.insert_many(documents, session=self.place.session)
                 break
             except PyMongoError as error:
-                if self.in_transaction:
+                if self.place.in_transaction:
                     raise
                 index = duplicate_in(error)
                 if index is None:
@@ -286,9 +280,9 @@ class Bulk:
                 self._append_alone(taken)
 
     def _append_alone(self, entry: Entry) -> None:
-        revisions = Revisions(self._place, entry.found.key)
+        revisions = Revisions(self.place, entry.found.key)
         try:
-            take_out(self._place, entry.documents)
+            take_out(self.place, entry.documents)
             append(revisions, entry.change, entry.found.head, entry.base)
         except HistoryNotRecordedError as error:
             self._lost.append(error)
@@ -299,12 +293,12 @@ class Bulk:
         """Keep what could not be recorded, for `report`."""
         entries = list(entries)
         sent = [document for entry in entries for document in entry.documents]
-        gone = {id(it) for it in (sent if is_unmet(why) else missing(self._place, sent))}
+        gone = {id(it) for it in (sent if is_unmet(why) else missing(self.place, sent))}
         torn = [it.documents for it in entries if any(id(each) in gone for each in it.documents)]
         lost = [document for documents in torn for document in documents]
         keys = {identifier(it["document_id"]): it["document_id"] for it in lost}
         if keys:
-            self._lost.append(not_recorded(self._place, [*keys.values()], lost, why))
+            self._lost.append(not_recorded(self.place, [*keys.values()], lost, why))
 
     def report(self, because_of: BaseException | None = None) -> None:
         """
@@ -317,8 +311,8 @@ class Bulk:
         if lost:
             keys = [key for error in lost for key in error.document_ids]
             records = [record for error in lost for record in error.records]
-            unrecorded = not_recorded(self._place, keys, records, lost[0].__cause__)
-            report(unrecorded, self._place.options, because_of)
+            unrecorded = not_recorded(self.place, keys, records, lost[0].__cause__)
+            report(unrecorded, self.place.options, because_of)
 
     @contextmanager
     def recording(self, batch: Sequence[Found], operation: str) -> Iterator[None]:
@@ -326,11 +320,11 @@ class Bulk:
         try:
             yield
         except PyMongoError as error:
-            if self.in_transaction:
+            if self.place.in_transaction:
                 raise
             self.doubt(batch, operation)
             keys = [found.key for found in batch]
-            self._lost.append(not_recorded(self._place, keys, [], error))
+            self._lost.append(not_recorded(self.place, keys, [], error))
         except BaseException:  # a signal, or a time limit
             self.doubt(batch, operation)
             raise
@@ -358,7 +352,7 @@ class Bulk:
         """Remember that a write may have been done to documents of a batch."""
         for found in batch:
             made = found.state if operation == CREATE else None
-            remember(Revisions(self._place, found.key), operation, self._context, made)
+            remember(Revisions(self.place, found.key), operation, self._context, made)
 
 
 def _split(entries: list[Entry], index: int) -> tuple[Entry, list[Entry]]:

@@ -12,7 +12,7 @@ from mongoengine_history.errors import HistoryError
 from mongoengine_history.record.head import Head
 from mongoengine_history.record.history import BY_REVISION, BY_STAMP, History
 from mongoengine_history.record.place import LOCAL, PRIMARY
-from mongoengine_history.record.revisions import NUMBERABLE, Revisions
+from mongoengine_history.record.revisions import NUMBERABLE, OF_NEWEST, Revisions
 from mongoengine_history.record.sealed import sealed_collection
 from mongoengine_history.record.states import FOLDABLE, folded, replayed
 from mongoengine_history.state.problem import is_number
@@ -34,7 +34,7 @@ SMALL: Final = 500
 MOST: Final = 2_000
 """Documents that are written and recorded together, if they do not take more than 16 MB."""
 
-OF_HEAD: Final = ("revision", "stamp", "lists", "operation", "position")
+OF_HEAD: Final = (*OF_NEWEST, "position")
 """The fields of the first record of a revision that `Head` is made of, and which record it is."""
 
 
