@@ -60,18 +60,23 @@ def _place(error: HistoryNotRecordedError) -> Place:
 
 
 def _write(revisions: Revisions, records: Records) -> None:
-    revisions.place.ensure_indexes()
+    place = revisions.place
+    place.ensure_indexes()
     if not records:  # nothing could be read of what was written
         settle(revisions)
-    elif _has_lost_its_head(revisions, records):
-        take_out(revisions.place, records)
-    elif not _is_there(revisions, records):
-        append_late(revisions, *_change(revisions, records))
+    else:
+        found = place.history.find_one({"_id": records[0]["_id"]}, {"revision": 1})
+        if _has_lost_its_head(revisions, records, found):
+            take_out(place, records)
+        elif found is None:
+            append_late(revisions, *_change(revisions, records))
+        elif found["revision"] == records[0]["revision"]:
+            _complete(revisions, records)
     with suppress(StateNotKeptError):  # then nobody can compare
         find_out(Doubt(revisions))  # what nobody has told, or has written over it
 
 
-def _has_lost_its_head(revisions: Revisions, records: Records) -> bool:
+def _has_lost_its_head(revisions: Revisions, records: Records, found: object) -> bool:
     """
     Say whether what came before is gone, as by a fail-over.
 
@@ -82,25 +87,20 @@ def _has_lost_its_head(revisions: Revisions, records: Records) -> bool:
     is_left = history.find_one(nothing, {"_id": 1}) is not None
     if is_left:
         history.delete_many(nothing)
-    is_proven = is_left or not history.find_one({"_id": records[0]["_id"]}, {"_id": 1})
+    is_proven = is_left or found is None
     before = {"revision": number, "position": 0}
     return bool(is_proven and number) and not any(revisions.records(before, limit=1))
 
 
-def _is_there(revisions: Revisions, records: Records) -> bool:
-    """Say whether a revision was written already; complete it, if a part of it was."""
-    first, history = records[0], revisions.place.history
-    found = history.find_one({"_id": first["_id"]}, {"revision": 1})
-    if found and found["revision"] == first["revision"]:
-        numbers = {"$in": [it["revision"] for it in records]}
-        there = history.find(
-            {**revisions.mine, "revision": numbers}, {"revision": 1, "position": 1}
-        )
-        places = {(it["revision"], it["position"]) for it in there}
-        rest = [it for it in records if (it["revision"], it["position"]) not in places]
-        if rest:
-            history.insert_many(rest)
-    return found is not None
+def _complete(revisions: Revisions, records: Records) -> None:
+    """Insert what is missing of a revision of which a part was written under its number."""
+    history, wanted = revisions.place.history, {"revision": 1, "position": 1}
+    numbers = {"$in": [it["revision"] for it in records]}
+    there = history.find({**revisions.mine, "revision": numbers}, wanted)
+    places = {(it["revision"], it["position"]) for it in there}
+    rest = [it for it in records if (it["revision"], it["position"]) not in places]
+    if rest:
+        history.insert_many(rest)
 
 
 def _change(revisions: Revisions, records: Records) -> tuple[Change, int, Base | None]:
