@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import mongoengine as me
 import pytest
 from pymongo.read_concern import ReadConcern
+from support.changes import tracked
 
-from mongoengine_history import (
-    History,
-    HistoryNotRecordedError,
-    history_of,
-    track_history,
-    untrack_history,
-)
+from mongoengine_history import History, HistoryNotRecordedError, history_of
 
 
 class Meter(me.Document):
@@ -23,16 +19,23 @@ class Meter(me.Document):
     count = me.IntField(default=0)
 
 
+@contextmanager
+def connected(model: type[me.Document], uri: str, **options: Any) -> Iterator[None]:
+    """Connect a tracked class to the database of the test, with some concerns."""
+    alias, name = model._meta["db_alias"], me.get_db().name
+    me.connect(name, alias, host=uri, uuidRepresentation="standard", **options)
+    with tracked(model):
+        yield
+    model._collection = None
+    me.disconnect(alias)
+
+
 @pytest.fixture
 def careful(mongodb_uri: str, database: Any, commands: Any) -> Iterator[None]:
     """Connect so that reads see what the majority has, and writes do not wait for it."""
     options = {"readConcernLevel": "majority", "w": 1, "event_listeners": [commands]}
-    me.connect(database.name, "careful", host=mongodb_uri, uuidRepresentation="standard", **options)
-    track_history(Meter)
-    yield
-    untrack_history(Meter)
-    Meter._collection = None
-    me.disconnect("careful")
+    with connected(Meter, mongodb_uri, **options):
+        yield
 
 
 def saved(meter: Meter) -> None:
@@ -75,18 +78,11 @@ class Deed(me.Document):
 
 
 @pytest.fixture
-def demanding(mongodb_uri: str, database: Any, commands: Any) -> Iterator[None]:
+def demanding(mongodb_uri: str, database: Any) -> Iterator[None]:
     """Connect so that the records of the history ask for more servers than there are."""
-    options = {"w": 40, "wTimeoutMS": 50, "event_listeners": [commands]}
-    me.connect(
-        database.name, "demanding", host=mongodb_uri, uuidRepresentation="standard", **options
-    )
     History.ensure_indexes()
-    track_history(Deed)
-    yield
-    untrack_history(Deed)
-    Deed._collection = None
-    me.disconnect("demanding")
+    with connected(Deed, mongodb_uri, w=40, wTimeoutMS=50):
+        yield
 
 
 WRITES: dict[str, Callable[[], Any]] = {

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import mongoengine as me
 import pytest
 from pymongo.errors import AutoReconnect
+from support.changes import tracked
 from support.unanswered import unanswered
 
-from mongoengine_history import (
-    HistoryNotRecordedError,
-    history_of,
-    track_history,
-    untrack_history,
-)
+from mongoengine_history import HistoryNotRecordedError, history_of
 from mongoengine_history.record import append_many, doubt
 
 
@@ -30,16 +25,6 @@ class Part(me.Document):
 @pytest.fixture(autouse=True)
 def prompt(monkeypatch: Any, database: Any) -> None:
     monkeypatch.setattr(doubt, "PAUSE", 0)
-    doubt._doubts.clear()
-
-
-@contextmanager
-def tracked(on_error: str) -> Iterator[None]:
-    track_history(Part, on_error=on_error)
-    try:
-        yield
-    finally:
-        untrack_history(Part)
 
 
 def proven(*keys: str) -> list[list[str]]:
@@ -81,7 +66,7 @@ def second_read_of(write: Callable[[], Any]) -> None:
 
 @pytest.fixture
 def parts(database: Any) -> None:
-    with tracked("raise"):
+    with tracked(Part, on_error="raise"):
         Part(name="a").save()
         Part(name="b").save()
 
@@ -97,7 +82,7 @@ def broken(case: str) -> None:
 
 @pytest.mark.parametrize("case", ["what an operator makes", "many", "heads of an insert"])
 def test_the_error_says_that_it_is_written_and_can_record_it(parts: None, case: str) -> None:
-    with tracked("raise"):
+    with tracked(Part, on_error="raise"):
         with pytest.raises(HistoryNotRecordedError) as caught:
             broken(case)
         caught.value.record()
@@ -109,7 +94,7 @@ def test_the_error_says_that_it_is_written_and_can_record_it(parts: None, case: 
 
 @pytest.mark.parametrize("case", ["what an operator makes", "many", "heads of an insert"])
 def test_the_log_does_where_the_class_goes_on(parts: None, case: str, caplog: Any) -> None:
-    with tracked("log"), caplog.at_level(logging.ERROR, "mongoengine_history"):
+    with tracked(Part, on_error="log"), caplog.at_level(logging.ERROR, "mongoengine_history"):
         broken(case)
         assert [it.levelname for it in caplog.records if "history (" in it.message] == ["ERROR"]
         for entry in caplog.records:
@@ -122,7 +107,7 @@ def test_the_log_does_where_the_class_goes_on(parts: None, case: str, caplog: An
 def test_where_the_class_goes_on_a_save_does_so_before_it_is_known(
     database: Any, caplog: Any
 ) -> None:
-    with tracked("log"):
+    with tracked(Part, on_error="log"):
         with unanswered("aggregate", among="history"):
             Part(name="a", count=1).save(force_insert=True)
         Part.objects(name="a").update(set__count=2)
@@ -131,10 +116,10 @@ def test_where_the_class_goes_on_a_save_does_so_before_it_is_known(
 
 def test_all_of_a_batch_is_told(database: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(append_many, "MOST", 2)
-    with tracked("raise"), unanswered("aggregate", among="history"):
+    with tracked(Part, on_error="raise"), unanswered("aggregate", among="history"):
         with pytest.raises(HistoryNotRecordedError) as caught:
             Part.objects.insert([Part(name=name) for name in "abcde"])
     assert sorted(caught.value.document_ids) == [*"abcde"]
-    with tracked("raise"):
+    with tracked(Part, on_error="raise"):
         caught.value.record()
         assert proven(*"abcde") == [["create"]] * 5

@@ -51,7 +51,6 @@ tracking = automatic(Account)
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: Any, database: Any) -> None:
     monkeypatch.setattr(doubt, "PAUSE", 0)
-    doubt._doubts.clear()
 
 
 @pytest.fixture

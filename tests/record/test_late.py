@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+from collections.abc import Iterator
 from typing import Any
 
 import mongoengine as me
@@ -11,7 +12,7 @@ import pytest
 from mongoengine.base.common import _document_registry
 from pymongo.collection import Collection
 from pymongo.errors import AutoReconnect
-from support.changes import automatic, watch
+from support.changes import automatic, tracked_otherwise, watch
 from support.unanswered import unanswered
 
 from mongoengine_history import (
@@ -20,8 +21,6 @@ from mongoengine_history import (
     OptionsError,
     changeset,
     history_of,
-    track_history,
-    untrack_history,
 )
 from mongoengine_history.record import doubt
 from mongoengine_history.record.history import OWNER
@@ -154,16 +153,13 @@ def test_a_deletion(item: Item) -> None:
 
 
 def test_the_log_has_the_error_where_the_class_goes_on(database: Any, caplog: Any) -> None:
-    untrack_history(Item)
-    track_history(Item, on_error="log")
     item = Item().save()
     with (
+        tracked_otherwise(Item, on_error="log"),
         unanswered("insert_many", among="history", done=False),
         caplog.at_level(logging.ERROR, "mongoengine_history"),
     ):
         edit(item)
-    untrack_history(Item)
-    track_history(Item)
     (entry,) = caplog.records
     entry.error.record()
     assert len(proven(item)) == 2
@@ -253,10 +249,16 @@ def test_a_revision_of_several_records_is_written_once_too(item: Item) -> None:
     assert me.get_db().history.count_documents({"revision": 2}) == 2
 
 
+@pytest.fixture
+def every_second(database: Any) -> Iterator[None]:
+    with tracked_otherwise(Item, version_every=2):
+        yield
+
+
 @pytest.mark.parametrize("arrived", [1, 2, 3])
-def test_of_a_query_whole_revisions_are_kept_and_completed(database: Any, arrived: int) -> None:
-    untrack_history(Item)
-    track_history(Item, version_every=2)
+def test_of_a_query_whole_revisions_are_kept_and_completed(
+    every_second: None, arrived: int, monkeypatch: Any
+) -> None:
     items = [Item(price=number).save() for number in range(2)]
     ever = Collection.insert_many
 
@@ -264,26 +266,21 @@ def test_of_a_query_whole_revisions_are_kept_and_completed(database: Any, arrive
         ever(self, [*documents][:arrived], **kwargs)
         raise AutoReconnect("connection closed")
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(HistoryNotRecordedError) as caught:
+    with monkeypatch.context() as patch, pytest.raises(HistoryNotRecordedError) as caught:
         patch.setattr(Collection, "insert_many", torn)
         Item.objects.update(inc__stock=1, set__tags=["z"])
     for _ in range(2):
         caught.value.record()
     assert [len(proven(item)) for item in items] == [2, 2]
-    untrack_history(Item)
-    track_history(Item)
 
 
 def test_without_versions_the_state_before_is_found_by_what_is_stored(database: Any) -> None:
-    untrack_history(Item)
-    track_history(Item, version_every=0)
     key = database.late_items.insert_one({"price": 0, "stock": 0, "tags": ["x"]}).inserted_id
     item = Item.objects.get(pk=key)
-    item.update(inc__stock=1)
-    unwritten(lambda: item.update(push__tags="y")).record()
-    assert history_of(item)[2].patches == (("change", ["tags"], (["x"], ["x", "y"])),)
-    untrack_history(Item)
-    track_history(Item)
+    with tracked_otherwise(Item, version_every=0):
+        item.update(inc__stock=1)
+        unwritten(lambda: item.update(push__tags="y")).record()
+        assert history_of(item)[2].patches == (("change", ["tags"], (["x"], ["x", "y"])),)
 
 
 @pytest.mark.parametrize("arrived", [True, False])

@@ -6,9 +6,9 @@ from typing import Any
 
 import mongoengine as me
 import pytest
-from support.changes import automatic
+from support.changes import automatic, tracked_otherwise
 
-from mongoengine_history import Version, history_of, track_history, untrack_history, untracked
+from mongoengine_history import Version, history_of, untracked
 
 
 class Shelf(me.Document):
@@ -23,11 +23,8 @@ tracking = automatic(Shelf)
 
 @pytest.fixture(params=[1, 2, 3], autouse=True)
 def often(request: Any, database: Any) -> Any:
-    untrack_history(Shelf)
-    track_history(Shelf, version_every=request.param)
-    yield
-    untrack_history(Shelf)
-    track_history(Shelf)
+    with tracked_otherwise(Shelf, version_every=request.param):
+        yield
 
 
 DRIFT: list[dict[str, Any]] = [{"set__names": ["x"]}, {"set__other": 50}, {"unset__other": 1}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import mongoengine as me
@@ -48,6 +49,27 @@ def automatic(*classes: type[me.Document]) -> Callable[..., Iterator[None]]:
             untrack_history(cls)
 
     return tracking
+
+
+@contextmanager
+def tracked(cls: type[me.Document], **options: Any) -> Iterator[None]:
+    """Track a class inside the block, with some options."""
+    track_history(cls, **options)
+    try:
+        yield
+    finally:
+        untrack_history(cls)
+
+
+@contextmanager
+def tracked_otherwise(cls: type[me.Document], **options: Any) -> Iterator[None]:
+    """Track a class that is tracked by `automatic` with other options, inside the block."""
+    untrack_history(cls)
+    try:
+        with tracked(cls, **options):
+            yield
+    finally:
+        track_history(cls)
 
 
 def edited(document: Any, who: object = None, **values: Any) -> Any:
