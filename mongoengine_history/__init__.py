@@ -1,5 +1,6 @@
 """The history of MongoEngine documents: who changed what, when and why, and the way back."""
 
+from mongoengine_history.back.changeset_plan import ChangesetPlan, PlanStep
 from mongoengine_history.back.revert import restore, revert, undo
 from mongoengine_history.back.revert_changeset import revert_changeset
 from mongoengine_history.capture.changeset import (
@@ -13,6 +14,7 @@ from mongoengine_history.capture.track_history import track_history, untrack_his
 from mongoengine_history.errors import (
     ChangesetConflictError,
     ChangesetPartlyRevertedError,
+    ChangesetRefusedError,
     Conflict,
     DocumentDidNotExistError,
     DocumentExistsError,
@@ -46,6 +48,8 @@ __all__ = [
     "Changeset",
     "ChangesetConflictError",
     "ChangesetPartlyRevertedError",
+    "ChangesetPlan",
+    "ChangesetRefusedError",
     "Conflict",
     "DocumentDidNotExistError",
     "DocumentExistsError",
@@ -59,6 +63,7 @@ __all__ = [
     "MalformedRecordError",
     "OptionsError",
     "PatchError",
+    "PlanStep",
     "Revision",
     "RevisionConflictError",
     "RevisionNotFoundError",

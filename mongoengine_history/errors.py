@@ -292,18 +292,47 @@ class ChangesetConflictError(HistoryError):
         self.errors = list(errors)
 
 
+class ChangesetRefusedError(HistoryError):
+    """
+    The application itself keeps a changeset from being taken back. Nothing was written.
+
+    Its own methods want arguments, leave a document as it was or raise an error, the ``__cause__``;
+    or today's class does not take a state. Write past them, with *bypass_methods*.
+    """
+
+    def __init__(self, changeset: object, refused: Sequence[tuple[str, object, str]]) -> None:
+        (name, key, why), count = refused[0], len(refused)
+        others = f" (and {count - 1} more)" if count > 1 else ""
+        super().__init__(
+            f"Changeset {changeset} cannot be reverted: the document {_short(key)} in {name!r} is "
+            f"refused: {why}{others}. Nothing was written. Look at revert_changeset(…, "
+            "dry_run=True), and correct the cause. What only the application's own methods, "
+            "validation, signals or delete rules refuse is written past them with "
+            "bypass_methods=True."
+        )
+        #: Id of the changeset.
+        self.changeset = changeset
+        #: Collection and primary key of each document, and why it was refused.
+        self.refused = list(refused)
+
+
 class ChangesetPartlyRevertedError(HistoryError):
     """Only a part of a changeset was taken back before a write failed, the ``__cause__``."""
 
-    def __init__(self, changeset: object, written: Sequence[tuple[str, object]]) -> None:
+    def __init__(
+        self, changeset: object, written: Sequence[tuple[str, object]], reverted_by: object = None
+    ) -> None:
         super().__init__(
             f"Changeset {changeset} was reverted only in {len(written)} documents before a write "
-            "failed. Correct the cause, revert what was `written` again, and then the changeset."
+            f"failed. Correct the cause, take back what was `written` by revert_changeset"
+            f"({reverted_by!r}), and then the changeset again."
         )
         #: Id of the changeset.
         self.changeset = changeset
         #: Collection and primary key of the documents that were written.
         self.written = list(written)
+        #: Id of the changeset of these writes.
+        self.reverted_by = reverted_by
 
 
 class StateNotKeptError(OfDocumentError):

@@ -46,6 +46,7 @@ ROWS = [
 #: Public names that stand in the file of another one.
 NEIGHBOURS = {
     "ABSENT": "values",
+    "PlanStep": "changeset_plan",
     "Timeline": "history_of",
     "Version": "history",
     **dict.fromkeys(["restore", "undo"], "revert"),

@@ -2,224 +2,256 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from bson import ObjectId
-from mongoengine import Document
-from mongoengine.connection import ConnectionFailure
-from pymongo.errors import InvalidOperation
+from pymongo.errors import BulkWriteError, InvalidOperation, PyMongoError
 
-from mongoengine_history.back.revert import Past, shown_conflict, undone
+from mongoengine_history.back.changeset_plan import ChangesetPlan
+from mongoengine_history.back.databases import Databases
+from mongoengine_history.back.reversal import Reversal
+from mongoengine_history.back.settling import unsettled
+from mongoengine_history.back.steps import batches, told
+from mongoengine_history.back.writing_back import write
 from mongoengine_history.capture.changeset import Changeset, changeset
-from mongoengine_history.capture.document_track import DocumentTrack
-from mongoengine_history.documents.fieldrules import with_subclasses
-from mongoengine_history.documents.snapshot import loaded
-from mongoengine_history.documents.stand_in import is_stand_in
 from mongoengine_history.errors import (
     ChangesetConflictError,
     ChangesetPartlyRevertedError,
-    HistoryNotRecordedError,
-    MalformedRecordError,
+    ChangesetRefusedError,
+    HistoryError,
     OptionsError,
-    UndoConflictError,
 )
-from mongoengine_history.record.doubt import settle
-from mongoengine_history.record.history import History
 from mongoengine_history.record.overview import revisions_of
-from mongoengine_history.record.place import (
-    Place,
-    can_transact,
-    in_transaction,
-    transaction,
-)
-from mongoengine_history.record.revisions import Revisions
-from mongoengine_history.record.sealed import is_encrypting, sealed
+from mongoengine_history.record.place import can_transact, in_transaction, transacted
+from mongoengine_history.record.sealed import sealed
 from mongoengine_history.record.sessions import active_session
-from mongoengine_history.record.states import state_at
-from mongoengine_history.state.merge import differs
-from mongoengine_history.state.revision import UNDO
-from mongoengine_history.state.values import encode, native
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from pymongo import MongoClient
     from pymongo.database import Database
 
-    from mongoengine_history.state.values import State
+    from mongoengine_history.back.steps import Batch, Step
 
-    _Known = tuple[Database[Any], dict[str, type[Document]]]
+LARGEST_TRANSACTION: Final = 5_000
+"""Revisions that are taken back at once: a transaction has a minute, and takes up memory."""
 
 
-def revert_changeset(id: ObjectId | Changeset, *, reason: str | None = None) -> Changeset:  # noqa: A002  # what it is
+@overload
+def revert_changeset(
+    id: ObjectId | Changeset,
+    *,
+    reason: str | None = None,
+    dry_run: Literal[False] = False,
+    bypass_methods: bool = False,
+    progress: Callable[[int], object] | None = None,
+) -> Changeset: ...
+@overload
+def revert_changeset(
+    id: ObjectId | Changeset,
+    *,
+    reason: str | None = None,
+    dry_run: Literal[True],
+    bypass_methods: bool = False,
+    progress: Callable[[int], object] | None = None,
+) -> ChangesetPlan: ...
+def revert_changeset(
+    id: ObjectId | Changeset,  # noqa: A002  # what it is
+    *,
+    reason: str | None = None,
+    dry_run: bool = False,
+    bypass_methods: bool = False,
+    progress: Callable[[int], object] | None = None,
+) -> Changeset | ChangesetPlan:
     """
     Take back all revisions of a changeset, and keep the later ones of others. Saves at once.
 
     What it created is deleted, what it deleted is brought back, each value that it set gets the
-    one from before. All conflicts are found before the first write. Where the server and PyMongo
-    (4.17 or later) can, it is one transaction. The writes are a changeset of their own, recorded
-    as operation ``undo`` or ``delete``, so that it can be reverted, too.
+    one from before, in the reverse order of writing. All conflicts are found before the first
+    write. Where the server and PyMongo (4.17 or later) can, it is one transaction, which is tried
+    again where others write meanwhile; of more than 5,000 revisions each part is one. The writes
+    are a changeset of their own, recorded as operation ``undo`` or ``delete``, so that it can be
+    reverted, too.
 
     Args:
         id: The changeset, or its id: `Revision.changeset`.
         reason: Why, in words.
+        dry_run: Whether nothing is to be written, and the plan is returned.
+        bypass_methods: Whether to write past the application's own ``save()`` and ``delete()``,
+            validation, signals and delete rules, to what the plan says, exactly.
+        progress: Is called after each part with how many documents were written so far. A
+            transaction that is tried again begins anew.
 
     Returns:
-        The changeset of these writes, to which the block around it belongs.
+        The changeset of these writes, to which the block around it belongs; or the plan.
 
     Raises:
         OptionsError: no revision is of that changeset, or the class of a document is not imported.
         ChangesetConflictError: later writes changed what it set. Nothing was written.
-        ChangesetPartlyRevertedError: a write failed where there are no transactions.
+        ChangesetRefusedError: the application's own methods, or validation, refuse it. Nothing was
+            written.
+        ChangesetPartlyRevertedError: a write failed where it could not be one transaction.
         HistoryError: as `undo` raises them. Nothing was written.
     """
     key = id.id if isinstance(id, Changeset) else id
     if not isinstance(key, ObjectId):  # None would mean all that is of no changeset
         raise OptionsError("id", key, "it is an ObjectId, the changeset of a revision")
-    concerned = [it for it in _databases() if _is_concerned(it[0], key)]
-    if not concerned:
-        raise OptionsError("id", key, "no revision belongs to such a changeset")
-    with changeset(reason=reason) as own, _together(concerned):
-        plans = [_Plan.of(*unit) for it in concerned for unit in _units(key, *it)]
-        errors = [error for plan in plans for error in plan.errors]
-        if errors:
-            raise ChangesetConflictError(key, errors)
-        _carry_out(key, [plan for plan in plans if plan.is_needed])
+    task = _Task(key, bypass=bypass_methods, progress=progress)
+    if dry_run:
+        return task.plan()
+    with changeset(reason=reason) as own:
+        task.carry_out(own)
     return own
 
 
-@contextmanager
-def _together(concerned: list[_Known]) -> Iterator[None]:
-    """Make the block one transaction, if all databases are of one client and that can."""
-    client, places = concerned[0][0].client, [_place_in(models) for _, models in concerned]
-    is_one = all(database.client is client for database, _ in concerned)
-    if not is_one or in_transaction(client) or not can_transact(client):
-        yield
-        return
-    for place in places:
-        place.ensure_indexes()
-    with transaction(client):
-        yield
+@dataclass
+class _Task:
+    """A changeset on its way back."""
+
+    key: ObjectId
+    bypass: bool
+    progress: Callable[[int], object] | None
+    known: Databases = field(default_factory=Databases)
+
+    def __post_init__(self) -> None:
+        sizes = [(database, _size(self.key, database)) for database in self.known]
+        self.concerned = [database for database, size in sizes if size]
+        self.is_large = sum(size for _, size in sizes) > LARGEST_TRANSACTION
+        if not self.concerned:
+            raise OptionsError("id", self.key, "no revision belongs to such a changeset")
+        self.client: MongoClient[Any] = self.concerned[0].client
+        is_one = all(database.client is self.client for database in self.concerned)
+        self.is_inside = in_transaction(self.client)
+        self.can_transact = is_one and not self.is_inside and can_transact(self.client)
+
+    def _read(self) -> Reversal:
+        return Reversal.of(self.key, self.concerned, self.known, bypass=self.bypass)
+
+    def plan(self) -> ChangesetPlan:
+        """Say what would be done."""
+        found = self._read()
+        is_atomic = self.is_inside or (self.can_transact and not self.is_large)
+        return ChangesetPlan(self.key, (*found.shown(),), (*found.conflicts,), is_atomic)
+
+    def carry_out(self, own: Changeset) -> None:
+        """Do it, in one transaction or part by part."""
+        if self.is_large or not self.can_transact:
+            self._in_parts(own)
+            return
+        self._ensure_indexes()
+        transacted(self.client, lambda: self._write_all(own))
+
+    def _ensure_indexes(self) -> None:
+        for home in {id(it.home): it.home for it in self._read().subjects}.values():
+            home.place.ensure_indexes()
+
+    def _write_all(self, own: Changeset) -> None:
+        """Write all of it, as a part of the transaction that is active."""
+        found = self._checked()
+        writing = _Writing(self, own, found, strictly=False)
+        for part in batches(found.steps):
+            writing.write([part])
+        writing.settle()
+
+    def _in_parts(self, own: Changeset) -> None:
+        found = self._checked()
+        writing = _Writing(self, own, found, strictly=not self.is_inside)
+        for parts in _parted(batches(found.steps)):
+            writing.commit(parts)
+        writing.settle()
+
+    def _checked(self) -> Reversal:
+        """Read all, and find out what keeps it from being written."""
+        found = self._read()
+        if found.conflicts:
+            raise ChangesetConflictError(self.key, found.conflicts)
+        if found.problems:
+            raise ChangesetRefusedError(
+                self.key, [(*step.subject.address, why) for step, why in found.problems]
+            )
+        return found
 
 
-def _place_in(models: Mapping[str, type[Document]]) -> Place:
-    return Place(next(iter(models.values())))
+def _parted(whole: list[Batch]) -> Iterator[list[Batch]]:
+    """Part batches into what one transaction can take."""
+    part: list[Batch] = []
+    for each in whole:
+        if part and sum(len(it.steps) for it in (*part, each)) > LARGEST_TRANSACTION:
+            yield part
+            part = []
+        part.append(each)
+    if part:
+        yield part
 
 
-def _carry_out(key: object, plans: list[_Plan]) -> None:
-    written: list[tuple[str, object]] = []
-    for plan in plans:
-        place = plan.past.revisions.place
-        try:
-            plan.carry_out()
-        except Exception as error:  # whatever MongoEngine or the application raises
-            if isinstance(error, HistoryNotRecordedError):
-                written.append((place.document_type, plan.pk))
-            if not written:
-                raise
-            raise ChangesetPartlyRevertedError(key, written) from error
-        if not place.in_transaction:  # which takes it back itself
-            written.append((place.document_type, plan.pk))
+class _Writing:
+    """What was written of a changeset on its way back."""
 
+    def __init__(self, task: _Task, own: Changeset, found: Reversal, *, strictly: bool) -> None:
+        self._task, self._own, self._found, self._strictly = task, own, found, strictly
+        self._kept: list[tuple[str, Any]] = []
+        self._count = 0
 
-@dataclass(frozen=True)
-class _Plan:
-    """What is to become of one document."""
-
-    past: Past
-    #: The primary key as the application has it.
-    pk: Any
-    wanted: State | None
-    errors: list[UndoConflictError]
-
-    @classmethod
-    def of(cls, model: type[Document], key: Any, numbers: list[int]) -> _Plan:
-        """Take revisions out of a document, the newest first."""
-        place = Place(model)
-        revisions = Revisions(place, key)
-        pk = native({"": key}, place.codec)[""]
-        settle(revisions)
-        head, live = revisions.opening()
-        state = stored = live and place.hiding.hidden(live)
-        errors = []
-        for number in numbers:
-            revision = revisions.revision(number)
-            is_deletion = revision.leaves_nothing
-            before = revision.before({}) if is_deletion else state_at(revisions, number - 1)
-            state, found = undone(state, revision, before)
-            if found:
-                shown = [shown_conflict(conflict, place.codec) for conflict in found]
-                errors.append(UndoConflictError(pk, number, shown))
-        document = loaded(model, pk, live or state or {})
-        return cls(Past(document, revisions, head, stored, live), pk, state, errors)
-
-    @property
-    def is_needed(self) -> bool:
-        """Say whether what is wanted is not there already."""
-        if self.wanted is None or self.past.stored is None:
-            return self.wanted is not self.past.stored
-        return differs(self.wanted, self.past.stored)
-
-    def carry_out(self) -> None:
-        document = self.past.document
-        if self.wanted is not None:
-            self.past.put_back(self.wanted, UNDO)
-            document.save()
+    def commit(self, parts: Sequence[Batch]) -> None:
+        """Write some batches: in a transaction of their own, if there can be one."""
+        if self._task.can_transact:
+            written = transacted(self._task.client, lambda: self.write(parts))
+            self._kept += written
         else:
-            with DocumentTrack(document):
-                document.delete()
+            self.write(parts)
+
+    def write(self, parts: Iterable[Batch]) -> list[tuple[str, Any]]:
+        """Write some batches; what is written in a transaction is not kept if that fails."""
+        done: list[tuple[str, Any]] = []
+        is_kept = not (self._task.can_transact or self._task.is_inside)
+        for part in parts:
+            written: list[tuple[str, Any]] = []
+            try:
+                refusal = write(part, written, strictly=self._strictly)
+            except Exception as error:
+                self._kept += written if is_kept else []
+                self._raise(part.first, error)
+            self._kept += written if is_kept else []
+            if refusal is not None:  # but the method may have written something else
+                self._raise(part.first, _refused(self._task.key, part.first, refusal))
+            done += written
+            self._told(len(self._kept) + (0 if is_kept else len(done)))
+        return done
+
+    def _told(self, count: int) -> None:
+        if self._task.progress:
+            self._task.progress(count)
+
+    def _raise(self, step: Step, error: Exception) -> None:
+        """Raise an error that says what is written, and what the way past it is."""
+        if self._kept:
+            raise ChangesetPartlyRevertedError(self._task.key, self._kept, self._own.id) from error
+        is_servers = isinstance(error, PyMongoError) and not isinstance(error, BulkWriteError)
+        if is_servers or isinstance(error, HistoryError):
+            raise error
+        raise _refused(self._task.key, step, told(step, error)) from error
+
+    def settle(self) -> None:
+        """Put right what handlers have written to documents of the changeset meanwhile."""
+        if any(step.is_by_methods for step in self._found.steps):
+            steps = unsettled(self._own.id, self._task.concerned, self._found)
+            self.write(batches(steps))
 
 
-def _is_concerned(database: Database[Any], key: object) -> bool:
-    """Say whether revisions of a changeset lie in a database."""
+def _refused(key: object, step: Step, why: str) -> ChangesetRefusedError:
+    return ChangesetRefusedError(key, [(*step.subject.address, why)])
+
+
+def _size(key: object, database: Database[Any]) -> int:
+    """Count the revisions of a changeset in a database."""
     try:
-        return any(revisions_of(key, database, active_session(database.client)).limit(1))
+        return _counted(key, database, active_session(database.client))
     except InvalidOperation:  # another client has bound a session; one of its own is allowed
         with sealed(database.client).start_session() as session:
-            return any(revisions_of(key, database, session).limit(1))
+            return _counted(key, database, session)
 
 
-def _units(
-    key: object, database: Database[Any], models: Mapping[str, type[Document]]
-) -> Iterator[tuple[type[Document], Any, list[int]]]:
-    """Yield the documents of a changeset, the one written last first, with their revisions."""
-    found = map(_checked, revisions_of(key, database, active_session(database.client)))
-    units: dict[tuple[str, bytes], list[Mapping[str, Any]]] = {}
-    for it in sorted(found, key=lambda it: (it["stamp"], it["revision"]), reverse=True):
-        units.setdefault((it["document_type"], encode(it["document_id"])), []).append(it)
-    for (name, _), records in units.items():
-        if name not in models:
-            raise OptionsError("id", key, f"import the class of the documents in {name!r}")
-        yield models[name], records[0]["document_id"], [it["revision"] for it in records]
-
-
-def _checked(first: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what tells of a revision that it belongs to a changeset, if that can be read."""
-    key, number = first.get("document_id"), first.get("revision")
-    rightly = {"document_type": str, "document_id": object, "revision": int, "stamp": int}
-    for name, kind in rightly.items():
-        if not isinstance(first.get(name), kind) or name not in first:
-            problem = f"its {name} is {first.get(name)!r}"
-            raise MalformedRecordError(key, number, first["_id"], problem)
-    return first
-
-
-def _databases() -> list[_Known]:
-    """Name the databases of all known classes, and the class of each of their collections."""
-    known: dict[tuple[object, str], _Known] = {}
-    for model in with_subclasses(Document):
-        if model._meta.get("abstract") or issubclass(model, History):
-            continue
-        try:
-            database = model._get_db()
-        except ConnectionFailure:  # to which this process is not connected
-            continue
-        if is_stand_in(database) or is_encrypting(database.client):  # which have no history
-            continue
-        models = known.setdefault((database.client, database.name), (database, {}))[1]
-        # Classes come before those derived from them, and the base knows all of them.
-        name = model._get_collection_name()
-        if not issubclass(model, models.get(name, ())):
-            models[name] = model
-    return list(known.values())
+def _counted(key: object, database: Database[Any], session: Any) -> int:
+    return sum(1 for _ in revisions_of(key, database, session))

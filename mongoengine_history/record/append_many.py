@@ -29,7 +29,7 @@ from mongoengine_history.record.not_recorded import not_recorded, report
 from mongoengine_history.record.overview import MOST, heads, states_of
 from mongoengine_history.record.place import projection
 from mongoengine_history.record.revisions import Revisions
-from mongoengine_history.state.revision import CREATE, DELETE, UPDATE
+from mongoengine_history.state.revision import CREATE, DELETE, UNDO, UPDATE
 from mongoengine_history.state.updates import is_completed, only
 from mongoengine_history.state.values import WIRE, State, encode, identifier, same
 
@@ -109,7 +109,8 @@ def _entry(
 
 def _kept(found: Found, change: Change, hiding: Hiding) -> State:
     """Return the state after a change: what revisions lead to, or a new beginning without them."""
-    if change.operation != UPDATE:
+    is_update = change.operation in {UPDATE, UNDO} and found.head.operation != DELETE
+    if not is_update:
         return change.after
     if found.head.state is not None:
         return numbered(change, found.head).after(found.head.state)
@@ -173,7 +174,11 @@ class Bulk:
                     yield found
 
     def updated(
-        self, batch: Sequence[Found], roots: set[str] | None, count: int | None = None
+        self,
+        batch: Sequence[Found],
+        roots: set[str] | None,
+        count: int | None = None,
+        operation: str = UPDATE,
     ) -> None:
         """
         Record what an update has done to a batch of documents, of which it has changed a *count*.
@@ -188,10 +193,10 @@ class Bulk:
             if identifier(found.key) in stored
         )
         if count is None or count == len(batch):
-            self._append(UPDATE, changes)
+            self._append(operation, changes)
         else:
             changed = [change for change in changes if not same(change[1], change[2])]
-            self._append(UPDATE, self._own(changed, count))
+            self._append(operation, self._own(changed, count))
 
     def deleted(self, batch: Sequence[Found], count: int | None = None) -> None:
         """Record that documents of a batch are gone, *count* of them if that is known."""
@@ -212,7 +217,12 @@ class Bulk:
         theirs = {*others[: len(changes) - count]}
         return [change for change in changes if identifier(change[0].key) not in theirs]
 
-    def inserted(self, documents: Sequence[Found], fresh: Set[object] = frozenset()) -> None:
+    def inserted(
+        self,
+        documents: Sequence[Found],
+        fresh: Set[object] = frozenset(),
+        operation: str = CREATE,
+    ) -> None:
         """Record that documents are there now; *fresh* keys were made just now, by `identifier`."""
         for start in range(0, len(documents), MOST):
             made = documents[start : start + MOST]
@@ -222,9 +232,9 @@ class Bulk:
             except PyMongoError as error:
                 if self.place.in_transaction:
                     raise
-                self._lose(self._created(made), error)
+                self._lose(self._created(made, operation), error)
             else:
-                self._insert([*self._created(made)])
+                self._insert([*self._created(made, operation)])
 
     def _completed_by_server(self, made: Sequence[Found]) -> list[Found]:
         """Read the documents into which the server has put something itself."""
@@ -232,10 +242,10 @@ class Bulk:
         stored = self.stored(open_ones) if open_ones else {}
         return [it._replace(state=stored.get(identifier(it.key), it.state)) for it in made]
 
-    def _created(self, made: Iterable[Found]) -> Iterator[Entry]:
+    def _created(self, made: Iterable[Found], operation: str) -> Iterator[Entry]:
         nothing: State = {}
         changes = ((found, nothing, found.state) for found in made)
-        return _entries(self.place, CREATE, self._context, changes)
+        return _entries(self.place, operation, self._context, changes)
 
     def stored(self, batch: Sequence[Found], roots: set[str] | None = None) -> dict[object, State]:
         """Read documents of a batch as they are stored now, or top-level names of them."""

@@ -69,14 +69,24 @@ def _grouped(
 
 
 def near(
-    place: Place, keys: Mapping[bytes, Any], numbers: Mapping[bytes, int]
+    place: Place,
+    keys: Mapping[bytes, Any],
+    numbers: Mapping[bytes, int],
+    until: Mapping[bytes, int] | None = None,
 ) -> Iterator[tuple[bytes, list[Mapping[str, Any]]]]:
-    """Read revisions from the version that should be near to the wanted *numbers*, by documents."""
+    """
+    Read revisions from the version that should be near to the wanted *numbers*, by documents.
+
+    They are read up to these, or to later ones: *until*.
+    """
     every = place.options.version_every
     ranges = []
     for encoded, key in keys.items():
         number = numbers.get(encoded, 0)
-        bounds = {"$gte": number - number % every if every else number, "$lte": max(number, 1)}
+        bounds = {
+            "$gte": number - number % every if every else number,
+            "$lte": max((until or numbers).get(encoded, number), 1),
+        }
         ranges.append({**place.owner(key), "revision": bounds})
     wanted = {name: 0 for name in FOLDABLE if name != "document_id"}
     found = place.find(BY_REVISION, {"$or": ranges}, projection=wanted, batch_size=SMALL)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 from pymongo import ASCENDING, ReadPreference, WriteConcern
 from pymongo.client_session import ClientSession
-from pymongo.errors import ExecutionTimeout, OperationFailure, WTimeoutError
+from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError, WTimeoutError
 from pymongo.read_concern import ReadConcern
 
 from mongoengine_history.documents.fieldpaths import hiding_of
@@ -23,12 +23,14 @@ from mongoengine_history.state.rules import CLASS
 from mongoengine_history.state.values import WIRE, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from mongoengine import Document
     from pymongo import MongoClient
     from pymongo.collection import Collection
+
+T = TypeVar("T")
 
 PRIMARY: Final = ReadPreference.PRIMARY
 """Where to read: a secondary may not know the newest revision yet …"""
@@ -239,6 +241,36 @@ def transaction(client: MongoClient[Any]) -> Iterator[None]:
         raise OptionsError("atomic", True, APART)
     with client.start_session() as session, session.bind(), session.start_transaction():
         yield
+
+
+def transacted(client: MongoClient[Any], work: Callable[[], T]) -> T:
+    """
+    Do some work in one transaction, and again where others came in between: it has to allow that.
+
+    Raises:
+        Exception: whatever the work raises. Nothing of it was written.
+    """
+    with client.start_session() as session, session.bind(end_session=False):
+        done: T = session.with_transaction(lambda _: _transient(work))
+    return done
+
+
+def _transient(work: Callable[[], T]) -> T:
+    """Do some work; what the server says may be tried again is told as it was told."""
+    try:
+        return work()
+    except Exception as error:
+        told: BaseException | None = error
+        while told is not None and not is_transient(told):
+            told = told.__cause__ or told.__context__
+        if told is None or told is error:
+            raise
+        raise told from None
+
+
+def is_transient(error: BaseException) -> bool:
+    """Say whether a transaction that failed may be tried again."""
+    return isinstance(error, PyMongoError) and error.has_error_label("TransientTransactionError")
 
 
 def can_transact(client: MongoClient[Any]) -> bool:

@@ -16,6 +16,8 @@ from mongoengine_history import (
     Changeset,
     ChangesetConflictError,
     ChangesetPartlyRevertedError,
+    ChangesetPlan,
+    ChangesetRefusedError,
     Conflict,
     DocumentDidNotExistError,
     DocumentExistsError,
@@ -29,6 +31,7 @@ from mongoengine_history import (
     MalformedRecordError,
     OptionsError,
     PatchError,
+    PlanStep,
     Revision,
     RevisionConflictError,
     RevisionNotFoundError,
@@ -111,7 +114,10 @@ def say(user: Document) -> None:
     changeset(reason=7)  # type: ignore[arg-type]
     assert_type(revert_changeset(changes), Changeset)
     revert_changeset(changes.id, reason="a mistake")
-    revert_changeset()  # type: ignore[call-arg]
+    plan = revert_changeset(changes, dry_run=True)
+    assert_type(plan, ChangesetPlan)
+    assert_type(plan.steps, tuple[PlanStep, ...])
+    revert_changeset()  # type: ignore[call-overload]
 
 
 @changeset("night job")
@@ -225,6 +231,8 @@ def answer_others(error: HistoryError) -> None:
             assert_type(error.errors, list[UndoConflictError])
         case ChangesetPartlyRevertedError():
             assert_type(error.written, list[tuple[str, object]])
+        case ChangesetRefusedError():
+            assert_type(error.refused, list[tuple[str, object, str]])
         case StaleDocumentError():
             assert_type((error.document_id, error.path), tuple[object, tuple[str | int, ...]])
             assert_type((error.seen, error.found), tuple[object, object])

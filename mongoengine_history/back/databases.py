@@ -1,0 +1,71 @@
+"""Where documents may lie: all known databases, and the classes of their collections."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from mongoengine import Document, connection, get_db, signals
+from mongoengine.connection import ConnectionFailure
+
+from mongoengine_history.capture.document_track import track_changes
+from mongoengine_history.documents.fieldrules import with_subclasses
+from mongoengine_history.documents.options import is_tracked
+from mongoengine_history.documents.stand_in import is_stand_in
+from mongoengine_history.record.history import History, Version
+from mongoengine_history.record.sealed import is_encrypting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pymongo.database import Database
+
+
+class Databases:
+    """The databases of all known classes and of all aliases, without those that have no history."""
+
+    def __init__(self) -> None:
+        models = [it for it in with_subclasses(Document) if not it._meta.get("abstract")]
+        known = [it for it in models if not issubclass(it, (History, Version))]
+        of_classes = [(model, _of(model._get_db)) for model in known]
+        aliases = (_of(partial(get_db, alias)) for alias in connection._connection_settings)
+        found = [it for it in chain((it for _, it in of_classes), aliases) if it is not None]
+        self._databases: dict[object, Database[Any]] = {}
+        for each in found:
+            self._databases.setdefault((each.client, each.name), each)
+        self._models = [(model, database) for model, database in of_classes if database is not None]
+
+    def __iter__(self) -> Iterator[Database[Any]]:
+        return iter(self._databases.values())
+
+    def classes(self, database: Database[Any], name: str) -> list[type[Document]]:
+        """
+        Return the classes of a collection, the best first; of each tree only the one at its root.
+
+        Where the database has none they are those that were switched to it: of the same collection
+        in another one. Tracked classes come first, then those that were defined last.
+        """
+        named = [it for it in self._models if it[0]._get_collection_name() == name]
+        here = [model for model, own in named if own == database]
+        there = here or [model for model, _ in named]
+        roots = [it for it in there if not {*it.__mro__[1:]} & {*there}]
+        roots.reverse()
+        return sorted(roots, key=_rank, reverse=True)
+
+
+def _of(source: Callable[[], Any]) -> Database[Any] | None:
+    try:
+        database = source()
+    except ConnectionFailure:  # to which this process is not connected
+        return None
+    return None if is_stand_in(database) or is_encrypting(database.client) else database
+
+
+def _rank(root: type[Document]) -> int:
+    """Say how sure it is that documents are written, and recorded, by a class."""
+    models = list(with_subclasses(root))
+    if any(is_tracked(model) for model in models):
+        return 2
+    heard = signals.post_save.receivers_for(root) if signals.post_save.receivers else ()
+    return int(track_changes in heard)

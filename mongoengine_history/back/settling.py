@@ -1,0 +1,62 @@
+"""Handlers that keep totals write to documents that are taken back themselves: these count once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from mongoengine_history.back.steps import Step
+from mongoengine_history.record.overview import revisions_of
+from mongoengine_history.record.sessions import active_session
+from mongoengine_history.state.merge import differs
+from mongoengine_history.state.values import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pymongo.database import Database
+
+    from mongoengine_history.back.reversal import Reversal
+    from mongoengine_history.back.subject import Subject
+
+
+def unsettled(own: object, concerned: Iterable[Database[Any]], found: Reversal) -> Iterator[Step]:
+    """
+    Yield steps that make documents of a plan again what they should be.
+
+    These are documents with more revisions of the changeset of these writes than the plan has
+    steps for them: others, handlers or delete rules, have written them on the way.
+    """
+    steps: dict[int, list[Step]] = {id(subject): [] for subject in found.subjects}
+    for step in found.steps:
+        steps[id(step.subject)].append(step)
+    newest = {_address(subject): subject.head.number for subject in found.subjects}
+    written: Counter[tuple[str, str, bytes]] = Counter()
+    for database in concerned:
+        for it in revisions_of(own, database, active_session(database.client)):
+            address = database.name, it["document_type"], encode(it["document_id"])
+            written[address] += it["revision"] > newest.get(address, it["revision"])
+    for subject in found.subjects:
+        mine = steps[id(subject)]
+        if written[_address(subject)] > len(mine):
+            yield from _again(subject, mine)
+
+
+def _address(subject: Subject) -> tuple[str, str, bytes]:
+    return subject.place.database, subject.place.document_type, encode(subject.key)
+
+
+def _again(subject: Subject, steps: list[Step]) -> Iterator[Step]:
+    """Yield what is left to do of some steps, if anything is."""
+    head, live = subject.revisions.opening()
+    now = replace(subject, head=head, live=live)
+    wanted, before = steps[-1].after if steps else subject.stored, now.stored
+    after = wanted
+    if wanted is not None and before is not None:
+        names = set().union(*(step.names for step in steps)) if steps else {*before, *wanted}
+        kept = {it: value for it, value in before.items() if it not in names or it in wanted}
+        after = {**kept, **{it: wanted[it] for it in wanted if it in names}}
+    is_as_ever = after is before if after is None or before is None else not differs(before, after)
+    if not is_as_ever:
+        yield Step(now, before, after, subject.numbers, 0, 0, is_bypassing=True)

@@ -1,0 +1,248 @@
+"""Steps of a plan are written: by the application's own methods, or many at once."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from mongoengine.queryset import QuerySet
+from pymongo import InsertOne, ReplaceOne, UpdateOne, WriteConcern
+from pymongo.errors import BulkWriteError
+
+from mongoengine_history.back.revert import Past, shown_conflict
+from mongoengine_history.back.subject import DELETING, SAVING, is_own
+from mongoengine_history.capture.document_track import DocumentTrack
+from mongoengine_history.capture.tracker import context_at
+from mongoengine_history.errors import HistoryNotRecordedError, UndoConflictError
+from mongoengine_history.record.append_many import Bulk, Found
+from mongoengine_history.state.merge import conflicts
+from mongoengine_history.state.revision import CREATE, DELETE, UNDO
+from mongoengine_history.state.values import ABSENT, WIRE, State, identifier, same
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pymongo.collection import Collection
+
+    from mongoengine_history.back.steps import Batch, Step
+    from mongoengine_history.record.place import Place
+
+    Done = list[tuple[str, Any]]
+
+
+def write(batch: Batch, done: Done, *, strictly: bool) -> str | None:
+    """
+    Write the steps of a batch; of each that is written its document is named in *done*.
+
+    Args:
+        batch: The steps.
+        done: Collections and primary keys.
+        strictly: Whether it is refused to write over what others have written since the plan.
+
+    Returns:
+        What the application's own method has done instead, if it has not written the step.
+
+    Raises:
+        UndoConflictError: others have.
+        Exception: whatever MongoEngine or the application raises.
+    """
+    first = batch.first
+    if first.is_by_methods:
+        return _by_methods(first, done)
+    if first.kind == "delete" and not first.is_bypassing:
+        _by_query(batch.steps, done)
+    else:
+        _Exactly(batch.steps, done, strictly=strictly).write()
+    return None
+
+
+def _by_methods(step: Step, done: Done) -> str | None:
+    """Let a document save or delete itself, from what is stored now."""
+    revisions, subject = step.subject.revisions, step.subject
+    head, live = revisions.opening()
+    stored = live and subject.place.hiding.hidden(live)
+    try:
+        if step.after is not None:
+            if step.before is None and stored is not None:
+                raise _conflict(step, stored, {()})
+            wanted = step.onto(stored)
+            revealed = subject.place.hiding.revealed(wanted, live)
+            document = subject.home.document(subject.pk, revealed)
+            Past(document, revisions, head, stored, live).put_back(wanted, UNDO)
+            document.save()
+        elif live is not None:
+            document = subject.home.document(subject.pk, live)
+            with DocumentTrack(document):
+                document.delete()
+    except HistoryNotRecordedError:
+        done.append(subject.address)
+        raise
+    done.append(subject.address)
+    return _refusal_of(step)
+
+
+def _refusal_of(step: Step) -> str | None:
+    """Say what a method of the application's own did, if it is nothing of what is planned."""
+    is_deletion = step.kind == "delete"
+    if not any(is_own(step.written_as, name) for name in (DELETING if is_deletion else SAVING)):
+        return None
+    stored = step.subject.revisions.recordable()
+    if is_deletion and stored is not None:
+        return "its delete() has left it where it was"
+    old, now = step.before or {}, stored or {}
+    is_as_ever = all(same(old.get(it, ABSENT), now.get(it, ABSENT)) for it in step.names)
+    if not is_deletion and is_as_ever and (stored is None or step.before is not None):
+        return "its save() has left it as it was"
+    return None
+
+
+def _by_query(steps: Sequence[Step], done: Done) -> None:
+    """Delete documents as MongoEngine does by a query: with delete rules."""
+    home, model = steps[0].subject.home, steps[0].written_as
+    collection = home.collection_of(model)
+    keys = [step.subject.key for step in steps]
+    QuerySet(model, collection).filter(__raw__={"_id": {"$in": keys}}).delete()
+    done += [step.subject.address for step in steps]
+
+
+def _conflict(step: Step, stored: State | None, paths: set[Any]) -> UndoConflictError:
+    codec = step.subject.place.codec
+    found = conflicts(stored or {}, step.before or {}, paths)
+    shown = [shown_conflict(conflict, codec) for conflict in found]
+    return UndoConflictError(step.subject.pk, step.numbers[0], shown)
+
+
+class _Exactly:
+    """Writes documents as they were, past all methods, and records it."""
+
+    def __init__(self, steps: Sequence[Step], done: Done, *, strictly: bool) -> None:
+        self._steps = {identifier(step.subject.key): step for step in steps}
+        self._done, self._strictly = done, strictly
+        self._place: Place = steps[0].subject.place
+        self._bulk = Bulk(self._place, context_at(self._place, None))
+        self._kind, self._operation = steps[0].kind, steps[0].subject.operation
+
+    def write(self) -> None:
+        """Write all of it."""
+        if self._kind == "insert":
+            made = [Found(it.subject.key, self._revealed(it, None)) for it in self._steps.values()]
+            requests = [InsertOne({"_id": it.key, **it.state}) for it in made]
+            self._send(made, requests, CREATE, lambda _: self._inserted(made))
+            return
+        keys = [step.subject.key for step in self._steps.values()]
+        met: set[object] = set()
+        for batch in self._bulk.batches({"_id": {"$in": keys}}):
+            met |= {identifier(it.key) for it in batch}
+            self._update(batch) if self._kind == "update" else self._delete(batch)
+        if self._strictly and self._kind == "update":
+            for key in self._steps.keys() - met:
+                raise _conflict(self._steps[key], None, {(it,) for it in self._steps[key].names})
+
+    def _revealed(self, step: Step, live: State | None) -> State:
+        hiding = self._place.hiding
+        stored = live and hiding.hidden(live)
+        return hiding.revealed(step.onto(stored), live)
+
+    def _inserted(self, made: list[Found]) -> None:
+        self._bulk.inserted(self._arrived(made), operation=self._operation)
+
+    def _arrived(self, made: list[Found]) -> list[Found]:
+        stored = self._bulk.stored(made)
+        return [it for it in made if same(stored.get(identifier(it.key)), it.state)]
+
+    def _update(self, batch: list[Found]) -> None:
+        requests, roots = [], set()
+        for found in batch:
+            step = self._steps[identifier(found.key)]
+            self._check(step, found)
+            request = _request(found, self._revealed(step, found.state))
+            if request is None:  # all that differs is hidden, and stays
+                self._name([found])
+                continue
+            requests.append((found, request))
+            roots |= step.names
+        if requests:
+            changed = [found for found, _ in requests]
+            record = partial(self._bulk.updated, changed, roots, operation=UNDO)
+            self._send(changed, [request for _, request in requests], UNDO, record)
+
+    def _check(self, step: Step, found: Found) -> None:
+        if not self._strictly:
+            return
+        stored, before = self._place.hiding.hidden(found.state), step.before or {}
+        others = {it for it in step.names if not same(stored.get(it, 0), before.get(it, 0))}
+        if others:
+            raise _conflict(step, stored, {(it,) for it in others})
+
+    def _delete(self, batch: list[Found]) -> None:
+        keys = [found.key for found in batch]
+        record = partial(self._bulk.deleted, batch)
+        delete = partial(_plain(self._place).delete_many, {"_id": {"$in": keys}})
+        self._written(batch, DELETE, lambda: delete(session=self._session).deleted_count, record)
+        self._name(batch)
+
+    @property
+    def _session(self) -> Any:
+        return self._place.session
+
+    def _send(
+        self,
+        batch: list[Found],
+        requests: list[Any],
+        operation: str,
+        record: Callable[[int | None], None],
+    ) -> None:
+        try:
+            send = partial(_plain(self._place).bulk_write, requests, session=self._session)
+            self._written(batch, operation, lambda: send().modified_count, record)
+        except BulkWriteError as error:
+            self._name(batch[: error.details["writeErrors"][0]["index"]])
+            raise
+        except HistoryNotRecordedError:
+            self._name(batch)
+            raise
+        self._name(batch)
+
+    def _written(
+        self,
+        batch: list[Found],
+        operation: str,
+        write: Callable[[], int],
+        record: Callable[[int | None], None],
+    ) -> None:
+        try:
+            count = write()
+        except BaseException as error:
+            if not self._place.in_transaction:
+                self._bulk.settle(batch, operation, error, lambda: record(None))
+            raise
+        with self._bulk.recording(batch, operation):
+            record(count)
+        self._bulk.report()
+
+    def _name(self, batch: list[Found]) -> None:
+        self._done += [self._steps[identifier(it.key)].subject.address for it in batch]
+
+
+def _request(found: Found, wanted: State) -> Any:
+    """Return what makes a document as it is wanted; what others write to other names stays."""
+    was = found.state
+    gone = [name for name in was if name not in wanted]
+    set_to = {it: wanted[it] for it in wanted if not same(was.get(it, ABSENT), wanted[it])}
+    if any(not name or "." in name or name[0] == "$" for name in (*gone, *set_to)):
+        return ReplaceOne({"_id": found.key}, wanted)  # no operator can name them
+    update = {"$set": set_to, "$unset": dict.fromkeys(gone, 1)}
+    sent = {operator: values for operator, values in update.items() if values}
+    return UpdateOne({"_id": found.key}, sent) if sent else None
+
+
+def _plain(place: Place) -> Collection[Any]:
+    """Return the collection of PyMongo's own, not recording; it waits until the server is done."""
+    collection = place.documents
+    concern = (
+        collection.write_concern if collection.write_concern.acknowledged else WriteConcern(w=1)
+    )
+    database = place.documents.database
+    return database.client.get_database(place.database).get_collection(
+        place.document_type, WIRE, write_concern=concern
+    )
