@@ -136,7 +136,8 @@ def _read(
     for (database, name), found in units.items():
         models = known.classes(database, name)
         if not models:
-            raise OptionsError("id", key, f"import the class of the documents in {name!r}")
+            problem = f"import the class of the documents in {name!r}, or call it where a class is "
+            raise OptionsError("id", key, problem + "switched to them by switch_collection")
         homes = [home_of(model, database, name) for model in models]
         waiting = iter(found.values())
         while some := [*islice(waiting, SMALL)]:

@@ -103,7 +103,7 @@ class Step:
     def then(self, step: Step) -> Step:
         """Return one step that does what this and the next one of the document do."""
         position, until = self.position, self.until
-        if self.is_free:
+        if self.is_free and not step.is_free:
             position, until = step.position, step.until
         elif step.position == until + 1:
             until = step.until
