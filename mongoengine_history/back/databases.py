@@ -14,6 +14,7 @@ from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.documents.stand_in import is_stand_in
 from mongoengine_history.record.history import History, Version
+from mongoengine_history.record.place import Place
 from mongoengine_history.record.sealed import is_encrypting
 
 if TYPE_CHECKING:
@@ -38,6 +39,11 @@ class Databases:
 
     def __iter__(self) -> Iterator[Database[Any]]:
         return iter(self._databases.values())
+
+    def place(self, database: Database[Any]) -> Place:
+        """Return a place in a database, to be asked for what its history is like."""
+        model = next(model for model, _ in self._models)
+        return Place(model, database[model._get_collection_name()])
 
     def classes(self, database: Database[Any], name: str) -> list[type[Document]]:
         """

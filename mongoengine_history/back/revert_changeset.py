@@ -144,8 +144,8 @@ class _Task:
         transacted(self.client, lambda: self._write_all(own))
 
     def _ensure_indexes(self) -> None:
-        for home in {id(it.home): it.home for it in self._read().subjects}.values():
-            home.place.ensure_indexes()
+        for database in self.concerned:
+            self.known.place(database).ensure_indexes()
 
     def _write_all(self, own: Changeset) -> None:
         """Write all of it, as a part of the transaction that is active."""

@@ -6,14 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from mongoengine_history.back.subject import (
-    DELETING,
-    OF_DELETION,
-    OF_SAVE,
-    SAVING,
-    has_own,
-    misses_arguments,
-)
+from mongoengine_history.back.subject import has_own, is_heard, misses_arguments
 from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.record.overview import MOST
 from mongoengine_history.state.merge import differs
@@ -89,8 +82,7 @@ class Step:
         if not is_tracked(model) or model._meta.get("cascade"):
             return True
         is_deletion = self.kind == "delete"
-        names, sent = (DELETING, OF_DELETION) if is_deletion else (SAVING, OF_SAVE)
-        return has_own(model, names, sent)
+        return has_own(model, deletion=is_deletion) or is_heard(model, deletion=is_deletion)
 
     def onto(self, stored: State | None) -> State:
         """Return what is *stored* with what the step sets; others may have written more."""

@@ -8,6 +8,8 @@ from inspect import signature, unwrap
 from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine import Document, signals
+from mongoengine.queryset import QuerySet
+from mongoengine.queryset.base import BaseQuerySet
 
 from mongoengine_history.capture.collection import RecordingCollection
 from mongoengine_history.documents.fieldrules import with_subclasses
@@ -19,8 +21,6 @@ from mongoengine_history.state.rules import CLASS
 from mongoengine_history.state.values import native
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from blinker import Signal
     from pymongo.collection import Collection
 
@@ -125,12 +125,24 @@ class Subject:
         return RESTORE if self.live is None and self.head.operation != DELETE else UNDO
 
 
-def has_own(model: type[Document], names: Iterable[str], sent: Iterable[Signal]) -> bool:
-    """Say whether a class has one of some methods, or a handler of some signals, of its own."""
-    return any(is_own(model, name) for name in names) or any(_foreign(it, model) for it in sent)
+def has_own(model: type[Document], *, deletion: bool) -> bool:
+    """Say whether a class saves, or deletes, itself in another way than MongoEngine does."""
+    if deletion and _queryset_of(model).delete is not BaseQuerySet.delete:
+        return True
+    return any(_is_own(model, name) for name in (DELETING if deletion else SAVING))
 
 
-def is_own(model: type[Document], name: str) -> bool:
+def is_heard(model: type[Document], *, deletion: bool) -> bool:
+    """Say whether the application has handlers of the signals of a save, or of a deletion."""
+    return any(_foreign(it, model) for it in (OF_DELETION if deletion else OF_SAVE))
+
+
+def _queryset_of(model: type[Document]) -> type[BaseQuerySet]:
+    queryset: type[BaseQuerySet] = model._meta.get("queryset_class", QuerySet)
+    return queryset
+
+
+def _is_own(model: type[Document], name: str) -> bool:
     """Say whether a method of a class is not MongoEngine's; what this library covers it with is."""
     return unwrap(getattr(model, name)) is not unwrap(getattr(Document, name))
 

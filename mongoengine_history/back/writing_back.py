@@ -10,7 +10,7 @@ from pymongo import InsertOne, ReplaceOne, UpdateOne, WriteConcern
 from pymongo.errors import BulkWriteError
 
 from mongoengine_history.back.revert import Past, shown_conflict
-from mongoengine_history.back.subject import DELETING, SAVING, is_own
+from mongoengine_history.back.subject import has_own
 from mongoengine_history.capture.document_track import DocumentTrack
 from mongoengine_history.capture.tracker import context_at
 from mongoengine_history.errors import HistoryNotRecordedError, UndoConflictError
@@ -84,7 +84,7 @@ def _by_methods(step: Step, done: Done) -> str | None:
 def _refusal_of(step: Step) -> str | None:
     """Say what a method of the application's own did, if it is nothing of what is planned."""
     is_deletion = step.kind == "delete"
-    if not any(is_own(step.written_as, name) for name in (DELETING if is_deletion else SAVING)):
+    if not has_own(step.written_as, deletion=is_deletion):
         return None
     stored = step.subject.revisions.recordable()
     if is_deletion and stored is not None:
@@ -119,7 +119,8 @@ class _Exactly:
         self._steps = {identifier(step.subject.key): step for step in steps}
         self._done, self._strictly = done, strictly
         self._place: Place = steps[0].subject.place
-        self._bulk = Bulk(self._place, context_at(self._place, None))
+        self._context = context_at(self._place, None)
+        self._bulk = Bulk(self._place, self._context)
         self._kind, self._operation = steps[0].kind, steps[0].subject.operation
 
     def write(self) -> None:
@@ -171,8 +172,14 @@ class _Exactly:
             return
         stored, before = self._place.hiding.hidden(found.state), step.before or {}
         others = {it for it in step.names if not same(stored.get(it, 0), before.get(it, 0))}
-        if others:
+        if others and not self._is_own_work(step):
             raise _conflict(step, stored, {(it,) for it in others})
+
+    def _is_own_work(self, step: Step) -> bool:
+        """Say whether all that was recorded since the plan was done on this way: by handlers."""
+        subject, own = step.subject, self._context.changeset
+        since = list(subject.revisions.between(subject.head.number + 1))
+        return bool(since) and all(it.context.changeset == own for it in since)
 
     def _delete(self, batch: list[Found]) -> None:
         keys = [found.key for found in batch]

@@ -1,0 +1,144 @@
+"""The plan of a changeset that is taken back, its parts, and what others write meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from mongoengine import signals
+from support.library import by_another
+from support.ways import TRACKED, Entry, Hidden, Refusing, Total
+
+from mongoengine_history import (
+    ChangesetPartlyRevertedError,
+    ChangesetRefusedError,
+    changeset,
+    revert_changeset,
+    track_history,
+    untrack_history,
+)
+
+
+@pytest.fixture(autouse=True)
+def tracked(database: Any) -> Iterator[None]:
+    for model in TRACKED:
+        track_history(model)
+    yield
+    Refusing.refuses = False
+    for model in TRACKED:
+        untrack_history(model)
+
+
+@pytest.fixture
+def alone(monkeypatch: Any) -> None:
+    """As with a PyMongo or a server that has no transactions."""
+    monkeypatch.setattr(
+        "mongoengine_history.back.revert_changeset.can_transact", lambda client: False
+    )
+
+
+def test_a_plan_writes_nothing_and_says_what_is_written(commands: Any) -> None:
+    total = Total(cents=1, note="x").save()
+    with changeset() as done:
+        total.cents = 2
+        total.save()
+        made = Hidden(name="new").save()
+        Total.objects.update(note="y")
+    commands.clear()
+    plan = revert_changeset(done, dry_run=True)
+    assert not {"insert", "update", "delete", "findAndModify"} & set(commands.names)
+    assert (plan.changeset, plan.conflicts) == (done.id, ())
+    whole, gone = plan.steps
+    assert (whole.kind, whole.document_class, whole.method) == ("update", "Total", None)
+    assert (whole.document_id, whole.revisions) == (total.pk, (3, 2))
+    assert sorted(whole.patches) == [
+        ("change", ["cents"], (2, 1)),
+        ("change", ["note"], ("y", "x")),
+    ]
+    assert (gone.kind, gone.document_id, gone.method) == ("delete", made.pk, "delete()")
+    assert (gone.database, gone.collection) == (Hidden._get_db().name, "rm_hidden")
+    assert str(whole).startswith(f"update Total {total.pk}: ")
+
+
+def test_a_plan_tells_of_conflicts() -> None:
+    total = Total(cents=1).save()
+    with changeset() as done:
+        Total.objects.update(cents=2)
+    Total.objects.update(cents=3)
+    plan = revert_changeset(done, dry_run=True)
+    assert [(it.document_id, it.expected, it.found) for it in plan.conflicts] == [(total.pk, 2, 3)]
+    assert plan.steps == ()
+
+
+def test_large_changesets_go_in_parts_and_say_how_far_they_are(monkeypatch: Any) -> None:
+    monkeypatch.setattr("mongoengine_history.back.revert_changeset.LARGEST_TRANSACTION", 3)
+    monkeypatch.setattr("mongoengine_history.back.steps.MOST", 2)
+    with changeset() as done:
+        Total.objects.insert([Total(cents=number) for number in range(6)])
+        Hidden(name="new").save()
+    told: list[int] = []
+    assert not revert_changeset(done, dry_run=True).is_atomic
+    with pytest.raises(ChangesetRefusedError):
+        revert_changeset(done, progress=told.append)
+    assert Total.objects.count() == 6
+    own = revert_changeset(done, progress=told.append, bypass_methods=True)
+    assert told == [1, 3, 5, 7]
+    assert Total.objects.count() == Hidden.objects.count() == 0
+    revert_changeset(own, bypass_methods=True)
+    assert Total.objects.count() == 6
+
+
+def test_of_parts_that_are_done_the_error_says_so_and_how_to_go_back(monkeypatch: Any) -> None:
+    monkeypatch.setattr("mongoengine_history.back.revert_changeset.LARGEST_TRANSACTION", 2)
+    Total.objects.insert([Total(cents=number) for number in range(2)])
+    kept = Refusing(name="a").save()
+    with changeset() as done:
+        kept.delete()
+        Total.objects.update(inc__cents=1)
+    Refusing.refuses = True
+    with pytest.raises(ChangesetPartlyRevertedError) as caught:
+        revert_changeset(done)
+    assert sorted(caught.value.written) == sorted(("rm_totals", it.pk) for it in Total.objects)
+    revert_changeset(caught.value.reverted_by)
+    assert sorted(Total.objects.scalar("cents")) == [1, 2]
+    Refusing.refuses = False
+    revert_changeset(done)
+    assert (sorted(Total.objects.scalar("cents")), Refusing.objects.count()) == ([0, 1], 1)
+
+
+def test_a_conflict_with_another_transaction_is_tried_again() -> None:
+    total = Total(cents=1).save()
+    other = Entry.objects.insert(Entry(total=total, cents=3))
+    with changeset() as done:
+        other.cents = 4
+        Entry.objects.update(cents=4)
+    calls: list[int] = []
+
+    def disturb(sender: Any, document: Any, **_: Any) -> None:
+        calls.append(len(calls))
+        if len(calls) == 1:
+            by_another(lambda: Entry._get_collection().update_one({}, {"$set": {"note": "x"}}))
+
+    signals.pre_save.connect(disturb, sender=Entry)
+    revert_changeset(done)
+    assert calls == [0, 1]
+    assert Entry._get_collection().find_one()["cents"] == 3
+    assert Entry._get_collection().find_one()["note"] == "x"
+
+
+def test_without_transactions_what_others_write_meanwhile_is_a_conflict(alone: None) -> None:
+    total, kept = Total(cents=1).save(), Refusing(name="a").save()
+    with changeset() as done:
+        Total.objects.update(cents=2)
+        kept.name = "b"
+        kept.save()
+
+    def disturb(sender: Any, document: Any, **_: Any) -> None:
+        by_another(lambda: Total._get_collection().update_one({}, {"$set": {"cents": 9}}))
+
+    signals.pre_save.connect(disturb, sender=Refusing)
+    with pytest.raises(ChangesetPartlyRevertedError) as caught:
+        revert_changeset(done)
+    assert caught.value.written == [("rm_refusing", kept.pk)]
+    assert (caught.value.__cause__.document_id, Total.objects.get().cents) == (total.pk, 9)
