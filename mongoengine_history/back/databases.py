@@ -20,6 +20,7 @@ from mongoengine_history.record.sealed import is_encrypting
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pymongo import MongoClient
     from pymongo.database import Database
 
 
@@ -44,6 +45,12 @@ class Databases:
         """Return a place in a database, to be asked for what its history is like."""
         model = next(model for model, _ in self._models)
         return Place(model, database[model._get_collection_name()])
+
+    def client(self, database: Database[Any], name: str) -> MongoClient[Any]:
+        """Return the client by which the documents of a collection are written."""
+        own = next((it._get_db() for it in self.classes(database, name)), None)
+        client: MongoClient[Any] = own.client if own == database else database.client
+        return client
 
     def classes(self, database: Database[Any], name: str) -> list[type[Document]]:
         """

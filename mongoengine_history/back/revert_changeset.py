@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
@@ -23,7 +24,7 @@ from mongoengine_history.errors import (
     OptionsError,
 )
 from mongoengine_history.record.overview import revisions_of
-from mongoengine_history.record.place import can_transact, in_transaction, transacted
+from mongoengine_history.record.place import can_transact, in_transaction, transacted, transiently
 from mongoengine_history.record.sealed import sealed
 from mongoengine_history.record.sessions import active_session
 
@@ -116,13 +117,14 @@ class _Task:
     known: Databases = field(default_factory=Databases)
 
     def __post_init__(self) -> None:
-        sizes = [(database, _size(self.key, database)) for database in self.known]
-        self.concerned = [database for database, size in sizes if size]
-        self.is_large = sum(size for _, size in sizes) > LARGEST_TRANSACTION
+        names = [(database, _collections(self.key, database)) for database in self.known]
+        self.concerned = [database for database, found in names if found]
+        self.is_large = sum(found.total() for _, found in names) > LARGEST_TRANSACTION
         if not self.concerned:
             raise OptionsError("id", self.key, "no revision belongs to such a changeset")
-        self.client: MongoClient[Any] = self.concerned[0].client
-        is_one = all(database.client is self.client for database in self.concerned)
+        clients = [self.known.client(database, it) for database, found in names for it in found]
+        self.client: MongoClient[Any] = clients[0]
+        is_one = all(client is self.client for client in clients)
         self.is_inside = in_transaction(self.client)
         self.can_transact = is_one and not self.is_inside and can_transact(self.client)
 
@@ -137,6 +139,9 @@ class _Task:
 
     def carry_out(self, own: Changeset) -> None:
         """Do it, in one transaction or part by part."""
+        if self.is_inside:
+            transiently(lambda: self._in_parts(own))
+            return
         if self.is_large or not self.can_transact:
             self._in_parts(own)
             return
@@ -244,8 +249,8 @@ def _refused(key: object, step: Step, why: str) -> ChangesetRefusedError:
     return ChangesetRefusedError(key, [(*step.subject.address, why)])
 
 
-def _size(key: object, database: Database[Any]) -> int:
-    """Count the revisions of a changeset in a database."""
+def _collections(key: object, database: Database[Any]) -> Counter[Any]:
+    """Count the revisions of a changeset in a database, by collections."""
     try:
         return _counted(key, database, active_session(database.client))
     except InvalidOperation:  # another client has bound a session; one of its own is allowed
@@ -253,5 +258,5 @@ def _size(key: object, database: Database[Any]) -> int:
             return _counted(key, database, session)
 
 
-def _counted(key: object, database: Database[Any], session: Any) -> int:
-    return sum(1 for _ in revisions_of(key, database, session))
+def _counted(key: object, database: Database[Any], session: Any) -> Counter[Any]:
+    return Counter(it.get("document_type") for it in revisions_of(key, database, session))

@@ -251,12 +251,18 @@ def transacted(client: MongoClient[Any], work: Callable[[], T]) -> T:
         Exception: whatever the work raises. Nothing of it was written.
     """
     with client.start_session() as session, session.bind(end_session=False):
-        done: T = session.with_transaction(lambda _: _transient(work))
+        done: T = session.with_transaction(lambda _: transiently(work))
     return done
 
 
-def _transient(work: Callable[[], T]) -> T:
-    """Do some work; what the server says may be tried again is told as it was told."""
+def transiently(work: Callable[[], T]) -> T:
+    """
+    Do some work in a transaction; that this may be tried again is told as the server told it.
+
+    Raises:
+        pymongo.errors.PyMongoError: it may be tried again, whatever MongoEngine made of that.
+        Exception: whatever else the work raises.
+    """
     try:
         return work()
     except Exception as error:

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import mongoengine as me
 import pytest
 from mongoengine import signals
+from pymongo.errors import OperationFailure
 from support.library import by_another
 from support.ways import TRACKED, Entry, Hidden, Refusing, Total
 
 from mongoengine_history import (
     ChangesetPartlyRevertedError,
     ChangesetRefusedError,
+    History,
     changeset,
+    history_of,
     revert_changeset,
     track_history,
     untrack_history,
+    untracked,
 )
 
 
@@ -142,3 +147,50 @@ def test_without_transactions_what_others_write_meanwhile_is_a_conflict(alone: N
         revert_changeset(done)
     assert caught.value.written == [("rm_refusing", kept.pk)]
     assert (caught.value.__cause__.document_id, Total.objects.get().cents) == (total.pk, 9)
+
+
+def test_in_a_transaction_of_the_application_the_conflict_is_told_as_the_server_tells_it(
+    client: Any,
+) -> None:
+    entry = Entry.objects.insert(Entry(total=Total().save(), cents=3))
+    with changeset() as done:
+        Entry.objects.update(cents=4)
+    with pytest.raises(OperationFailure) as caught, changeset(atomic=True):
+        Total.objects.update(note="x")
+        by_another(lambda: Entry._get_collection().update_one({}, {"$set": {"note": "x"}}))
+        revert_changeset(done)
+    assert caught.value.has_error_label("TransientTransactionError")
+    assert len(history_of(entry)) == 3
+
+
+def test_two_clients_of_one_database_have_no_common_transaction(mongodb_uri: str) -> None:
+    name = Total._get_db().name
+    me.connect(name, "rm_again", host=mongodb_uri, uuidRepresentation="standard", w=1)
+
+    @track_history
+    class Twin(me.Document):
+        meta = {"collection": "rm_twins", "db_alias": "rm_again"}
+        cents = me.IntField()
+
+    try:
+        with changeset() as done:
+            Total(cents=1).save()
+            Twin(cents=1).save()
+        assert not revert_changeset(done, dry_run=True).is_atomic
+        revert_changeset(done)
+        assert Total.objects.count() == Twin.objects.count() == 0
+        assert History.objects(changeset=done.id).count() == 2
+    finally:
+        untrack_history(Twin)
+        me.disconnect("rm_again")
+
+
+@pytest.mark.parametrize("bypass", [False, True])
+def test_what_is_taken_back_untracked_is_not_recorded(bypass: bool) -> None:
+    Total(cents=1).save()
+    with changeset() as again:
+        Total.objects.update(note="x")
+    known = History.objects.count()
+    with untracked():
+        revert_changeset(again, bypass_methods=bypass)
+    assert (History.objects.count(), Total.objects.get().note) == (known, None)
