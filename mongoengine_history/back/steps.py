@@ -242,8 +242,8 @@ def _sort(step: Step) -> tuple[object, ...]:
 
 
 def _is_joinable(step: Step) -> bool:
-    """Say whether it may be written with others: none of them minds in which order."""
-    if step.is_by_methods or (step.kind == "update" and step.is_unique):
+    """Say whether it may be written with others, after these."""
+    if step.is_by_methods:
         return False
     is_ruled = step.kind == "delete" and _minds(step.written_as, step.written_as)
     return not is_ruled or step.is_bypassing

@@ -131,14 +131,19 @@ class _Exactly:
             requests = [InsertOne({"_id": it.key, **it.state}) for it in made]
             self._send(made, requests, CREATE, lambda _: self._inserted(made))
             return
-        keys = [step.subject.key for step in self._steps.values()]
-        met: set[object] = set()
-        for batch in self._bulk.batches({"_id": {"$in": keys}}):
-            met |= {identifier(it.key) for it in batch}
-            self._update(batch) if self._kind == "update" else self._delete(batch)
-        if self._strictly and self._kind == "update":
-            for key in self._steps.keys() - met:
-                raise _conflict(self._steps[key], None, {(it,) for it in self._steps[key].names})
+        batches = self._bulk.batches(
+            {"_id": {"$in": [it.subject.key for it in self._steps.values()]}}
+        )
+        if self._kind == "delete":
+            for batch in batches:
+                self._delete(batch)
+            return
+        found = {identifier(it.key): it for batch in batches for it in batch}
+        gone = [step for key, step in self._steps.items() if key not in found]
+        if self._strictly and gone:
+            raise _conflict(gone[0], None, {(name,) for name in gone[0].names})
+        # In their order: one may take the unique value that another one has left.
+        self._update([found[key] for key in self._steps if key in found])
 
     def _revealed(self, step: Step, live: State | None) -> State:
         hiding = self._place.hiding
