@@ -154,17 +154,24 @@ def _add(steps: list[Step], step: Step) -> None:
 
 def problem_of(step: Step) -> str | None:
     """Say why the application will refuse a step, as far as is known; None if it will not."""
-    subject, is_deletion = step.subject, step.kind == "delete"
+    live, is_deletion = step.subject.live, step.kind == "delete"
     if step.is_bypassing or (is_deletion and not step.is_by_methods):
         return None
-    state = subject.live if is_deletion else step.after
+    problem = _refusal_of(step, live if is_deletion else step.after)
+    is_as_bad = problem and live is not None and not step.is_by_methods and _refusal_of(step, live)
+    return None if is_as_bad else problem
+
+
+def _refusal_of(step: Step, state: State | None) -> str | None:
+    """Say why a state cannot be saved, or deleted."""
+    subject = step.subject
     revealed = subject.place.hiding.revealed(state or {}, subject.live)
     try:
         document = subject.home.document(subject.pk, revealed)
-        method = document.delete if is_deletion else document.save
+        method = document.delete if step.kind == "delete" else document.save
         if misses_arguments(method):
             return f"{type(document).__name__}.{method.__name__}() wants arguments"
-        if not is_deletion:
+        if step.kind != "delete":
             document.validate()
     except Exception as error:  # MongoEngine's, or one of the application's own
         return told(step, error)
@@ -174,7 +181,7 @@ def problem_of(step: Step) -> str | None:
 def told(step: Step, error: Exception) -> str:
     """Return what may be told of an error: where values are secret, only its kind."""
     kind, is_secret = type(error).__name__, bool(step.subject.place.hiding.rules)
-    return kind if is_secret else f"{kind}: {error}"
+    return kind if is_secret else f"{kind}: {error}".rstrip(".")
 
 
 def batches(steps: Iterable[Step]) -> list[Batch]:

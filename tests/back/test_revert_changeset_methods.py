@@ -209,3 +209,12 @@ def test_a_document_of_which_the_class_changed_comes_back() -> None:
     signals.post_save.connect(lambda sender, document, **_: None, sender=Special, weak=False)
     revert_changeset(history_of(special)[-1].changeset)
     assert type(Kind.objects.get(pk=special.pk)) is Special
+
+
+def test_a_document_that_is_as_bad_now_needs_no_leave() -> None:
+    Narrow._get_collection().insert_one({"name": "a long one", "unknown": 1, "code": "x"})
+    before = stored()
+    with changeset() as done:
+        Narrow.objects.update(code="y")
+    revert_changeset(done)
+    assert stored() == before
