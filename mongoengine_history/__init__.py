@@ -39,12 +39,13 @@ from mongoengine_history.read.history_of import Timeline, history_of
 from mongoengine_history.read.load_history import load_history
 from mongoengine_history.record import late as _late  # noqa: F401  # by which errors record
 from mongoengine_history.record.backfill import backfill
-from mongoengine_history.record.history import History, Version
+from mongoengine_history.record.history import BaseHistory, History, Version
 from mongoengine_history.state.revision import Revision
 from mongoengine_history.state.values import ABSENT
 
 __all__ = [
     "ABSENT",
+    "BaseHistory",
     "Changeset",
     "ChangesetConflictError",
     "ChangesetPartlyRevertedError",

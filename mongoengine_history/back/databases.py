@@ -13,7 +13,7 @@ from mongoengine_history.capture.document_track import track_changes
 from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.documents.stand_in import is_stand_in
-from mongoengine_history.record.history import History, Version
+from mongoengine_history.record.history import BaseHistory, Version
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.sealed import is_encrypting
 
@@ -29,7 +29,7 @@ class Databases:
 
     def __init__(self) -> None:
         models = [it for it in with_subclasses(Document) if not it._meta.get("abstract")]
-        known = [it for it in models if not issubclass(it, (History, Version))]
+        known = [it for it in models if not issubclass(it, (BaseHistory, Version))]
         of_classes = [(model, _of(model._get_db)) for model in known]
         aliases = (_of(partial(get_db, alias)) for alias in connection._connection_settings)
         found = [it for it in chain((it for _, it in of_classes), aliases) if it is not None]

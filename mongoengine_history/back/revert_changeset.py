@@ -23,7 +23,7 @@ from mongoengine_history.errors import (
     HistoryError,
     OptionsError,
 )
-from mongoengine_history.record.overview import revisions_of
+from mongoengine_history.record.overview import clients_of, revisions_of
 from mongoengine_history.record.place import can_transact, in_transaction, transacted, transiently
 from mongoengine_history.record.sealed import sealed
 from mongoengine_history.record.sessions import active_session
@@ -124,8 +124,10 @@ class _Task:
             raise OptionsError("id", self.key, "no revision belongs to such a changeset")
         clients = [self.known.client(database, it) for database, found in names for it in found]
         self.client: MongoClient[Any] = clients[0]
-        is_one = all(client is self.client for client in clients)
         self.is_inside = in_transaction(self.client)
+        for database in self.concerned if not self.is_inside else ():
+            clients += clients_of(self.key, database)
+        is_one = all(client is self.client for client in clients)
         self.can_transact = is_one and not self.is_inside and can_transact(self.client)
 
     def _read(self) -> Reversal:

@@ -8,6 +8,7 @@ from inspect import getattr_static, signature
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mongoengine import Document, signals
+from mongoengine.connection import DEFAULT_CONNECTION_NAME
 from pymongo.collection import Collection
 
 from mongoengine_history.capture.changeset import is_untracked
@@ -25,9 +26,13 @@ from mongoengine_history.documents.options import (
 )
 from mongoengine_history.documents.stand_in import is_stand_in, is_warned_of
 from mongoengine_history.errors import HistoryNotRecordedError, OptionsError
+from mongoengine_history.record.history import kept_by
+from mongoengine_history.record.place import LIES_IN_HISTORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from mongoengine_history.record.history import BaseHistory
 
 M = TypeVar("M", bound=type[Document])
 
@@ -78,6 +83,7 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
     identity: Callable[[], object] | None = NOT_GIVEN,
     strict: bool = NOT_GIVEN,
     on_error: str = NOT_GIVEN,
+    history: type[BaseHistory] = NOT_GIVEN,
 ) -> Any:
     """
     Record each write to a class of documents and its subclasses, those made later included.
@@ -105,6 +111,8 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
             said.
         on_error: What happens where records could not be written: ``raise`` a
             HistoryNotRecordedError, as if nothing is said, or ``log`` one.
+        history: The class of the records, derived from `BaseHistory`: its collection and, if it
+            says one, its ``db_alias`` are where they are kept; `History` if nothing is said.
 
     Returns:
         The class, or the decorator.
@@ -121,6 +129,7 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
         "identity": identity,
         "strict": strict,
         "on_error": on_error,
+        "history": history,
     }
     given = {name: value for name, value in said.items() if value is not NOT_GIVEN}
     checked = HistoryOptions(**given)
@@ -153,6 +162,7 @@ def _track(cls: M, given: dict[str, Any]) -> M:
     setattr(cls, OPTIONS_ATTRIBUTE, given)
     try:
         check_rules(cls)
+        _check_collection(cls)
     except OptionsError:
         delattr(cls, OPTIONS_ATTRIBUTE)
         raise
@@ -185,13 +195,21 @@ def _is_as_ever(cls: type[Document], name: str) -> bool:
 def _check(cls: type[Document]) -> None:
     if not (isinstance(cls, type) and issubclass(cls, Document)):
         raise OptionsError("cls", cls, "only a class of top-level documents has a history")
-    if OPTIONS_ATTRIBUTE in cls.__dict__ and not is_tracked(cls):
+    if getattr(cls, OPTIONS_ATTRIBUTE, cls) is None:
         raise OptionsError("cls", cls, "the history has no history")
     if cls._meta.get("timeseries"):
         raise OptionsError("cls", cls, "MongoDB finds no document of a time series by its key")
     for model in _covers:
         if issubclass(cls, model) or issubclass(model, cls):
             raise OptionsError("cls", cls, f"{model.__name__} is tracked already; untrack it first")
+
+
+def _check_collection(cls: type[Document]) -> None:
+    kept = kept_by(cls)
+    if cls._meta.get("abstract") or kept._get_collection_name() != cls._get_collection_name():
+        return
+    if kept.kept_at in {None, cls._meta.get("db_alias", DEFAULT_CONNECTION_NAME)}:
+        raise OptionsError("cls", cls, LIES_IN_HISTORY)
 
 
 def _hear(sender: type[Document], document: Document, **said: Any) -> None:

@@ -61,6 +61,8 @@ class HistoryOptions:
     strict: bool = False
     #: What happens where a write could not be recorded: ``raise`` or ``log``.
     on_error: str = "raise"
+    #: The class of the records, derived from ``BaseHistory``; None for ``History``.
+    history: Any = None
 
     def __post_init__(self) -> None:
         """Check the values, each alone and all together."""
@@ -77,6 +79,7 @@ class HistoryOptions:
             raise OptionsError("strict", self.strict, "it must be True or False")
         if self.on_error not in REACTIONS:
             raise OptionsError("on_error", self.on_error, f"it must be one of {REACTIONS}")
+        self._check_history()
         if self.strict and self.on_error != "raise":
             raise OptionsError("on_error", self.on_error, "a strict history has to raise")
 
@@ -90,6 +93,14 @@ class HistoryOptions:
             if first.startswith(second) or second.startswith(first):
                 problem = f"{excluded!r} is excluded; a path can only be one of both"
                 raise OptionsError("mask", masked, problem)
+
+    def _check_history(self) -> None:
+        given, meta = self.history, getattr(self.history, "_meta", {})
+        is_own = isinstance(given, type) and getattr(given, "_is_history", False)
+        if given is not None and (not is_own or meta.get("abstract", True)):
+            raise OptionsError("history", given, "it must be a class derived from BaseHistory")
+        if meta.get("allow_inheritance"):
+            raise OptionsError("history", given, "records have no _cls, so it cannot inherit")
 
     def _check_key(self) -> None:
         key = self.fingerprint_key

@@ -82,7 +82,7 @@ def _chunks(model: type[Document], place: Place) -> Iterator[tuple[int, dict[str
 
 
 def _keep(place: Place, chunk: dict[str, Any]) -> None:
-    if not place.hiding.rules:
+    if not place.hiding.rules and place.history.database == place.documents.database:
         try:
             place.documents.aggregate(_merging(place, chunk))
         except OperationFailure:  # somebody wrote a first revision, or a document is too large

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from mongoengine import Document, fields
-from mongoengine.queryset import QuerySet, queryset_manager
+from mongoengine import Document, connection, fields
+from mongoengine.connection import get_db
+from mongoengine.queryset import QuerySet, QuerySetManager
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
+from mongoengine_history.documents.options import options_of
 from mongoengine_history.documents.snapshot import stored_key
 from mongoengine_history.record.classes import NOWHERE, is_of
 from mongoengine_history.record.touching import conditions
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from pymongo.collection import Collection
+    from pymongo.database import Database
     from typing_extensions import Self
 
 RECORDS: Final = {"action": {"$exists": True}}
@@ -61,8 +65,46 @@ VERSIONS: Final = {"position": {"$lt": 0}, "part_of": {"$exists": False}}
 """What tells versions from records and from the parts of large states."""
 
 
+OWN_NAME: Final = "mongoengine_history:"
+"""What the names of our classes begin with in MongoEngine's registry, of which there is one."""
+
+
+class _Apart(type(Document)):  # type: ignore[misc]  # MongoEngine has no types
+    """Registers our own classes apart, so that ``History`` and ``Version`` may be others' names."""
+
+    def __new__(mcs, name: str, bases: Any, attrs: dict[str, Any]) -> Any:
+        is_own = attrs["__module__"] == __name__
+        made = super().__new__(mcs, f"{OWN_NAME}{name}" if is_own else name, bases, attrs)
+        made.__name__ = name
+        # switch_db leaves an alias behind where the class had said none.
+        made.kept_at = made._meta.get("db_alias")
+        return made
+
+
+class _Manager(QuerySetManager):  # type: ignore[misc]  # MongoEngine has no types
+    """Gives a queryset that looks for its collection where it asks, not before."""
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        if instance is not None:
+            return self
+        return self.get_queryset(owner, owner._meta["queryset_class"](owner, None))
+
+
 class OwnedQuerySet(QuerySet):  # type: ignore[misc]  # MongoEngine has no types
     """A normal queryset, with questions that all that was recorded is asked."""
+
+    @property
+    def _collection(self) -> Any:
+        """Where is asked; only now, so that no default connection is needed to say where."""
+        if self._collection_obj is None:
+            return self._document._get_collection()
+        return self._collection_obj
+
+    def using(self, alias: str) -> Self:
+        """Ask the database of a connection of MongoEngine."""
+        there = get_db(alias)[self._document._get_collection_name()]
+        asked: Self = self._clone_into(type(self)(self._document, there))
+        return asked
 
     def of(self, document: Document | type[Document], pk: object = None) -> Self:
         """
@@ -77,7 +119,7 @@ class OwnedQuerySet(QuerySet):  # type: ignore[misc]  # MongoEngine has no types
             OptionsError: the two do not name a document.
         """
         collection = document._get_collection()
-        history = collection.database[self._document._get_collection_name()]
+        history = kept_by(document).beside(collection.database)
         key = stored_key(document, pk)
         there: Self = self._clone_into(type(self)(self._document, history))
         there = there.filter(document_type=collection.name, document_id=key)
@@ -186,12 +228,12 @@ class _WallTimeField(fields.DateTimeField):  # type: ignore[misc]  # MongoEngine
         return value.replace(tzinfo=None) if getattr(value, "tzinfo", None) else value
 
 
-class History(Document):  # type: ignore[misc]  # MongoEngine has no types
+class BaseHistory(Document, metaclass=_Apart):  # type: ignore[misc]  # MongoEngine has no types
     """
-    One record: one patch of one revision of one document.
+    What a record is. A class derived from it keeps records elsewhere: ``track_history(history=…)``.
 
-    For queries: ``History.objects(document_id=invoice.id)``. Records are written by the library
-    alone. A record of mongoengine-history 1.1 has the first seven fields only.
+    Its ``meta`` may say ``collection``, and ``db_alias`` where the records shall not lie in the
+    database of their documents.
     """
 
     #: Name of the collection that the document lies in.
@@ -232,32 +274,60 @@ class History(Document):  # type: ignore[misc]  # MongoEngine has no types
     #: Hashes of lists after the revision, by path; on its first record.
     lists = _RawField(default=None)
 
+    _is_history = True
     _history_options = None  # it has no history itself, even where all documents have one
 
     meta = {  # noqa: RUF012  # MongoEngine's way to configure a class
-        "collection": "history",
+        "abstract": True,
         "queryset_class": HistoryQuerySet,
         "strict": False,
         "auto_create_index": False,  # made apart, never on the path of a write
     }
 
     @classmethod
-    def ensure_indexes(cls) -> None:
+    def ensure_indexes(cls, alias: str | None = None) -> None:
         """
-        Create the indexes of the history in the database of this class; nothing if they are there.
+        Create the indexes of the history in a database; nothing if they are there.
 
         The first `DocumentTrack` or write of a process does it, too. Call it when you deploy, if a
         large history of 1.1 has none: MongoDB needs about 3 s for a million records.
+
+        Args:
+            alias: MongoEngine's name of the connection. Without one it is that of the class, and
+                where that is not registered, each one that is.
         """
-        cls._get_collection().create_indexes(INDEXES)
+        own = cls._meta.get("db_alias", connection.DEFAULT_CONNECTION_NAME)
+        known = connection._connection_settings
+        for name in [alias] if alias else [own] if own in known else known or [own]:
+            get_db(name)[cls._get_collection_name()].create_indexes(INDEXES)
 
-    @queryset_manager  # type: ignore[untyped-decorator]  # MongoEngine has no types
-    def objects(cls, queryset: QuerySet) -> QuerySet:  # noqa: N805  # called with the class
-        """All records; not the versions and parts of large values beside them."""
-        return queryset.filter(__raw__=RECORDS)
+    @classmethod
+    def beside(cls, database: Database[Any]) -> Collection[Any]:
+        """Return the collection of the records of documents that lie in a database."""
+        there = get_db(cls.kept_at) if cls.kept_at else database
+        return there[cls._get_collection_name()]
+
+    objects = _Manager(lambda _, queryset: queryset.filter(__raw__=RECORDS))
+    """All records; not the versions and parts of large values beside them."""
 
 
-class Version(Document):  # type: ignore[misc]  # MongoEngine has no types
+class History(BaseHistory):
+    """
+    One record: one patch of one revision of one document.
+
+    For queries: ``History.objects(document_id=invoice.id)``. Records are written by the library
+    alone. A record of mongoengine-history 1.1 has the first seven fields only.
+    """
+
+    meta = {"collection": "history"}  # noqa: RUF012  # MongoEngine's way to configure a class
+
+
+def kept_by(model: Document | type[Document]) -> type[BaseHistory]:
+    """Return the class of the records of a class, or of a document's class."""
+    return options_of(model).history or History
+
+
+class Version(Document, metaclass=_Apart):  # type: ignore[misc]  # MongoEngine has no types
     """
     A full state, kept beside the records: for queries, written by the library alone.
 
@@ -289,7 +359,5 @@ class Version(Document):  # type: ignore[misc]  # MongoEngine has no types
         "auto_create_index": False,
     }
 
-    @queryset_manager  # type: ignore[untyped-decorator]  # MongoEngine has no types
-    def objects(cls, queryset: QuerySet) -> QuerySet:  # noqa: N805  # called with the class
-        """All versions; not the records beside them."""
-        return queryset.filter(__raw__=VERSIONS)
+    objects = _Manager(lambda _, queryset: queryset.filter(__raw__=VERSIONS))
+    """All versions; not the records beside them."""

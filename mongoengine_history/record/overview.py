@@ -6,14 +6,16 @@ from contextlib import suppress
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, Final
 
+from mongoengine import Document
 from pymongo import ASCENDING, DESCENDING
 
+from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.errors import HistoryError
 from mongoengine_history.record.head import Head
-from mongoengine_history.record.history import BY_REVISION, BY_STAMP, History
-from mongoengine_history.record.place import LOCAL, PRIMARY
+from mongoengine_history.record.history import BY_REVISION, BY_STAMP, BaseHistory, kept_by
+from mongoengine_history.record.place import LOCAL, PRIMARY, in_transaction
 from mongoengine_history.record.revisions import NUMBERABLE, OF_NEWEST, Revisions
-from mongoengine_history.record.sealed import sealed_collection
+from mongoengine_history.record.sealed import sealed, sealed_collection
 from mongoengine_history.record.states import FOLDABLE, folded, replayed
 from mongoengine_history.state.problem import is_number
 from mongoengine_history.state.revision import ANEW
@@ -22,7 +24,8 @@ from mongoengine_history.state.values import WIRE, encode, identifier
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from pymongo.cursor import Cursor
+    from pymongo import MongoClient
+    from pymongo.collection import Collection
     from pymongo.database import Database
 
     from mongoengine_history.record.place import Place
@@ -147,13 +150,33 @@ def heads(place: Place, keys: list[Any]) -> dict[object, Head]:
     return {key: Head.of(it) for key, it in newest.items()}
 
 
-def revisions_of(changeset: object, database: Database[Any], session: Any) -> Cursor[Any]:
+def revisions_of(changeset: object, database: Database[Any], session: Any) -> Iterator[Any]:
     """Find the first record of each revision that belongs to a changeset in a database."""
-    name = History._get_collection_name()
-    named = database.get_collection(name, WIRE, PRIMARY, read_concern=LOCAL)
-    history = sealed_collection(named)
     wanted = ("document_type", "document_id", "revision", "stamp")
-    return history.find({"changeset": changeset, "position": 0}, wanted, session=session)
+    for kept in _histories(database):
+        history = sealed_collection(kept.with_options(WIRE, PRIMARY, read_concern=LOCAL))
+        client = history.database.client
+        if client is not sealed(database.client) and in_transaction(database.client):
+            continue  # where it cannot be asked, and nothing can have been written
+        own = session if session and session.client is client else None
+        yield from history.find({"changeset": changeset, "position": 0}, wanted, session=own)
+
+
+def clients_of(changeset: object, database: Database[Any]) -> list[MongoClient[Any]]:
+    """Return the clients of histories that know a changeset, if they are not the database's."""
+    query = {"changeset": changeset, "position": 0}
+    apart = [it for it in _histories(database) if it.database.client is not database.client]
+    return [it.database.client for it in apart if it.find_one(query)]
+
+
+def _histories(database: Database[Any]) -> list[Collection[Any]]:
+    """Return where the records of the documents of a database lie."""
+    known = [it for it in with_subclasses(BaseHistory) if not it._meta.get("abstract")]
+    beside = [it.beside(database) for it in known if not it.kept_at]
+    models = [it for it in with_subclasses(Document) if not it._meta.get("abstract")]
+    apart = [it for it in models if kept_by(it).kept_at and it._get_db() == database]
+    found = [*beside, *(kept_by(it).beside(database) for it in apart)]
+    return list({it.full_name: it for it in found}.values())
 
 
 def size_of(place: Place) -> int:

@@ -16,7 +16,7 @@ from mongoengine_history.documents.fieldpaths import hiding_of
 from mongoengine_history.documents.options import HistoryOptions, options_of
 from mongoengine_history.documents.stand_in import check_real
 from mongoengine_history.errors import IndexesMissingError, OptionsError
-from mongoengine_history.record.history import BY_REVISION, INDEXES, History
+from mongoengine_history.record.history import BY_REVISION, INDEXES, kept_by
 from mongoengine_history.record.sealed import is_decrypting, sealed_collection
 from mongoengine_history.record.sessions import active_session
 from mongoengine_history.state.rules import CLASS
@@ -47,12 +47,24 @@ APART: Final = (
 )
 """Why a client that decrypts has no sessions for the history."""
 
+LIES_IN_HISTORY: Final = (
+    "it lies in the collection of its own history. Put the records elsewhere: track_history("
+    "history=…) with a class derived from BaseHistory"
+)
+"""Why a class cannot be recorded where its documents lie."""
+
+OTHER_CLIENT: Final = (
+    "the history lies on another connection (db_alias), which can join none of its sessions. Do it "
+    "outside of the session, or in an untracked() block"
+)
+"""Why a history on another connection has no sessions."""
+
 CONFLICTING_INDEX: Final = (85, 86)
 
 BAD_HINT: Final = 2
 
 indexed: WeakKeyDictionary[MongoClient[Any], set[str]] = WeakKeyDictionary()
-"""The databases of which this process knows that their history has its indexes."""
+"""The histories of which this process knows that they have their indexes."""
 
 
 class Place:
@@ -86,7 +98,9 @@ class Place:
         self.document_type: str = collection.name
         self.class_name: str = model._class_name
         self.options: HistoryOptions = options_of(model)
+        self._kept_by = kept_by(model)
         self.hiding = hiding_of(model)
+        self._check_history(model)
 
     @cached_property
     def documents(self) -> Collection[State]:
@@ -96,9 +110,16 @@ class Place:
     @cached_property
     def history(self) -> Collection[State]:
         """The collection of the history."""
-        name, database = History._get_collection_name(), self._collection.database
-        concern = None if database.write_concern.acknowledged else WriteConcern(w=1)
-        return database.get_collection(name, WIRE, PRIMARY, concern, LOCAL)
+        kept = sealed_collection(self._kept_by.beside(self._collection.database))
+        concern = None if kept.write_concern.acknowledged else WriteConcern(w=1)
+        return kept.with_options(WIRE, PRIMARY, concern, LOCAL)
+
+    def _check_history(self, model: Document | type[Document]) -> None:
+        """Raise an OptionsError where documents and their history lie in each other's way."""
+        if self.history == self._collection and not getattr(model, "_is_history", False):
+            raise OptionsError("document", model, LIES_IN_HISTORY)
+        if self.history.database.client is not self.client and self.session:
+            raise OptionsError("session", "active", OTHER_CLIENT)
 
     @property
     def codec(self) -> Any:
@@ -157,7 +178,7 @@ class Place:
         except OperationFailure as error:
             if error.code != BAD_HINT or self.in_transaction:
                 raise
-        indexed.get(self.client, set()).discard(self.database)
+        indexed.get(self.history.database.client, set()).discard(self.history.full_name)
         self.ensure_indexes()
         return list(self.history.aggregate(pipeline, **options))
 
@@ -168,17 +189,18 @@ class Place:
         Raises:
             IndexesMissingError: a transaction is active that uses the history already.
         """
-        done = indexed.setdefault(self.client, set())
-        if self.database in done:
+        client, name = self.history.database.client, self.history.full_name
+        done = indexed.setdefault(client, set())
+        if name in done:
             return
         # Outside a transaction an index may take its time; inside it may wait for that very one.
         limit: Any = {"maxTimeMS": PATIENCE} if self.in_transaction else {}
         try:
-            with self.client.start_session() as apart:
+            with client.start_session() as apart:
                 self._create_indexes(apart, limit)
         except (ExecutionTimeout, WTimeoutError) as error:  # of the index, or of its journal
             raise IndexesMissingError(self.database) from error
-        done.add(self.database)
+        done.add(name)
 
     def _create_indexes(self, session: Any, limit: Any) -> None:
         history = self.history.with_options(write_concern=WriteConcern(w=1))  # one has them: enough
