@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -26,11 +27,21 @@ class HistoryError(Exception):
 
     def __reduce__(self) -> Any:
         """Travel from process to process with the message and all facts."""
-        return _arrived, (type(self), self.args, self.__dict__)
+        facts = {name: _portable(fact) for name, fact in self.__dict__.items()}
+        return _arrived, (type(self), self.args, facts)
 
 
 class HistoryWarning(UserWarning):
     """Something is not recorded, and nothing was refused."""
+
+
+def _portable(fact: object) -> object:
+    """Return a fact; what cannot travel, such as a function, as its text."""
+    try:
+        pickle.dumps(fact)
+    except Exception:  # pickle raises several, and what a class has of its own
+        return repr(fact)
+    return fact
 
 
 def _arrived(kind: type[HistoryError], args: tuple[Any, ...], facts: dict[str, Any]) -> Any:
@@ -73,7 +84,8 @@ class HistoryNotRecordedError(HistoryError):
     def __init__(
         self, document_ids: Sequence[object], records: Sequence[dict[str, Any]], why: object
     ) -> None:
-        first, count = document_ids[0], len(document_ids)
+        keys = document_ids if isinstance(document_ids, (list, tuple)) else [document_ids]
+        first, count = keys[0], len(keys)
         what = f"Document {_short(first)} was" if count == 1 else f"{count} documents were"
         super().__init__(
             f"{what} written, but not its history ({_short(why)}). "
@@ -85,7 +97,7 @@ class HistoryNotRecordedError(HistoryError):
         #: have had; none where what was written could not be read any more.
         self.records = list(records)
         #: The primary keys of all documents.
-        self.document_ids = list(document_ids)
+        self.document_ids = list(keys)
         #: The names of the document class, of MongoEngine's connection, and of where it lies there.
         self.document_class = self.alias = self.database = self.collection = ""
 
@@ -182,12 +194,13 @@ class RevisionConflictError(OfDocumentError):
 
 
 class IndexesMissingError(HistoryError):
-    """A transaction that reads the history keeps its missing indexes from being made."""
+    """The history has no indexes, and a transaction or missing rights keep them from being made."""
 
     def __init__(self, database: str) -> None:
         super().__init__(
             f"The history in database {database!r} has no indexes yet, and they cannot be made "
-            "inside a transaction that uses it. Call History.ensure_indexes() once, outside."
+            "inside a transaction that uses it, nor by a user without the right to. Call "
+            "History.ensure_indexes() once, outside, as one who may."
         )
         #: The database.
         self.database = database

@@ -243,7 +243,9 @@ class OneWrite:
             options |= {"upsert": self._has_upserted, "projection": projection(names)}
         if call["bypass_document_validation"] is not None:
             options["bypassDocumentValidation"] = call["bypass_document_validation"]
-        write = getattr(self._collection.with_options(codec_options=WIRE), WRITERS[change])
+        write = getattr(
+            self._collection.with_options(codec_options=self._place.wire), WRITERS[change]
+        )
         with call.errors(), self._dated() as session:
             state: State | None = write(**options, session=session)
         self._is_done = True

@@ -66,7 +66,8 @@ def _key_for(model: type[Document], pk: object) -> Any:
         raise OptionsError("pk", pk, f"give the primary key of a {model.__name__}")
     field = model._fields[model._meta["id_field"]]
     try:
-        key = field.to_mongo(pk)
+        asked = field.prepare_query_value(None, pk)  # a text is the number of a sequence, too
+        key = field.to_mongo(pk) if asked is pk else asked
     except Exception as error:  # MongoEngine's, or one of the application's own fields
         raise OptionsError("pk", pk, f"it is no {type(field).__name__} ({error})") from error
     plain("pk", key, codec_of(model))

@@ -31,7 +31,7 @@ from mongoengine_history.record.place import projection
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.state.revision import CREATE, DELETE, UNDO, UPDATE
 from mongoengine_history.state.updates import is_completed, only
-from mongoengine_history.state.values import WIRE, State, encode, identifier, same
+from mongoengine_history.state.values import State, encode, identifier, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
@@ -169,7 +169,9 @@ class Bulk:
         with self.place.dated() as session:
             for raw in asked.find_raw_batches(query, session=session, **options):
                 moment = session.operation_time
-                found = [Found.of(document, moment) for document in bson.decode_all(raw, WIRE)]
+                found = [
+                    Found.of(document, moment) for document in bson.decode_all(raw, self.place.wire)
+                ]
                 if found:
                     yield found
 

@@ -16,7 +16,7 @@ from mongoengine_history.record.layout import documents_of_version
 from mongoengine_history.record.overview import MOST, recorded
 from mongoengine_history.record.place import Place
 from mongoengine_history.state.revision import Context, StoredRevision
-from mongoengine_history.state.values import WIRE, identifier
+from mongoengine_history.state.values import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -129,7 +129,7 @@ def _keep_here(place: Place, chunk: dict[str, Any]) -> None:
     """Do the same from here: for states of which something is hidden, and for large ones."""
     raws: Any = place.documents.find_raw_batches(chunk, batch_size=MOST)  # typed as documents
     for raw in raws:
-        found = {identifier(it["_id"]): it for it in bson.decode_all(raw, WIRE)}
+        found = {identifier(it["_id"]): it for it in bson.decode_all(raw, place.wire)}
         revision = _revision(time.time_ns() // 1000)
         # Those that only 1.1 recorded are among them.
         for known in recorded(place, place.of(document["_id"] for document in found.values())):

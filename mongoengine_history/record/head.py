@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -101,6 +102,17 @@ class Turn:
 
 _turns: WeakValueDictionary[Hashable, Turn] = WeakValueDictionary()
 _guard = Lock()
+
+
+def _begin_anew() -> None:
+    """Forget, in a child process, the turns of threads that are not there."""
+    global _guard  # noqa: PLW0603  # it may be held, too
+    _guard = Lock()
+    _turns.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 def turn_at(address: Hashable) -> Turn:

@@ -63,6 +63,8 @@ CONFLICTING_INDEX: Final = (85, 86)
 
 BAD_HINT: Final = 2
 
+UNAUTHORIZED: Final = 13
+
 indexed: WeakKeyDictionary[MongoClient[Any], set[str]] = WeakKeyDictionary()
 """The histories of which this process knows that they have their indexes."""
 
@@ -105,7 +107,14 @@ class Place:
     @cached_property
     def documents(self) -> Collection[State]:
         """The collection of the documents."""
-        return self._collection.with_options(WIRE, PRIMARY, read_concern=LOCAL)
+        return self._collection.with_options(self.wire, PRIMARY, read_concern=LOCAL)
+
+    @property
+    def wire(self) -> Any:
+        """How documents are read exactly; what is no UTF-8 as the application has it."""
+        handler = self.codec.unicode_decode_error_handler
+        is_strict = handler in {None, "strict"}
+        return WIRE if is_strict else WIRE.with_options(unicode_decode_error_handler=handler)
 
     @cached_property
     def history(self) -> Collection[State]:
@@ -167,6 +176,7 @@ class Place:
         except OperationFailure as error:
             if error.code != BAD_HINT or self.in_transaction:
                 raise
+            self._make_indexes_again()
             yield from find(session=self.session)
 
     def aggregate(self, pipeline: list[dict[str, Any]], **options: Any) -> list[dict[str, Any]]:
@@ -178,9 +188,13 @@ class Place:
         except OperationFailure as error:
             if error.code != BAD_HINT or self.in_transaction:
                 raise
+        self._make_indexes_again()
+        return list(self.history.aggregate(pipeline, **options))
+
+    def _make_indexes_again(self) -> None:
+        """Create the indexes that somebody dropped, be it with the whole database."""
         indexed.get(self.history.database.client, set()).discard(self.history.full_name)
         self.ensure_indexes()
-        return list(self.history.aggregate(pipeline, **options))
 
     def ensure_indexes(self) -> None:
         """
@@ -200,7 +214,18 @@ class Place:
                 self._create_indexes(apart, limit)
         except (ExecutionTimeout, WTimeoutError) as error:  # of the index, or of its journal
             raise IndexesMissingError(self.database) from error
+        except OperationFailure as error:  # whoever may not make them finds those of a deployment
+            if error.code != UNAUTHORIZED:
+                raise
+            self._check_indexes()
         done.add(name)
+
+    def _check_indexes(self) -> None:
+        """Raise an IndexesMissingError where records were written without an index."""
+        try:
+            self.history.find_one({}, {"_id": 1}, hint=[(it, ASCENDING) for it in BY_REVISION])
+        except OperationFailure as error:
+            raise IndexesMissingError(self.database) from error
 
     def _create_indexes(self, session: Any, limit: Any) -> None:
         history = self.history.with_options(write_concern=WriteConcern(w=1))  # one has them: enough

@@ -1,0 +1,90 @@
+"""Who may only find and insert in the history writes documents, and records are kept."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mongoengine as me
+import pytest
+from pymongo import MongoClient
+
+from mongoengine_history import (
+    IndexesMissingError,
+    history_of,
+    track_history,
+)
+from mongoengine_history.embedded import _free_port, find_mongod
+from mongoengine_history.record.history import INDEXES
+from mongoengine_history.record.place import indexed
+
+
+class Parcel(me.Document):
+    meta = {"collection": "parcels", "auto_create_index": False, "db_alias": "limited"}
+    n = me.IntField()
+
+
+track_history(Parcel)
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    mongod = find_mongod()
+    if mongod is None:
+        pytest.skip("it needs a server of its own")
+    port, folder = _free_port(), tmp_path_factory.mktemp("roles")
+    options = ["--dbpath", str(folder), "--port", str(port), "--bind_ip", "127.0.0.1", "--auth"]
+    quiet = ["--nounixsocket", "--wiredTigerCacheSizeGB", "0.25", "--logpath", str(folder / "log")]
+    server = subprocess.Popen([str(Path(mongod)), *options, *quiet], stdout=subprocess.DEVNULL)
+    with MongoClient("127.0.0.1", port, directConnection=True) as first:
+        first.admin.command("createUser", "root", pwd="x", roles=["root"])
+    yield port
+    server.terminate()
+    server.wait()
+
+
+@pytest.fixture
+def root(port: int) -> Iterator[MongoClient[Any]]:
+    with MongoClient("127.0.0.1", port, username="root", password="x", directConnection=True) as it:
+        it.drop_database("limited")
+        it.limited.command("dropAllUsersFromDatabase")
+        it.limited.command("dropAllRolesFromDatabase")
+        both = ["find", "insert"]
+        of_documents = {"db": "limited", "collection": "parcels"}
+        of_history = {"db": "limited", "collection": "history"}
+        privileges = [
+            {"resource": of_documents, "actions": [*both, "update", "remove"]},
+            {"resource": of_history, "actions": both},
+        ]
+        it.limited.command("createRole", "app", roles=[], privileges=privileges)
+        it.limited.command("createUser", "app", pwd="p", roles=["app"])
+        yield it
+
+
+@pytest.fixture
+def limited(root: MongoClient[Any], port: int) -> Iterator[MongoClient[Any]]:
+    uri = f"mongodb://app:p@127.0.0.1:{port}/limited?directConnection=true&authSource=limited"
+    client = me.connect("limited", alias="limited", host=uri, uuidRepresentation="standard")
+    yield client
+    me.disconnect("limited")
+
+
+def test_it_writes_and_records(root: MongoClient[Any], limited: MongoClient[Any]) -> None:
+    root.limited.history.create_indexes(INDEXES)
+    parcel = Parcel(n=1).save()
+    parcel.n = 2
+    parcel.save()
+    Parcel.objects.update(n=3)
+    Parcel.objects.delete()
+    assert [it.operation for it in history_of(parcel)] == ["create", "update", "update", "delete"]
+
+
+def test_it_is_told_where_the_indexes_are_missing(
+    root: MongoClient[Any], limited: MongoClient[Any]
+) -> None:
+    root.limited.create_collection("history")
+    indexed.clear()
+    with pytest.raises(IndexesMissingError, match="right"):
+        Parcel(n=1).save()
