@@ -15,7 +15,7 @@ from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import may_have_existed, state_as_of
 from mongoengine_history.state.problem import is_number
-from mongoengine_history.state.revision import stamp_of
+from mongoengine_history.state.revision import last_stamp
 from mongoengine_history.state.values import State, encode
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def as_of(model: type[D], when: datetime) -> Iterator[D]:
 
     Args:
         model: The class; documents of its subclasses are among them.
-        when: Naive is local time of the process. Exact to the microsecond.
+        when: Naive is local time of the process. Exact to the microsecond; one in whole
+            milliseconds includes its millisecond.
 
     Returns:
         An iterator over unsaved documents, in no order.
@@ -46,7 +47,7 @@ def as_of(model: type[D], when: datetime) -> Iterator[D]:
             is over.
     """
     check_model(model)
-    stamp_of(when)
+    last_stamp(when)
     return (
         loaded(model, key, state, created=True)
         for key, state in _Moment(model, when).states()
@@ -70,7 +71,7 @@ class _Moment:
             yield from self._of_stored(keys)
 
     def _of_recorded(self, keys: list[Any]) -> Iterator[tuple[Any, State]]:
-        numbers = numbers_at(self._place, keys, stamp_of(self._when))
+        numbers = numbers_at(self._place, keys, last_stamp(self._when))
         keys = [key for key in keys if encode(key) in numbers or self._may_be_old(key)]
         early = [key for key in keys if encode(key) not in numbers]
         legacy = {"stamp": None, "revision": None, "document_id": {"$in": early}}

@@ -134,9 +134,9 @@ class Timeline(Generic[D]):
         return newest + 1 + index
 
     def _slice(self, index: slice) -> list[Revision]:
-        wanted = range(len(self) + 1)[index]  # which is not gone through before all are found
-        if 0 in wanted:
-            wanted = wanted[1:] if wanted[0] == 0 else wanted[:-1]
+        start, stop, step = index.indices(len(self) + 1)
+        # Not gone through before all are found; number 0 is no revision.
+        wanted = range(max(start, 1), stop, step) if step > 0 else range(start, max(stop, 0), step)
         if not wanted:
             return []
         found = self._shown.between(*sorted([wanted[0], wanted[-1]]))
@@ -202,7 +202,8 @@ class Timeline(Generic[D]):
         Before the first revision it is the state that this one found, if the document was there.
 
         Args:
-            when: Naive is local time of the process. Exact to the microsecond.
+            when: Naive is local time of the process. Exact to the microsecond; one in whole
+                milliseconds, as `History.created_at` is, includes its millisecond.
 
         Returns:
             A document as `at` makes it, or None if there was none.

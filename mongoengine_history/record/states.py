@@ -13,7 +13,14 @@ from mongoengine_history.record.layout import hashes_in, state_of, step_of
 from mongoengine_history.record.revisions import ALL_AT_ONCE, VERSION
 from mongoengine_history.state.legacy import unwind
 from mongoengine_history.state.merge import check
-from mongoengine_history.state.revision import ANEW, DELETE, replay, stamp_of, wall_clock
+from mongoengine_history.state.revision import (
+    ANEW,
+    DELETE,
+    last_stamp,
+    replay,
+    stamp_of,
+    wall_clock,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -153,7 +160,7 @@ def _unwound(revisions: Revisions, number: int) -> State | None:
 
 def state_as_of(revisions: Revisions, when: datetime) -> State | None:
     """Return the state at a moment; None if there was no document, as far as the history knows."""
-    number = revisions.number_at(stamp_of(when))
+    number = revisions.number_at(last_stamp(when))
     if number:
         return state_at(revisions, number)
     if not may_have_existed(revisions.key, when):

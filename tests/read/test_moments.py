@@ -12,7 +12,15 @@ from support.books import Bare, Book, Full, Kept
 from support.changes import deleted, edited, watch, watched
 from support.moments import moment_after
 
-from mongoengine_history import DocumentTrack, OptionsError, history_of, restore
+from mongoengine_history import (
+    DocumentTrack,
+    History,
+    OptionsError,
+    as_of,
+    history_of,
+    load_history,
+    restore,
+)
 
 connected = watched(Book, Kept, Full, Bare)
 
@@ -35,6 +43,24 @@ class TestMoments:
         timeline = history_of(book)
         assert timeline.as_of(revision.at).title == "b"
         assert timeline.as_of(revision.at - timedelta(microseconds=1)).title == "a"
+
+    def test_the_clock_of_a_record_counts_as_its_millisecond(self, monkeypatch: Any) -> None:
+        """The same belongs to a moment wherever it is asked for."""
+        book = Book(title="0").save()
+        for microseconds in (1_000, 1_999, 2_000, 2_001, 3_500):
+            clock = (1_700_000_000_000_000 + microseconds) * 1000
+            monkeypatch.setattr(time, "time_ns", lambda clock=clock: clock)
+            edited(book, title=str(microseconds))
+        monkeypatch.undo()
+        mine = History.objects.of(book)
+        titles = ["1999", "1999", "2001", "2001", "3500"]
+        for record, title in zip(mine.order_by("revision"), titles, strict=True):
+            moment = record.created_at
+            until = mine.between(until=moment)
+            assert history_of(book).as_of(moment).title == title
+            assert [it.title for it in as_of(Book, moment) if it.pk == book.pk] == [title]
+            assert until.count() == len(load_history(book, until=moment))
+            assert next(it.data["new"] for it in until.order_by("-revision")) == title
 
     def test_of_revisions_of_one_moment_the_last_counts(self, monkeypatch: Any) -> None:
         """A clock that stands still, or goes back, does not disturb the order."""

@@ -95,12 +95,23 @@ class TestRevisions:
     def test_a_slice_is_half_open_by_number(
         self, book: Book, start: int | None, stop: int | None
     ) -> None:
-        """As of a list in which place 0 is empty."""
-        places = [None, 1, 2, 3, 4, 5]
+        """What is there of the numbers asked for, from the first of them on."""
+
+        def meant(number: int | None, otherwise: int) -> int:
+            return otherwise if number is None else number if number >= 0 else 6 + number
+
         timeline = history_of(book)
-        for step in (None, 1, 2, 3, -1, -2):
-            wanted = [number for number in places[start:stop:step] if number]
-            assert numbers(timeline[start:stop:step]) == wanted
+        for step in (None, 1, 2, 3):
+            within = [it for it in range(1, 6) if meant(start, 1) <= it < meant(stop, 6)]
+            assert numbers(timeline[start:stop:step]) == within[::step]
+        for step in (-1, -2, -3):
+            within = [it for it in range(5, 0, -1) if meant(start, 5) >= it > meant(stop, 0)]
+            assert numbers(timeline[start:stop:step]) == within[::-step]
+
+    @pytest.mark.parametrize("step", [1, 2, 3, 7, -1, -2, -3, -7])
+    def test_a_whole_slice_is_that_of_a_list(self, book: Book, step: int) -> None:
+        timeline = history_of(book)
+        assert timeline[::step] == list(timeline)[::step]
 
     def test_a_slice_without_a_step_is_refused_as_python_does(self, book: Book) -> None:
         with pytest.raises(ValueError, match="step"):
