@@ -41,6 +41,10 @@ class Databases:
     def __iter__(self) -> Iterator[Database[Any]]:
         return iter(self._databases.values())
 
+    def has_classes(self, database: Database[Any]) -> bool:
+        """Say whether a database is that of a class, and not only of an alias."""
+        return any(own == database for _, own in self._models)
+
     def place(self, database: Database[Any]) -> Place:
         """Return a place in a database, to be asked for what its history is like."""
         model = next(model for model, _ in self._models)

@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from bson import ObjectId
-from pymongo.errors import BulkWriteError, InvalidOperation, PyMongoError
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    InvalidOperation,
+    OperationFailure,
+    PyMongoError,
+)
 
 from mongoengine_history.back.changeset_plan import ChangesetPlan
 from mongoengine_history.back.databases import Databases
@@ -89,7 +95,8 @@ def revert_changeset(
         The changeset of these writes, to which the block around it belongs; or the plan.
 
     Raises:
-        OptionsError: no revision is of that changeset, or the class of a document is not imported.
+        OptionsError: no revision is of that changeset, the class of a document is not imported, or
+            a registered connection does not answer.
         ChangesetConflictError: later writes changed what it set. Nothing was written.
         ChangesetRefusedError: the application's own methods, or validation, refuse it. Nothing was
             written.
@@ -117,7 +124,7 @@ class _Task:
     known: Databases = field(default_factory=Databases)
 
     def __post_init__(self) -> None:
-        names = [(database, _collections(self.key, database)) for database in self.known]
+        names = [(database, self._collections(database)) for database in self.known]
         self.concerned = [database for database, found in names if found]
         self.is_large = sum(found.total() for _, found in names) > LARGEST_TRANSACTION
         if not self.concerned:
@@ -129,6 +136,17 @@ class _Task:
             clients += clients_of(self.key, database)
         is_one = all(client is self.client for client in clients)
         self.can_transact = is_one and not self.is_inside and can_transact(self.client)
+
+    def _collections(self, database: Database[Any]) -> Counter[Any]:
+        """Count the revisions of the changeset in a database, by collections."""
+        try:
+            return _counted(self.key, database)
+        except (ConnectionFailure, OperationFailure) as error:
+            if self.known.has_classes(database):
+                raise
+            problem = f"the database {database.name!r} does not say whether a part of it is there "
+            problem += "(disconnect() the alias if there is none)"
+            raise OptionsError("id", self.key, f"{problem}: {error}") from error
 
     def _read(self) -> Reversal:
         return Reversal.of(self.key, self.concerned, self.known, bypass=self.bypass)
@@ -251,14 +269,10 @@ def _refused(key: object, step: Step, why: str) -> ChangesetRefusedError:
     return ChangesetRefusedError(key, [(*step.subject.address, why)])
 
 
-def _collections(key: object, database: Database[Any]) -> Counter[Any]:
-    """Count the revisions of a changeset in a database, by collections."""
+def _counted(key: object, database: Database[Any]) -> Counter[Any]:
     try:
-        return _counted(key, database, active_session(database.client))
+        found = [*revisions_of(key, database, active_session(database.client))]
     except InvalidOperation:  # another client has bound a session; one of its own is allowed
         with sealed(database.client).start_session() as session:
-            return _counted(key, database, session)
-
-
-def _counted(key: object, database: Database[Any], session: Any) -> Counter[Any]:
-    return Counter(it.get("document_type") for it in revisions_of(key, database, session))
+            found = [*revisions_of(key, database, session)]
+    return Counter(it.get("document_type") for it in found)

@@ -116,7 +116,8 @@ def steps_of(subject: Subject, states: Sequence[State | None], *, is_bypassing: 
     """
     Return the steps that lead a document from what is stored through *states*, one a revision.
 
-    What was made and is gone again needs nothing. What is there before and after is never away.
+    What was made and is gone again needs nothing. What is there before and after is never away, or
+    only so long that others can take a unique value.
     """
     first, last = subject.stored, states[-1] if states else None
     steps: list[Step] = []
@@ -128,8 +129,6 @@ def steps_of(subject: Subject, states: Sequence[State | None], *, is_bypassing: 
         taken = taken[: gone[0] + 1]
     elif first is None and gone:
         taken = taken[gone[-1] + 1 :]
-    else:
-        taken = [it for it in taken if it[0] is not None]
     before = first
     for state, number, position in taken:
         step = Step(subject, before, state, (number,), position, position, is_bypassing)
@@ -144,12 +143,16 @@ def _is_change(step: Step) -> bool:
 
 def _add(steps: list[Step], step: Step) -> None:
     """Add a step, or make it one with the last one where nothing of others can come between."""
-    last = steps[-1] if steps else None
-    is_one = last is not None and (last.is_free or step.is_free or step.position == last.until + 1)
-    if last is not None and is_one:
-        steps[-1] = last.then(step)
+    if steps and _are_one(steps[-1], step):
+        steps[-1] = steps[-1].then(step)
     else:
         steps.append(step)
+
+
+def _are_one(last: Step, step: Step) -> bool:
+    if last.is_free or step.is_free or step.position == last.until + 1:
+        return True
+    return last.kind == "delete" and not last.then(step).is_unique
 
 
 def problem_of(step: Step) -> str | None:

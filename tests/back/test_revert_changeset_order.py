@@ -131,6 +131,20 @@ def gone_with_its_referrers() -> None:
     parcel.delete()
 
 
+def gone_and_made_anew() -> None:
+    label = Label.objects.first()
+    label.delete()
+    parcel = Parcel().save()
+    Label(id=label.pk, parcel=parcel, text="b").save()
+
+
+def gone_and_made_anew_with_what_was_taken() -> None:
+    first, second = Page.objects.get(slug="1"), Page.objects.get(slug="2")
+    first.delete()
+    edited(second, slug="1")
+    Page(id=first.pk, slug="2").save()
+
+
 def made_and_gone() -> None:
     Strange(name="x").save().delete()
     Page(slug="3").save().delete()
@@ -145,6 +159,8 @@ STORIES = [
     referred_to_later,
     nested,
     gone_with_its_referrers,
+    gone_and_made_anew,
+    gone_and_made_anew_with_what_was_taken,
     made_and_gone,
 ]
 

@@ -16,6 +16,7 @@ from mongoengine_history import (
     ChangesetPartlyRevertedError,
     ChangesetRefusedError,
     History,
+    OptionsError,
     changeset,
     history_of,
     revert_changeset,
@@ -194,3 +195,18 @@ def test_what_is_taken_back_untracked_is_not_recorded(bypass: bool) -> None:
     with untracked():
         revert_changeset(again, bypass_methods=bypass)
     assert (History.objects.count(), Total.objects.get().note) == (known, None)
+
+
+def test_a_connection_that_does_not_answer_may_have_a_part_of_it() -> None:
+    with changeset() as done:
+        Total(cents=1).save()
+    nowhere = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50"
+    me.register_connection("rm_dead", "gone_far", host=nowhere, uuidRepresentation="standard")
+    try:
+        with pytest.raises(OptionsError, match="'gone_far' does not say"):
+            revert_changeset(done)
+        assert Total.objects.count() == 1
+    finally:
+        me.disconnect("rm_dead")
+    revert_changeset(done)
+    assert Total.objects.count() == 0
