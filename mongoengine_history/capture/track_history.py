@@ -13,6 +13,7 @@ from pymongo.collection import Collection
 
 from mongoengine_history.capture.changeset import is_untracked
 from mongoengine_history.capture.collection import RecordingCollection
+from mongoengine_history.capture.dropping import RecordingDatabase, dropping, is_dropping
 from mongoengine_history.capture.strict import StrictDatabase
 from mongoengine_history.capture.tracker import Tracker, on_its_own, originating
 from mongoengine_history.documents.fieldpaths import check_rules
@@ -51,7 +52,8 @@ class _Cover:
         #: What the class itself has there; None where it inherits.
         self._own = model.__dict__.get(name)
         method = getattr(model, name)
-        is_of_class = getattr(method, "__self__", None) is model
+        is_static = isinstance(getattr_static(model, name), staticmethod)
+        is_of_class = is_static or getattr(method, "__self__", None) is model
 
         @wraps(method)
         def covering(target: Any, *args: Any, **kwargs: Any) -> Any:
@@ -168,6 +170,10 @@ def _track(cls: M, given: dict[str, Any]) -> M:
         raise
     fronts = {name: front for name, front in FRONTS.items() if _is_as_ever(cls, name)}
     _covers[cls] = [_Cover(cls, name, front) for name, front in fronts.items()]
+    _covers[cls].append(_Cover(cls, "__init_subclass__", _made))
+    for model in with_subclasses(cls):
+        if model is not cls:
+            _cover_own(model)
     signals.pre_save_post_validation.connect(_hear)
     for model in with_subclasses(cls):
         _record_from_now(model)
@@ -218,11 +224,14 @@ def _hear(sender: type[Document], document: Document, **said: Any) -> None:
         Tracker.of(document).said = said
 
 
-def _get_collection(beneath: Any, model: type[Document]) -> Any:
-    collection = beneath()
-    if _can_record(model, collection) and not isinstance(collection, RecordingCollection):
-        collection = model._collection = RecordingCollection.of(collection, model)
-    return collection
+def _get_collection(beneath: Any, model: type[Document], *args: Any, **kwargs: Any) -> Any:
+    collection = beneath(*args, **kwargs)
+    if not _can_record(model, collection) or isinstance(collection, RecordingCollection):
+        return collection
+    recording = RecordingCollection.of(collection, model)
+    if model.__dict__.get("_collection") is collection:  # else it is another one each time
+        model._collection = recording
+    return recording
 
 
 def _can_record(model: type[Document], collection: object) -> bool:
@@ -277,21 +286,34 @@ def _said(method: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Mappin
     return said if isinstance(said, Mapping) else {}
 
 
-def _get_db(beneath: Any, model: type[Document]) -> Any:
-    database = beneath()
-    is_strict = is_tracked(model) and options_of(model).strict and not is_untracked()
-    if not is_strict or is_stand_in(database):
+def _get_db(beneath: Any, model: type[Document], *args: Any, **kwargs: Any) -> Any:
+    database = beneath(*args, **kwargs)
+    if not is_tracked(model) or is_untracked() or is_stand_in(database):
         return database
-    return StrictDatabase.of(database, model._get_collection_name())
+    if options_of(model).strict and not is_dropping.get():
+        return StrictDatabase.of(database, model._get_collection_name())
+    return database if model._meta.get("timeseries") else RecordingDatabase.of(database, model)
 
 
-def _drop_collection(beneath: Any, model: type[Document]) -> None:
-    """Record that all documents go; by a collection of its own, without the class's indexes."""
-    name = model._get_collection_name()
-    collection = model._get_db()[name] if name else None
-    if collection is not None and _can_record(model, collection):
-        RecordingCollection.of(collection, model).drop()
-    beneath()
+def _drop_collection(beneath: Any, _: type[Document], *args: Any, **kwargs: Any) -> Any:
+    with dropping():
+        return beneath(*args, **kwargs)
+
+
+def _made(beneath: Any, model: type[Document], *args: Any, **kwargs: Any) -> None:
+    """Let a subclass that is made later record as those that were there."""
+    beneath(*args, **kwargs)
+    _cover_own(model)
+
+
+def _cover_own(model: type[Document]) -> None:
+    """Cover what a subclass has of its own, which may give its collection past its base."""
+    base = next((it for it in model.__mro__ if it in _covers), None)
+    if base is None:
+        return
+    for name in {"_get_collection", "_get_db"} & vars(model).keys():
+        if _is_as_ever(model, name):
+            _covers[base].append(_Cover(model, name, FRONTS[name]))
 
 
 FRONTS: Final[dict[str, Callable[..., Any]]] = {
