@@ -25,6 +25,7 @@ from mongoengine_history.documents.options import (
     is_tracked,
     options_of,
 )
+from mongoengine_history.documents.snapshot import check_id
 from mongoengine_history.documents.stand_in import is_stand_in, is_warned_of
 from mongoengine_history.errors import HistoryNotRecordedError, OptionsError
 from mongoengine_history.record.history import kept_by
@@ -211,8 +212,11 @@ def _check(cls: type[Document]) -> None:
 
 
 def _check_collection(cls: type[Document]) -> None:
+    if cls._meta.get("abstract"):
+        return
+    check_id(cls)
     kept = kept_by(cls)
-    if cls._meta.get("abstract") or kept._get_collection_name() != cls._get_collection_name():
+    if kept._get_collection_name() != cls._get_collection_name():
         return
     if kept.kept_at in {None, cls._meta.get("db_alias", DEFAULT_CONNECTION_NAME)}:
         raise OptionsError("cls", cls, LIES_IN_HISTORY)

@@ -61,6 +61,13 @@ def check_model(model: type[Document]) -> None:
         raise OptionsError("document", model, "an abstract class has no documents")
 
 
+def check_id(model: Document | type[Document]) -> None:
+    """Raise an OptionsError if ``_id`` is a field of a class, but not its primary key."""
+    if model._fields[model._meta["id_field"]].db_field != "_id":
+        problem = "its field _id is not its primary key; give that field primary_key=True"
+        raise OptionsError("document", model, f"{problem}, by which documents are told apart")
+
+
 def _key_for(model: type[Document], pk: object) -> Any:
     if pk is None:
         raise OptionsError("pk", pk, f"give the primary key of a {model.__name__}")

@@ -14,6 +14,7 @@ from pymongo.read_concern import ReadConcern
 
 from mongoengine_history.documents.fieldpaths import hiding_of
 from mongoengine_history.documents.options import HistoryOptions, options_of
+from mongoengine_history.documents.snapshot import check_id
 from mongoengine_history.documents.stand_in import check_real
 from mongoengine_history.errors import IndexesMissingError, OptionsError
 from mongoengine_history.record.history import BY_REVISION, INDEXES, kept_by
@@ -91,6 +92,7 @@ class Place:
     ) -> None:
         collection = model._get_collection() if collection is None else collection
         check_real(model, collection)
+        check_id(model)
         _check_session(collection.database.client, session)
         self._collection, self._session = sealed_collection(collection), session
         self.client: MongoClient[Any] = self._collection.database.client

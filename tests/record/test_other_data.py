@@ -11,7 +11,14 @@ import mongoengine as me
 import pytest
 from bson.raw_bson import RawBSONDocument
 
-from mongoengine_history import History, history_of, restore, track_history
+from mongoengine_history import (
+    DocumentTrack,
+    History,
+    OptionsError,
+    history_of,
+    restore,
+    track_history,
+)
 from mongoengine_history.record.head import turn_at
 
 
@@ -77,6 +84,18 @@ def test_what_is_no_utf_8_is_written_as_without_a_history(replacing: Any) -> Non
     Foreign.objects(n=4).delete()
     found = [(it.operation, it.patches[-1][0]) for it in history_of(Foreign, 1)]
     assert [operation for operation, _ in found] == ["update"] * 3 + ["delete"]
+
+
+def test_a_field_id_that_is_not_the_key_is_refused(database: Any) -> None:
+    class Loose(me.Document):
+        meta = {"collection": "loose", "auto_create_index": False}
+        _id = me.ObjectIdField()
+
+    with pytest.raises(OptionsError, match="primary_key=True"):
+        track_history(Loose)
+    with pytest.raises(OptionsError, match="primary_key=True"):
+        DocumentTrack(Loose()).__enter__()
+    Loose().save()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="it needs fork")
