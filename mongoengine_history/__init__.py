@@ -34,7 +34,7 @@ from mongoengine_history.errors import (
     UndoConflictError,
     WriteRefusedError,
 )
-from mongoengine_history.read.as_of import as_of
+from mongoengine_history.read.as_of import Misfit, as_of
 from mongoengine_history.read.history_of import Timeline, history_of
 from mongoengine_history.read.load_history import load_history
 from mongoengine_history.record import late as _late  # noqa: F401  # by which errors record
@@ -62,6 +62,7 @@ __all__ = [
     "IncompleteRevisionError",
     "IndexesMissingError",
     "MalformedRecordError",
+    "Misfit",
     "OptionsError",
     "PatchError",
     "PlanStep",

@@ -48,6 +48,7 @@ NEIGHBOURS = {
     "ABSENT": "values",
     "BaseHistory": "history",
     "PlanStep": "changeset_plan",
+    "Misfit": "as_of",
     "Timeline": "history_of",
     "Version": "history",
     **dict.fromkeys(["restore", "undo"], "revert"),

@@ -6,7 +6,7 @@ The methods are covered by attributes of the document, as MongoEngine itself cov
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine_history.capture.collection import RecordingCollection
@@ -110,9 +110,11 @@ class _Cover:
         self._tracker.written()
         uncover(self._document)
 
-    def _get_update_doc(self) -> dict[str, Any]:
+    def _get_update_doc(self) -> Any:
+        exact = self._tracker.exact
         with on_its_own():  # fields are asked for their values, which may write something
-            update: dict[str, Any] = self._beneath("_get_update_doc")()
+            with exact.looked_past(self._document) if exact else nullcontext():
+                update: dict[str, Any] = self._beneath("_get_update_doc")()
             exact = self._tracker.exact
             if exact and not exact.is_marked(self._document):  # it was loaded anew by its class
                 exact = self._tracker.exact = None

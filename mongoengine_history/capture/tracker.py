@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from mongoengine_history.capture.changeset import context_of
 from mongoengine_history.documents.exact_write import ExactWrite
 from mongoengine_history.documents.options import is_tracked
-from mongoengine_history.documents.snapshot import put
+from mongoengine_history.documents.snapshot import findable, put
 from mongoengine_history.errors import HistoryNotRecordedError
 from mongoengine_history.record.append import append
 from mongoengine_history.record.doubt import leave_open
@@ -191,6 +191,7 @@ class Tracker:
         What is *stored* now is None if the document is not there.
         """
         document, old = self.document, stored or {}
+        wanted = findable(document, wanted)
         put(document, wanted)
         changed = {
             key: wanted.get(key, ABSENT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mongoengine_history.documents.snapshot import decoded, memory
@@ -9,7 +10,7 @@ from mongoengine_history.state.updates import root
 from mongoengine_history.state.values import ABSENT, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from mongoengine import Document
 
@@ -46,9 +47,16 @@ class ExactWrite:
         self.wanted = {key: value for key, value in self.wanted.items() if key not in edited}
         return edited
 
-    def update(self, document: Document, update: dict[str, Any]) -> dict[str, Any]:
+    def update(
+        self, document: Document, update: dict[str, Any]
+    ) -> dict[str, Any] | list[dict[str, Any]]:
         """Return *update* with the wanted values instead of what MongoEngine sends for them."""
         self._edited(document)
+        if any(map(_is_odd, self.wanted)):
+            roots = {root(path) for values in update.values() for path in values}
+            now = decoded(memory(document)) if roots - self.wanted.keys() else {}
+            edits = {key: now.get(key, ABSENT) for key in roots}
+            return [_setting(key, value) for key, value in {**edits, **self.wanted}.items()]
         sent: dict[str, Any] = {"$set": {}, "$unset": {}}
         for operator, values in update.items():
             sent[operator] = {it: values[it] for it in values if root(it) not in self.wanted}
@@ -67,12 +75,34 @@ class ExactWrite:
 
     def is_marked(self, document: Document) -> bool:
         """Say whether the document still counts as changed; loading it anew ends that."""
-        return any(root(path) in self.wanted for path in document._changed_fields)
+        return any({path, root(path)} & self.wanted.keys() for path in document._changed_fields)
+
+    @contextmanager
+    def looked_past(self, document: Document) -> Iterator[None]:
+        """Take marks of names with dots off for the block: MongoEngine would follow them."""
+        odd = [name for name in document._changed_fields if name in self.wanted and _is_odd(name)]
+        document._changed_fields = [it for it in document._changed_fields if it not in odd]
+        yield
+        document._changed_fields += odd
 
     def done(self, document: Document) -> None:
         """Take back the marks of change, at which MongoEngine would fetch what references name."""
         changed = document._changed_fields
-        document._changed_fields = [path for path in changed if root(path) not in self.wanted]
+        document._changed_fields = [
+            path for path in changed if not {path, root(path)} & self.wanted.keys()
+        ]
+
+
+def _is_odd(name: str) -> bool:
+    """Say whether a name would be a path, or an operator, where an update sets it."""
+    return not name or "." in name or name.startswith("$")
+
+
+def _setting(name: str, value: Any) -> dict[str, Any]:
+    """Return the stage that sets or removes a value under any name, as MongoDB 5.0 can."""
+    exact = "$$REMOVE" if value is ABSENT else {"$literal": value}
+    field = {"field": {"$literal": name}, "input": "$$ROOT", "value": exact}
+    return {"$replaceWith": {"$setField": field}}
 
 
 def _shown(document: Document) -> dict[str, bytes]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import ValuesView
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from warnings import warn
 
 import bson
 from mongoengine import Document
 
 from mongoengine_history.documents.fieldpaths import hiding_of
 from mongoengine_history.documents.stand_in import codec_in
-from mongoengine_history.errors import OptionsError, StateMismatchError
+from mongoengine_history.errors import HistoryWarning, OptionsError, StateMismatchError
 from mongoengine_history.state.hiding import without_masks
 from mongoengine_history.state.revision import plain
 from mongoengine_history.state.values import WIRE, State, native
@@ -187,7 +188,7 @@ def loaded(model: type[D], pk: object, state: State, *, created: bool = False) -
     Raises:
         StateMismatchError: the class cannot load the state.
     """
-    son = native(without_masks(state), codec_of(model))
+    son = native(without_masks(findable(model, state)), codec_of(model))
     try:
         document = model._from_son({"_id": pk, **son}, created=created)
     except Exception as error:  # MongoEngine's, or one of the application's own fields
@@ -199,6 +200,39 @@ def loaded(model: type[D], pk: object, state: State, *, created: bool = False) -
     return document
 
 
+def loaded_in_part(model: type[D], pk: object, state: State) -> D:
+    """
+    Make a document to look at, as `loaded` does, without what the class knows no more.
+
+    Warns of the names that are left out.
+
+    Raises:
+        StateMismatchError: the class cannot load the rest either.
+    """
+    try:
+        return loaded(model, pk, state, created=True)
+    except StateMismatchError as error:
+        gone = [key for key in error.keys if key not in _known_to(model)]
+        if not gone:
+            raise
+        rest = {key: value for key, value in state.items() if key not in gone}
+        document = loaded(model, pk, rest, created=True)
+    warn(
+        f"{model.__name__} has no fields for {gone}, which earlier states have: documents are "
+        "made without them. Read the states as data to see all.",
+        HistoryWarning,
+        stacklevel=2,
+    )
+    return document
+
+
+def findable(model: Document | type[Document], state: State) -> State:
+    """Return a state by which its class finds it: an older one than its subclasses names none."""
+    if "_cls" in state or not model._meta.get("allow_inheritance"):
+        return state
+    return {"_cls": model._class_name, **state}
+
+
 def _told(model: Document | type[Document], error: Exception) -> tuple[object, Exception | None]:
     """Return what may be told of an error and its cause: where values are secret, only its kind."""
     return (type(error).__name__, None) if hiding_of(model).rules else (error, error)
@@ -206,9 +240,13 @@ def _told(model: Document | type[Document], error: Exception) -> tuple[object, E
 
 def _misfits(model: type[Document], state: State) -> list[str]:
     """Name the stored keys that keep the class from loading *state*."""
-    known = {"_cls", *model._db_field_map.values(), *model._fields}
+    known = _known_to(model)
     unknown = [key for key in state if key not in known and not model._dynamic]
     return unknown or [key for key in state if not _fits(model, key, state[key])]
+
+
+def _known_to(model: type[Document]) -> set[str]:
+    return {"_cls", *model._db_field_map.values(), *model._fields}
 
 
 def _fits(model: type[Document], key: str, value: object) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from mongoengine import Document
 
-from mongoengine_history.documents.snapshot import check_model, loaded
+from mongoengine_history.documents.snapshot import check_model, loaded_in_part
+from mongoengine_history.errors import HistoryError
 from mongoengine_history.record.classes import belongs
 from mongoengine_history.record.overview import SMALL, near, numbers_at, recorded, state_near
 from mongoengine_history.record.place import Place
@@ -16,16 +18,47 @@ from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import may_have_existed, state_as_of
 from mongoengine_history.state.problem import is_number
 from mongoengine_history.state.revision import last_stamp
-from mongoengine_history.state.values import State, encode
+from mongoengine_history.state.values import State, encode, native
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
+
+    _Found = tuple[Any, State | HistoryError]
 
 D = TypeVar("D", bound=Document)
 
 
-def as_of(model: type[D], when: datetime) -> Iterator[D]:
+@dataclass(frozen=True)
+class Misfit:
+    """
+    Stands in `as_of` for a document that cannot be made, so that the others can be read.
+
+    Used as a document, by any other attribute, it raises its error.
+    """
+
+    #: Primary key of the document.
+    document_id: Any
+    #: Why: a StateMismatchError where today's class cannot load what was there, else what is wrong
+    #: with the records.
+    error: HistoryError
+
+    def __getattr__(self, name: str) -> Any:
+        """Raise the error: this is no document."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise self.error
+
+
+@overload
+def as_of(
+    model: type[D], when: datetime, *, as_data: Literal[False] = False
+) -> Iterator[D | Misfit]: ...
+@overload
+def as_of(
+    model: type[D], when: datetime, *, as_data: Literal[True]
+) -> Iterator[State | Misfit]: ...
+def as_of(model: type[D], when: datetime, *, as_data: bool = False) -> Iterator[Any]:
     """
     Read all documents of a class as they stood at a moment, one by one. Writes nothing.
 
@@ -37,22 +70,29 @@ def as_of(model: type[D], when: datetime) -> Iterator[D]:
         model: The class; documents of its subclasses are among them.
         when: Naive is local time of the process. Exact to the microsecond; one in whole
             milliseconds includes its millisecond.
+        as_data: Whether to give plain data, ``_id`` included, which need not fit today's class.
 
     Returns:
-        An iterator over unsaved documents, in no order.
+        An iterator over unsaved documents, in no order. In the place of one that cannot be made
+        there is a `Misfit`, which says why.
 
     Raises:
         OptionsError: an argument cannot be used.
-        HistoryError: one of the documents cannot be rebuilt; the error names it, and the iteration
-            is over.
     """
     check_model(model)
     last_stamp(when)
-    return (
-        loaded(model, key, state, created=True)
-        for key, state in _Moment(model, when).states()
-        if belongs(model, state.get("_cls"))
-    )
+    moment = _Moment(model, when)
+    make = moment.data if as_data else moment.document
+    return (_entry(make, key, state) for key, state in moment.states() if moment.has(key, state))
+
+
+def _entry(make: Callable[[Any, State], Any], key: Any, state: State | HistoryError) -> Any:
+    try:
+        if isinstance(state, HistoryError):
+            raise state
+        return make(key, state)
+    except HistoryError as error:
+        return Misfit(key, error)
 
 
 class _Moment:
@@ -64,13 +104,36 @@ class _Moment:
         # A document that gets its first revision meanwhile is found as one that is stored.
         self._known = {"stamp": {"$not": {"$gt": time.time_ns() // 1000}}}
 
-    def states(self) -> Iterator[tuple[Any, State]]:
+    def document(self, key: Any, state: State) -> Document:
+        return loaded_in_part(self._model, key, state)
+
+    def data(self, key: Any, state: State) -> State:
+        data: State = native({"_id": key, **state}, self._place.codec)
+        return data
+
+    def has(self, key: Any, state: State | HistoryError) -> bool:
+        """Say whether a document is of the class: by its name then, or else by the one since."""
+        if not self._model._meta.get("allow_inheritance"):
+            return True
+        own = self._model._class_name
+        name = None if isinstance(state, HistoryError) else state.get("_cls")
+        if belongs(self._model, name) or (name is None and "." not in own):
+            return not isinstance(state, HistoryError) or self._is_known(key)
+        if name is not None and str(name).partition(".")[0] == own.partition(".")[0]:
+            return str(name).startswith(f"{own}.")  # or it was of another subclass
+        return self._is_known(key)
+
+    def _is_known(self, key: Any) -> bool:
+        revisions = Revisions(self._place, key)
+        return revisions.seen_by(self._model) is revisions
+
+    def states(self) -> Iterator[_Found]:
         for keys in _batches(recorded(self._place, self._known)):
             yield from self._of_recorded(keys)
         for keys in _batches(self._stored()):
             yield from self._of_stored(keys)
 
-    def _of_recorded(self, keys: list[Any]) -> Iterator[tuple[Any, State]]:
+    def _of_recorded(self, keys: list[Any]) -> Iterator[_Found]:
         numbers = numbers_at(self._place, keys, last_stamp(self._when))
         keys = [key for key in keys if encode(key) in numbers or self._may_be_old(key)]
         early = [key for key in keys if encode(key) not in numbers]
@@ -84,10 +147,11 @@ class _Moment:
         for encoded, key in left.items():
             yield from self._one(key, numbers.get(encoded, 0), [])
 
-    def _one(
-        self, key: Any, number: int, found: list[Mapping[str, Any]]
-    ) -> Iterator[tuple[Any, State]]:
-        state = self._state(key, number, found)
+    def _one(self, key: Any, number: int, found: list[Mapping[str, Any]]) -> Iterator[_Found]:
+        try:
+            state: State | HistoryError | None = self._state(key, number, found)
+        except HistoryError as error:
+            state = error
         if state is not None:
             yield key, state
 
@@ -106,7 +170,7 @@ class _Moment:
         found = self._place.documents.find(query, {"_id": 1}, **options)
         return (document["_id"] for document in found)
 
-    def _of_stored(self, keys: list[Any]) -> Iterator[tuple[Any, State]]:
+    def _of_stored(self, keys: list[Any]) -> Iterator[_Found]:
         """Give the documents that the history did not know when all this began."""
         among, place = {"document_id": {"$in": keys}}, self._place
         known = {encode(key) for key in recorded(place, {**among, **self._known})}
@@ -116,10 +180,10 @@ class _Moment:
         late = {encode(key) for key in recorded(place, {"document_id": {"$in": keys}})}
         for document in place.documents.find({"_id": {"$in": keys}}, session=place.session):
             key = document.pop("_id")
-            revisions, is_late = Revisions(place, key), encode(key) in late
-            state = state_as_of(revisions, self._when) if is_late else place.hiding.hidden(document)
-            if state is not None:
-                yield key, state
+            if encode(key) in late:
+                yield from self._one(key, 0, [])
+            else:
+                yield key, place.hiding.hidden(document)
 
 
 def _batches(keys: Iterator[Any]) -> Iterator[list[Any]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 from mongoengine import Document
 
-from mongoengine_history.documents.snapshot import loaded, stored_key
+from mongoengine_history.documents.snapshot import loaded_in_part, stored_key
 from mongoengine_history.errors import (
     DocumentDidNotExistError,
     IncompleteRevisionError,
@@ -184,7 +184,8 @@ class Timeline(Generic[D]):
         Make a document as it was right after a revision.
 
         It is a new object under the old primary key, not saved. Saving it stores all of it in the
-        place of what is there; use `revert` or `restore` to go back exactly.
+        place of what is there; use `revert` or `restore` to go back exactly. What the class has no
+        field for any more is left out, with a HistoryWarning.
 
         Args:
             number: The revision; 0 is the state before the first one, -1 the newest.
@@ -216,7 +217,7 @@ class Timeline(Generic[D]):
         return None if state is None else self._made(state)
 
     def _made(self, state: State) -> D:
-        document = loaded(self._model, self._key, state, created=True)
+        document = loaded_in_part(self._model, self._key, state)
         if self._document is not self._model:
             own = vars(self._document)
             vars(document).update({name: own[name] for name in MOVED if name in own})

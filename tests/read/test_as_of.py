@@ -18,7 +18,7 @@ from support.wheel_1_1 import Elsewhere
 
 from mongoengine_history import (
     IncompleteRevisionError,
-    StateMismatchError,
+    Misfit,
     Version,
     as_of,
     history_of,
@@ -226,21 +226,35 @@ class TestWhatCannotBeRebuilt:
         edited(broken, seats=2, tags=["x"])
         moment = moment_after(edited(broken, seats=3))
         database.history.delete_one({"document_id": "broken", "revision": 2, "position": 1})
+        rooms = {getattr(it, "document_id", None): it for it in as_of(Room, moment)}
+        assert rooms[None].name == "fine"
+        assert isinstance(rooms["broken"], Misfit)
         with pytest.raises(IncompleteRevisionError) as caught:
-            list(as_of(Room, moment))
+            print(rooms["broken"].name)
         assert (caught.value.document_id, caught.value.number) == ("broken", 2)
+        assert not hasattr(rooms["broken"], "_data")
 
     def test_a_state_that_todays_class_cannot_hold_is_named_by_its_document(self) -> None:
         class Old(me.Document):
             meta = {"collection": "rooms", "auto_create_index": False}
             name = me.StringField(primary_key=True)
-            gone = me.IntField()
+            lamp = me.StringField()
+
+        class Lamp(me.EmbeddedDocument):
+            watts = me.IntField()
+
+        class New(me.Document):
+            meta = {"collection": "rooms", "auto_create_index": False}
+            name = me.StringField(primary_key=True)
+            lamp = me.EmbeddedDocumentField(Lamp)
 
         signals.post_save.connect(track_changes, sender=Old)
-        moment = moment_after(edited(Old(name="a", gone=1)))
-        with pytest.raises(StateMismatchError) as caught:
-            list(as_of(Room, moment))
-        assert (caught.value.document_id, caught.value.keys) == ("a", ["gone"])
+        edited(Old(name="a", lamp="red"))
+        moment = moment_after(edited(Old(name="b")))
+        misfit, fine = sorted(as_of(New, moment), key=lambda it: isinstance(it, New))
+        assert (misfit.document_id, misfit.error.keys, fine.name) == ("a", ["lamp"], "b")
+        data = sorted((it["_id"], it.get("lamp")) for it in as_of(New, moment, as_data=True))
+        assert data == [("a", "red"), ("b", None)]
 
     def test_versions_that_are_gone_are_missed_by_nobody(self, every: int) -> None:
         room = Room(name="a")

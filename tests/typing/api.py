@@ -29,6 +29,7 @@ from mongoengine_history import (
     IncompleteRevisionError,
     IndexesMissingError,
     MalformedRecordError,
+    Misfit,
     OptionsError,
     PatchError,
     PlanStep,
@@ -167,7 +168,7 @@ def read_the_past(invoice: Invoice, now: datetime) -> None:
     assert_type(timeline.compare(1, None), list[tuple[str, list[str | int], Any]])
     assert_type(timeline.legacy, list[History])
     for past in as_of(Invoice, now):
-        assert_type(past, Invoice)
+        assert_type(past, Invoice | Misfit)
     for version in Version.objects(document_id=invoice.id):
         assert_type(version, Any)
 
