@@ -5,17 +5,20 @@ from __future__ import annotations
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import partial, wraps
-from inspect import iscoroutinefunction
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction, signature
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
+from warnings import warn
 
 from bson import ObjectId
 from mongoengine import get_connection, get_db
 from mongoengine.connection import ConnectionFailure
 
 from mongoengine_history.documents.stand_in import USUAL_CODEC, codec_in, is_warned_of
-from mongoengine_history.errors import OptionsError
+from mongoengine_history.errors import HistoryWarning, OptionsError
 from mongoengine_history.record.history import History
 from mongoengine_history.record.place import Place, in_transaction, transaction
 from mongoengine_history.state.revision import Context, checked, identity_of, innermost
@@ -31,6 +34,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 F = TypeVar("F", bound="Callable[..., Any]")
+
+_MEANT: Final = dict.fromkeys(("user", "author", "actor", "whodunnit", "who"), "identity")
+"""What else an identity is called."""
+
+_LATER: Final = (isgeneratorfunction, isasyncgenfunction, iscoroutinefunction)
+"""What runs only after it has been called."""
+
+_ELSEWHERE: Final = (
+    "A block ended in another context than it began, so it did not hold for what was written in "
+    "between. A dependency of FastAPI that yields inside a block has to be an `async def`."
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +90,9 @@ def changeset(
     """
     Make what is written inside one unit of work.
 
-    A context manager that gives the `Changeset`, and a decorator of functions, ``async`` or not.
+    A context manager that gives the `Changeset`, and a decorator of functions, ``async`` and
+    generators or not, also without parentheses. The object may be used again, inside itself and in
+    many threads.
 
     All revisions recorded inside share an id, and have what is said here. Blocks nest, also with
     `DocumentTrack`: inner values win, outer ones remain, and the id is that of the outermost
@@ -90,14 +106,48 @@ def changeset(
         atomic: Whether all writes of MongoEngine inside, and their records, happen or none of
             them. That is a transaction on the default connection: it needs PyMongo 4.17 or later
             and a replica set.
-        **metadata: Anything else to keep with each revision; BSON values.
+        **metadata: Anything else to keep with each revision; BSON values. A name like that of an
+            argument that is not given, such as ``identiy`` or ``user``, is refused.
 
     Raises:
         OptionsError: an argument cannot be used. Nothing was read or written.
     """
+    refuse_misspelt(metadata, identity=identity, reason=reason, atomic=atomic or None)
+    is_alone = reason is None and not atomic and not metadata
+    bare: Any = identity if is_alone and type(identity) is FunctionType else None
+    if bare and not _can_be_asked(bare):  # ``@changeset`` without parentheses
+        return changeset()(bare)
     checked(identity, reason, metadata, _default_codec())  # early; each write has its own codec
     context = Context(identity_of(identity), reason, metadata)
-    return Block(partial(_changeset, context, atomic=atomic))
+    return Block(partial(_changeset, context, atomic=atomic), bare)
+
+
+def refuse_misspelt(metadata: Mapping[str, Any], **arguments: object) -> None:
+    """
+    Refuse names of metadata that are meant for one of *arguments* that was not given.
+
+    Raises:
+        OptionsError: a name is nearly that of an argument, or another word for the identity.
+    """
+    missing = [name for name, value in arguments.items() if value is None]
+    for name in metadata:
+        near = get_close_matches(name.lower(), missing, 1, cutoff=0.82)
+        near = [it for it in near if it[0] == name[0].lower()]  # a season is no reason
+        meant = near or [it for it in missing if it == _MEANT.get(name.lower())]
+        if meant:
+            problem = f"did you mean {meant[0]}=…? As metadata it needs another name"
+            raise OptionsError(name, metadata[name], problem)
+
+
+def _can_be_asked(identity: Callable[..., object]) -> bool:
+    """Say whether a function can answer who writes, called without arguments."""
+    if any(kind(identity) for kind in _LATER):
+        return False
+    try:
+        signature(identity).bind()
+    except TypeError:
+        return False
+    return True
 
 
 @contextmanager
@@ -109,15 +159,20 @@ def _changeset(said: Context, *, atomic: bool) -> Iterator[Changeset]:
         yield Changeset(shared, (*outer, context))
 
 
-def untracked() -> Block[None]:
+@overload
+def untracked() -> Block[None]: ...
+@overload
+def untracked(function: F) -> F: ...
+def untracked(function: F | None = None) -> Block[None] | F:
     """
     Record nothing of what is written inside.
 
-    A context manager, and a decorator of functions, ``async`` or not. It holds for its thread or
-    asyncio task, and for the tasks started inside. What was written there is drift: the history
-    does not know it.
+    A context manager, and a decorator as `changeset` is. It holds for its thread or asyncio task,
+    and for the tasks started inside. What was written there is drift: the history does not know
+    it.
     """
-    return Block(lambda: _inside(_Block(next(_orders))))
+    block = Block(lambda: _inside(_Block(next(_orders))))
+    return block if function is None else block(function)
 
 
 def is_untracked() -> bool:
@@ -208,34 +263,125 @@ class Block(Generic[T]):
     """
     A context manager, and a decorator whose functions each run in a block of their own.
 
-    Python's own decorators of this kind end before an ``async def`` has begun.
+    One object may be open several times: inside itself, in many threads and tasks. Python's own
+    decorators of this kind end before an ``async def`` or a generator has begun.
     """
 
-    def __init__(self, make: Callable[[], AbstractContextManager[T]]) -> None:
-        self._make = make
-        self._open: list[AbstractContextManager[T]] = []
+    def __init__(
+        self,
+        make: Callable[[], AbstractContextManager[T]],
+        bare: Callable[[], object] | None = None,
+    ) -> None:
+        self._make, self._bare = make, bare
+        self._open: dict[_Block, AbstractContextManager[T]] = {}
 
     def __enter__(self) -> T:
-        self._open.append(self._make())
-        return self._open[-1].__enter__()
+        manager = self._make()
+        given = manager.__enter__()
+        self._open[_blocks.get()[-1]] = manager
+        return given
 
     def __exit__(self, *error: Any) -> None:
-        self._open.pop().__exit__(*error)
+        own = [block for block in _blocks.get() if block in self._open]
+        if not own:  # a framework began it in a thread, and ends it in another one
+            own = [*self._open]
+            warn(_ELSEWHERE, HistoryWarning, stacklevel=2)
+        self._open.pop(own[-1]).__exit__(*error)
 
-    def __call__(self, function: F) -> F:
-        """Let each call of *function* run inside."""
-        if iscoroutinefunction(function):
+    @overload
+    def __call__(self) -> Any: ...
+    @overload
+    def __call__(self, function: F) -> F: ...
+    def __call__(self, function: Any = None) -> Any:
+        """
+        Let each call of *function* run inside; of a generator each step, not what is in between.
 
-            @wraps(function)
-            async def awaited(*args: Any, **kwargs: Any) -> Any:
-                with self._make():
-                    return await function(*args, **kwargs)
+        Raises:
+            OptionsError: it is nothing to call, a class, or a generator in a transaction.
+        """
+        if function is None and self._bare:  # ``@changeset`` without parentheses
+            return changeset()(self._bare)()
+        if isinstance(function, staticmethod | classmethod):
+            return type(function)(self(function.__func__))
+        if isinstance(function, type) or not callable(function):
+            raise OptionsError("function", function, "decorate a function or a method")
+        own = getattr(function, "__call__", function)  # noqa: B004  # an object may be async, too
+        for kind, wrap in zip(_LATER, (self._steps, self._async_steps, self._async), strict=True):
+            if kind(function) or kind(own):
+                return wrap(function)
+        return self._plain(function)
 
-            return awaited  # type: ignore[return-value]  # it takes and gives the same
-
-        @wraps(function)
+    def _plain(self, function: Any) -> Any:
+        @wraps(function, updated=())
         def called(*args: Any, **kwargs: Any) -> Any:
             with self._make():
                 return function(*args, **kwargs)
 
-        return called  # type: ignore[return-value]  # it takes and gives the same
+        return called
+
+    def _async(self, function: Any) -> Any:
+        @wraps(function, updated=())
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            with self._make():
+                return await function(*args, **kwargs)
+
+        return awaited
+
+    def _steps(self, function: Any) -> Any:
+        self._refuse_atomic()
+
+        @wraps(function, updated=())
+        def stepped(*args: Any, **kwargs: Any) -> Any:
+            block, steps = self._unit(), function(*args, **kwargs)
+            step = partial(next, steps)
+            while True:
+                try:
+                    with _inside(block):
+                        value = step()
+                except StopIteration as done:
+                    return done.value
+                try:
+                    step = partial(steps.send, (yield value))
+                except GeneratorExit:
+                    with _inside(block):
+                        steps.close()
+                    raise
+                except BaseException as error:
+                    step = partial(steps.throw, error)
+
+        return stepped
+
+    def _async_steps(self, function: Any) -> Any:
+        self._refuse_atomic()
+
+        @wraps(function, updated=())
+        async def stepped(*args: Any, **kwargs: Any) -> Any:
+            block, steps = self._unit(), function(*args, **kwargs)
+            step = steps.__anext__
+            while True:
+                try:
+                    with _inside(block):
+                        value = await step()
+                except StopAsyncIteration:
+                    return
+                try:
+                    step = partial(steps.asend, (yield value))
+                except GeneratorExit:
+                    with _inside(block):
+                        await steps.aclose()
+                    raise
+                except BaseException as error:
+                    step = partial(steps.athrow, error)
+
+        return stepped
+
+    def _unit(self) -> _Block:
+        """Return one block for all steps of a generator."""
+        with self._make():
+            return _blocks.get()[-1]
+
+    def _refuse_atomic(self) -> None:
+        if getattr(self._make, "keywords", {}).get("atomic"):
+            raise OptionsError(
+                "atomic", True, "no transaction can wait for a generator's next step"
+            )

@@ -10,7 +10,7 @@ from weakref import WeakSet
 
 from mongoengine import Document, signals
 
-from mongoengine_history.capture.changeset import is_untracked, next_order
+from mongoengine_history.capture.changeset import is_untracked, next_order, refuse_misspelt
 from mongoengine_history.capture.covers import (
     begin_writing,
     cover,
@@ -81,7 +81,12 @@ class DocumentTrack:
             raise OptionsError("refuse_stale", refuse_stale, "it must be True or False")
         hiding_of(document)  # which checks the options of its class
         self._document, self._refuse_stale = document, refuse_stale
+        refuse_misspelt(
+            metadata, identity=identity, reason=reason, refuse_stale=refuse_stale or None
+        )
         self._context = checked(identity, reason, metadata, codec_of(document))
+        self._orders: list[int] = []  # of its blocks that are open
+        self._is_used = False
         listen(type(document))
         is_heard = track_changes in _hearing(type(document))
         if is_heard and not is_stand_in(document._get_collection()):
@@ -91,17 +96,20 @@ class DocumentTrack:
     def _enter(self) -> None:
         tracker = Tracker.of(self._document)
         guard = (tracker.guard or Guard(self._document)) if self._refuse_stale else None
-        tracker.enter(self, next_order(), self._context, guard)
+        self._orders.append(next_order())
+        tracker.enter(self._orders[-1], self._context, guard)
         cover(self._document)
 
     def __enter__(self) -> Self:
-        if not Tracker.of(self._document).has(self):  # used a second time
+        if self._is_used:  # again, or inside itself
             self._enter()
+        self._is_used = True
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._is_used = True
         try:
-            Tracker.of(self._document).leave(self)
+            Tracker.of(self._document).leave(self._orders.pop())
         finally:
             uncover(self._document)
 

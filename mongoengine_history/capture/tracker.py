@@ -56,7 +56,7 @@ class Tracker:
 
     def __init__(self, document: Document) -> None:
         self.document = document
-        self._blocks: list[tuple[object, int, Context, Guard | None]] = []
+        self._blocks: list[tuple[int, Context, Guard | None]] = []
         self._known: Known | None = None
         #: Changes that were captured and wait for `track_changes`.
         self._pending: list[tuple[Known, Change, Base | None]] = []
@@ -84,24 +84,20 @@ class Tracker:
     @property
     def blocks(self) -> list[tuple[int, Context]]:
         """The open blocks: what each of them says, and when it was opened."""
-        return [(order, context) for _, order, context, _ in self._blocks]
+        return [(order, context) for order, context, _ in self._blocks]
 
     @property
     def guard(self) -> Guard | None:
         """What its writer has seen, where a stale copy is refused."""
         return next((guard for *_, guard in self._blocks if guard), None)
 
-    def has(self, block: object) -> bool:
-        """Say whether *block* is open."""
-        return any(other is block for other, *_ in self._blocks)
+    def enter(self, order: int, context: Context, guard: Guard | None) -> None:
+        """Open a block, of which the *order* is the name."""
+        self._blocks.append((order, context, guard))
 
-    def enter(self, block: object, order: int, context: Context, guard: Guard | None) -> None:
-        """Open a block."""
-        self._blocks.append((block, order, context, guard))
-
-    def leave(self, block: object) -> None:
+    def leave(self, order: int) -> None:
         """Close a block. After the last one nothing is recorded any more."""
-        self._blocks = [other for other in self._blocks if other[0] is not block]
+        self._blocks = [block for block in self._blocks if block[0] != order]
         self.record_if_asked()  # a write whose save failed later, in a cascade
         self._pending.clear()
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import bson
-from bson import ObjectId
+from bson import DBRef, ObjectId
 
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.state.patches import DictdifferPatch, Draft, Patch, apply, apply_to, invert
@@ -235,7 +235,9 @@ def is_number(number: object) -> bool:
 
 
 def identity_of(identity: object) -> object:
-    """Return what is kept of an identity: the primary key of a document, else the value."""
+    """Return what is kept of an identity: the primary key of a document or reference, or it."""
+    if isinstance(identity, DBRef):  # a LazyReference is one
+        return identity.id
     if not getattr(identity, "_is_document", False):
         return identity
     pk = getattr(identity, "pk", None)
