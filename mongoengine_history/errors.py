@@ -159,7 +159,9 @@ class RevisionNotFoundError(OfDocumentError, IndexError):
     def __init__(self, document_id: object, number: int, newest: int) -> None:
         super().__init__(
             document_id,
-            f"Document {_short(document_id)} has no revision {number}; its newest is {newest}.",
+            f"Document {_short(document_id)} has no revision {number}; its newest is {newest}."
+            if newest
+            else f"Document {_short(document_id)} has no history; is the class or the key another?",
         )
         #: The number asked for.
         self.number = number

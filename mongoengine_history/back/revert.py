@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mongoengine import Document
@@ -10,7 +11,14 @@ from mongoengine import Document
 from mongoengine_history.capture.covers import cover
 from mongoengine_history.capture.document_track import listen
 from mongoengine_history.capture.tracker import Known, Tracker
-from mongoengine_history.documents.snapshot import has_key, loaded, stored_key, unrecorded
+from mongoengine_history.documents.snapshot import (
+    check_document,
+    check_model,
+    has_key,
+    loaded,
+    stored_key,
+    unrecorded,
+)
 from mongoengine_history.errors import (
     Conflict,
     DocumentDidNotExistError,
@@ -40,8 +48,6 @@ from mongoengine_history.state.revision import (
 from mongoengine_history.state.values import ABSENT, native
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from mongoengine_history.record.head import Head
     from mongoengine_history.state.patches import Patch
     from mongoengine_history.state.revision import StoredRevision
@@ -72,7 +78,7 @@ def revert(document: D, since: datetime | None = None, *, revision: int | None =
         The same document.
 
     Raises:
-        OptionsError: both *since* and *revision* are given.
+        OptionsError: both *since* and *revision* are given, or one argument is of another kind.
         RevisionNotFoundError: there is no such revision.
         DocumentDidNotExistError: there was no document at that point.
         PatchError: a revision does not fit the one before it: somebody edited the records.
@@ -80,6 +86,7 @@ def revert(document: D, since: datetime | None = None, *, revision: int | None =
         MalformedRecordError: one of them cannot be read.
         StateMismatchError: today's class cannot load the state.
     """
+    check_document(document)
     _check(since, revision)
     if not has_key(document):
         return document
@@ -101,6 +108,9 @@ def _check(since: object, revision: object) -> None:
         raise OptionsError("revision", revision, "give either since or revision, not both")
     if revision is not None:
         _check_number("revision", revision)
+    if since is not None and not isinstance(since, datetime):
+        problem = "it must be a datetime; a revision has its name: revision=…"
+        raise OptionsError("since", since, problem)
 
 
 def _check_number(name: str, number: object) -> None:
@@ -131,6 +141,7 @@ def undo(document: D, number: int) -> D:
         DocumentDidNotExistError: the revision created the document: delete it instead.
         HistoryError: as `revert` raises them.
     """
+    check_document(document)
     _check_number("number", number)
     stored_key(document)
     past = Past.of(document)
@@ -201,6 +212,7 @@ def restore(model: type[D], pk: object) -> D:
         StateMismatchError: today's class cannot load the state.
         HistoryError: as `revert` raises them.
     """
+    check_model(model)
     key = stored_key(model, pk)
     revisions = Revisions(Place(model), key)
     settle(revisions)

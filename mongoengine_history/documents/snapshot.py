@@ -54,8 +54,21 @@ def stored_key(document: Document | type[Document], pk: object = None) -> Any:
     return _key_for(document, pk)
 
 
+def check_document(document: object) -> None:
+    """Raise an OptionsError if *document* is no document of a collection, such as a class."""
+    if isinstance(document, type) and issubclass(document, Document):
+        problem = "it is a class; give one of its documents"
+        raise OptionsError("document", document, problem)
+    if not isinstance(document, Document):
+        raise OptionsError("document", document, "only a top-level Document has a history")
+
+
 def check_model(model: type[Document]) -> None:
     """Raise an OptionsError if *model* is no class of documents with a collection."""
+    if isinstance(model, Document):
+        raise OptionsError(
+            "model", model, f"it is a document; give its class {type(model).__name__}"
+        )
     if not (isinstance(model, type) and issubclass(model, Document)):
         raise OptionsError("document", model, "only a top-level Document has a history")
     if model._meta.get("abstract"):

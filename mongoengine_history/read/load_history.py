@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mongoengine_history.documents.snapshot import has_key, key_in, unrecorded
+from mongoengine_history.documents.snapshot import check_document, has_key, key_in, unrecorded
 from mongoengine_history.record.doubt import settle
 from mongoengine_history.record.layout import joined
 from mongoengine_history.record.place import Place
@@ -49,9 +49,11 @@ def load_history(
         for ``"change"``, ``[(key, value), …]`` for ``"add"`` and ``"remove"``.
 
     Raises:
+        OptionsError: *document* is none, such as a class, or a moment is no datetime.
         IncompleteRevisionError: records of a revision are missing.
         MalformedRecordError: one of them cannot be read.
     """
+    check_document(document)
     if not has_key(document):
         return []
     bounds = {
