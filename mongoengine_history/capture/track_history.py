@@ -85,6 +85,7 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
     version_every: int = NOT_GIVEN,
     identity: Callable[[], object] | None = NOT_GIVEN,
     strict: bool = NOT_GIVEN,
+    renamed: Mapping[str, str] = NOT_GIVEN,
     on_error: str = NOT_GIVEN,
     history: type[BaseHistory] = NOT_GIVEN,
 ) -> Any:
@@ -112,6 +113,8 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
         identity: Is called at each write for which nobody else says who answers.
         strict: Whether a write that cannot be recorded exactly is refused; False if nothing is
             said.
+        renamed: Names stored before, of top-level fields and of classes (``_cls``), and those of
+            today, under which the past is loaded: ``{"old": "new"}``.
         on_error: What happens where records could not be written: ``raise`` a
             HistoryNotRecordedError, as if nothing is said, or ``log`` one.
         history: The class of the records, derived from `BaseHistory`: its collection and, if it
@@ -131,6 +134,7 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
         "version_every": version_every,
         "identity": identity,
         "strict": strict,
+        "renamed": renamed,
         "on_error": on_error,
         "history": history,
     }

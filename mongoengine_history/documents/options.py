@@ -59,6 +59,8 @@ class HistoryOptions:
     identity: Callable[[], object] | None = None
     #: Whether a write that cannot be recorded is refused.
     strict: bool = False
+    #: Names that were stored before, of top-level fields and of classes, and those of today.
+    renamed: Mapping[str, str] | tuple[tuple[str, str], ...] = ()
     #: What happens where a write could not be recorded: ``raise`` or ``log``.
     on_error: str = "raise"
     #: The class of the records, derived from ``BaseHistory``; None for ``History``.
@@ -71,6 +73,7 @@ class HistoryOptions:
             raise OptionsError("version_every", every, "it must be 0, 1, 2, …")
         for name in ("exclude", "mask"):
             object.__setattr__(self, name, _paths(name, getattr(self, name)))
+        self._check_renamed()
         self._check_paths()
         self._check_key()
         if self.identity is not None and not callable(self.identity):
@@ -86,6 +89,16 @@ class HistoryOptions:
     def is_due(self, number: int) -> bool:
         """Say whether a full state is kept with the revision of a number."""
         return self.version_every > 0 and number % self.version_every == 0
+
+    def _check_renamed(self) -> None:
+        try:
+            pairs = tuple(dict(self.renamed).items())
+        except (TypeError, ValueError):
+            pairs = ()
+        are_names = all(isinstance(it, str) and it != "_id" for pair in pairs for it in pair)
+        if not are_names or (self.renamed and not pairs):
+            raise OptionsError("renamed", self.renamed, 'it must be a dict: {"old": "new"}')
+        object.__setattr__(self, "renamed", pairs)
 
     def _check_paths(self) -> None:
         for masked, excluded in product(self.mask, self.exclude):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from mongoengine import Document
 
-from mongoengine_history.documents.snapshot import check_model, loaded_in_part
+from mongoengine_history.documents.snapshot import check_model, loaded_in_part, under_new_names
 from mongoengine_history.errors import HistoryError
 from mongoengine_history.record.classes import belongs
 from mongoengine_history.record.overview import SMALL, near, numbers_at, recorded, state_near
@@ -116,7 +116,11 @@ class _Moment:
         if not self._model._meta.get("allow_inheritance"):
             return True
         own = self._model._class_name
-        name = None if isinstance(state, HistoryError) else state.get("_cls")
+        name = (
+            None
+            if isinstance(state, HistoryError)
+            else under_new_names(self._model, state).get("_cls")
+        )
         if belongs(self._model, name) or (name is None and "." not in own):
             return not isinstance(state, HistoryError) or self._is_known(key)
         if name is not None and str(name).partition(".")[0] == own.partition(".")[0]:

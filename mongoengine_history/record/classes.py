@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pymongo import DESCENDING, ReadPreference
 
+from mongoengine_history.documents.options import options_of
 from mongoengine_history.record.sessions import active_session
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def is_of(
         name = _named(found) if found else None
     else:
         name = stored.get("_cls")
+    name = dict[Any, Any](options_of(model).renamed).get(name, name)
     if name is None:
         return "." not in model._class_name
     return belongs(model, name) or str(name).startswith(f"{model._class_name}.")

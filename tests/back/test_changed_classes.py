@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import mongoengine as me
 import pytest
+from support.moments import now
 
-from mongoengine_history import history_of, restore, revert, track_history, untrack_history
+from mongoengine_history import (
+    OptionsError,
+    as_of,
+    history_of,
+    restore,
+    revert,
+    track_history,
+    untrack_history,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +84,39 @@ def test_names_that_no_update_can_set_come_back(database: Any, odd: dict[str, An
     assert database.loose.find_one({}, {"_id": 0}) == wanted
     assert history_of(loose)[-1].operation == "revert"
     assert history_of(loose).state(-1) == wanted
+
+
+def test_renamed_fields_and_classes_come_back_under_their_new_names(database: Any) -> None:
+    plain = Plain(text="old").save()
+    gone = Plain(text="gone").save()
+    when = now()
+    gone.delete()
+
+    @track_history(renamed={"text": "title", "Sheet": "Titled"})
+    class Titled(me.Document):
+        meta = {"collection": "sheets", "allow_inheritance": True, "auto_create_index": False}
+        title = me.StringField(db_field="t")
+
+    database.sheets.update_one({}, {"$rename": {"text": "t"}, "$set": {"_cls": "Titled"}})
+    Sheet._get_collection().insert_one({"text": "one", "_cls": "Sheet"})
+    other = database.sheets.find_one({"text": "one"})["_id"]
+    titled = Titled.objects.get(pk=plain.pk)
+    titled.title = "new"
+    titled.save()
+    assert history_of(Titled, other).at(1).title == "one"
+    assert {it.title for it in as_of(Titled, when)} == {"old", "gone"}
+    revert(titled, revision=1).save()
+    stored = database.sheets.find_one({"_id": plain.pk}, {"_id": 0})
+    assert stored == {"t": "old", "_cls": "Titled"}
+    restore(Titled, gone.pk).save()
+    assert Titled.objects.get(pk=gone.pk).title == "gone"
+    untrack_history(Titled)
+
+
+@pytest.mark.parametrize("renamed", ["ab", 5, {"a": 1}, {"_id": "a"}])
+def test_what_was_renamed_is_a_dict_of_names(renamed: Any) -> None:
+    with pytest.raises(OptionsError):
+        track_history(renamed=renamed)
 
 
 def test_names_that_no_update_can_set_are_restored(database: Any) -> None:
