@@ -12,7 +12,6 @@ import pytest
 from bson.raw_bson import RawBSONDocument
 
 from mongoengine_history import (
-    DocumentTrack,
     History,
     OptionsError,
     history_of,
@@ -94,7 +93,7 @@ def test_a_field_id_that_is_not_the_key_is_refused(database: Any) -> None:
     with pytest.raises(OptionsError, match="primary_key=True"):
         track_history(Loose)
     with pytest.raises(OptionsError, match="primary_key=True"):
-        DocumentTrack(Loose()).__enter__()
+        history_of(Loose, "5f0000000000000000000000")
     Loose().save()
 
 
