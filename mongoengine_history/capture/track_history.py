@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial, wraps
 from inspect import getattr_static, signature
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from mongoengine import Document, signals
 from mongoengine.connection import DEFAULT_CONNECTION_NAME
@@ -76,6 +76,32 @@ class _Cover:
             setattr(self._model, self._name, self._own)
 
 
+@overload
+def track_history(
+    cls: M,
+    *,
+    exclude: Iterable[str] = ...,
+    mask: Iterable[str] = ...,
+    fingerprint_key: bytes | None = ...,
+    version_every: int = ...,
+    identity: Callable[[], object] | None = ...,
+    strict: bool = ...,
+    on_error: str = ...,
+    history: type[BaseHistory] = ...,
+) -> M: ...
+@overload
+def track_history(
+    cls: None = None,
+    *,
+    exclude: Iterable[str] = ...,
+    mask: Iterable[str] = ...,
+    fingerprint_key: bytes | None = ...,
+    version_every: int = ...,
+    identity: Callable[[], object] | None = ...,
+    strict: bool = ...,
+    on_error: str = ...,
+    history: type[BaseHistory] = ...,
+) -> Callable[[M], M]: ...
 def track_history(  # noqa: PLR0913  # each option has its name, only the class has a place
     cls: M | None = None,
     *,

@@ -92,9 +92,11 @@ class User(Document):  # type: ignore[misc]  # MongoEngine has no types
 
 
 def begin_and_end() -> None:
-    track_history(Invoice)
+    assert_type(track_history(Invoice), type[Invoice])
+    assert_type(track_history(strict=True)(Invoice), type[Invoice])
+    assert_type(Order(), Order)
     track_history(Invoice, mask=["number"])
-    track_history(Invoice, keep=1)  # type: ignore[call-arg]
+    track_history(Invoice, keep=1)  # type: ignore[call-overload]
     assert_type(untrack_history(Invoice), None)
     assert_type(backfill(Invoice), int)
     backfill(Invoice, progress=print)
