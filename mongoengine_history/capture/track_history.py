@@ -323,6 +323,8 @@ def _said(method: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Mappin
 def _get_db(beneath: Any, model: type[Document], *args: Any, **kwargs: Any) -> Any:
     database = beneath(*args, **kwargs)
     if not is_tracked(model) or is_untracked() or is_stand_in(database):
+        if is_dropping.get() and is_stand_in(database):
+            _can_record(model, database[model._get_collection_name()])  # which warns
         return database
     if options_of(model).strict and not is_dropping.get():
         return StrictDatabase.of(database, model._get_collection_name())
