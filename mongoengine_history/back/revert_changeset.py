@@ -30,9 +30,14 @@ from mongoengine_history.errors import (
     OptionsError,
 )
 from mongoengine_history.record.overview import clients_of, revisions_of
-from mongoengine_history.record.place import can_transact, in_transaction, transacted, transiently
 from mongoengine_history.record.sealed import sealed
-from mongoengine_history.record.sessions import active_session
+from mongoengine_history.record.sessions import (
+    active_session,
+    can_transact,
+    in_transaction,
+    transacted,
+    transiently,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -11,7 +11,7 @@ from pymongo.errors import BulkWriteError
 
 from mongoengine_history.back.revert import Past, shown_conflict
 from mongoengine_history.back.subject import has_own
-from mongoengine_history.capture.changeset import is_untracked
+from mongoengine_history.capture.blocks import is_untracked
 from mongoengine_history.capture.document_track import DocumentTrack
 from mongoengine_history.capture.tracker import context_at
 from mongoengine_history.errors import HistoryNotRecordedError, UndoConflictError

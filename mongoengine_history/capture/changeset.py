@@ -2,61 +2,48 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
-from contextvars import ContextVar
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from functools import partial, wraps
-from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction, signature
-from itertools import count
-from types import FunctionType
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
-from warnings import warn
+from functools import partial, update_wrapper
+from inspect import isfunction, signature
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from bson import ObjectId
-from mongoengine import get_connection, get_db
+from mongoengine import DEFAULT_CONNECTION_NAME, connection, get_connection, get_db
 from mongoengine.connection import ConnectionFailure
 
+from mongoengine_history.capture.blocks import Block, said_now
+from mongoengine_history.capture.decorated import runs_later
 from mongoengine_history.documents.stand_in import USUAL_CODEC, codec_in, is_warned_of
-from mongoengine_history.errors import HistoryWarning, OptionsError
+from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.history import History
-from mongoengine_history.record.place import Place, in_transaction, transaction
+from mongoengine_history.record.place import Place
+from mongoengine_history.record.sessions import (
+    check_transactions,
+    in_transaction,
+    transaction,
+)
 from mongoengine_history.state.revision import Context, checked, identity_of, innermost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from contextlib import AbstractContextManager
 
     from bson.codec_options import CodecOptions
 
     from mongoengine_history.documents.options import HistoryOptions
 
 
-T = TypeVar("T")
 F = TypeVar("F", bound="Callable[..., Any]")
 
 _MEANT: Final = dict.fromkeys(("user", "author", "actor", "whodunnit", "who"), "identity")
 """What else an identity is called."""
 
-_LATER: Final = (isgeneratorfunction, isasyncgenfunction, iscoroutinefunction)
-"""What runs only after it has been called."""
-
-_ELSEWHERE: Final = (
-    "A block ended in another context than it began, so it did not hold for what was written in "
-    "between. A dependency of FastAPI that yields inside a block has to be an `async def`."
+NESTED: Final = (
+    "a transaction is open already, and MongoDB has none inside of another; leave it out, and the "
+    "block is part of the open one: what fails inside must not be caught before that ends"
 )
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Block:
-    """A block that is open; without a context it is one in which nothing is recorded."""
-
-    order: int
-    context: Context | None = None
-
-
-_blocks: ContextVar[tuple[_Block, ...]] = ContextVar("mongoengine_history_blocks", default=())
-_orders: Final = count()
 _providers: Final[list[Callable[[], object]]] = []
 
 
@@ -85,7 +72,11 @@ class Changeset:
 
 
 def changeset(
-    identity: object = None, *, reason: str | None = None, atomic: bool = False, **metadata: Any
+    identity: object = None,
+    *,
+    reason: str | None = None,
+    atomic: bool | str = False,
+    **metadata: Any,
 ) -> Block[Changeset]:
     """
     Make what is written inside one unit of work.
@@ -104,22 +95,23 @@ def changeset(
             at each write.
         reason: Why, in words.
         atomic: Whether all writes of MongoEngine inside, and their records, happen or none of
-            them. That is a transaction on the default connection: it needs PyMongo 4.17 or later
-            and a replica set.
+            them. That is a transaction on the default connection, or on the one whose alias is
+            given: it needs PyMongo 4.17 or later and a replica set. There is none inside another.
         **metadata: Anything else to keep with each revision; BSON values. A name like that of an
             argument that is not given, such as ``identiy`` or ``user``, is refused.
 
     Raises:
-        OptionsError: an argument cannot be used. Nothing was read or written.
+        OptionsError: an argument cannot be used; raised by ``with``, that there can be no
+            transaction. Nothing was read or written.
     """
+    if not isinstance(atomic, (bool, str)):
+        raise OptionsError("atomic", atomic, "it must be True, False or the alias of a connection")
     refuse_misspelt(metadata, identity=identity, reason=reason, atomic=atomic or None)
-    is_alone = reason is None and not atomic and not metadata
-    bare: Any = identity if is_alone and type(identity) is FunctionType else None
-    if bare and not _can_be_asked(bare):  # ``@changeset`` without parentheses
-        return changeset()(bare)
     checked(identity, reason, metadata, _default_codec())  # early; each write has its own codec
+    if isfunction(identity) and reason is None and not (atomic or metadata):
+        return _bare(identity)
     context = Context(identity_of(identity), reason, metadata)
-    return Block(partial(_changeset, context, atomic=atomic), bare)
+    return Block(partial(_say, context), partial(_transaction, atomic) if atomic else None)
 
 
 def refuse_misspelt(metadata: Mapping[str, Any], **arguments: object) -> None:
@@ -139,24 +131,42 @@ def refuse_misspelt(metadata: Mapping[str, Any], **arguments: object) -> None:
             raise OptionsError(name, metadata[name], problem)
 
 
-def _can_be_asked(identity: Callable[..., object]) -> bool:
-    """Say whether a function can answer who writes, called without arguments."""
-    if any(kind(identity) for kind in _LATER):
-        return False
+def _bare(function: Any) -> Block[Changeset]:
+    """Make a block of what is asked who answers, or decorate it, or what may be both."""
+    if runs_later(function) or not _takes_nothing(function):
+        decorated: Block[Changeset] = Block(partial(_say, Context()))(function)
+        return decorated
+    return _Bare(function)
+
+
+def _takes_nothing(function: Callable[..., Any]) -> bool:
     try:
-        signature(identity).bind()
+        signature(function).bind()
     except TypeError:
         return False
     return True
 
 
-@contextmanager
-def _changeset(said: Context, *, atomic: bool) -> Iterator[Changeset]:
-    outer = [block.context for block in _blocks.get() if block.context]
+class _Bare(Block[Changeset]):
+    """``changeset(function)`` asks it who answers, ``@changeset`` runs it: the use tells which."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(partial(_say, Context(function)))
+        self._run = Block(partial(_say, Context()))(function)
+        update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Decorate the one function that is given, or run its own."""
+        if len(args) == 1 and callable(args[0]) and not kwargs:
+            return super().__call__(args[0])
+        return self._run(*args, **kwargs)
+
+
+def _say(said: Context) -> tuple[Context, Changeset]:
+    outer = [context for _, context in said_now()]
     shared = (outer[0].changeset if outer else None) or ObjectId()
     context = replace(said, changeset=shared)
-    with _transaction() if atomic else nullcontext(), _inside(_Block(next(_orders), context)):
-        yield Changeset(shared, (*outer, context))
+    return context, Changeset(shared, (*outer, context))
 
 
 @overload
@@ -171,13 +181,8 @@ def untracked(function: F | None = None) -> Block[None] | F:
     and for the tasks started inside. What was written there is drift: the history does not know
     it.
     """
-    block = Block(lambda: _inside(_Block(next(_orders))))
+    block = Block(lambda: (None, None))
     return block if function is None else block(function)
-
-
-def is_untracked() -> bool:
-    """Say whether nothing is to be recorded now."""
-    return any(block.context is None for block in _blocks.get())
 
 
 def set_identity_provider(provider: Callable[[], object] | None) -> None:
@@ -197,11 +202,6 @@ def set_identity_provider(provider: Callable[[], object] | None) -> None:
     _providers[:] = [] if provider is None else [provider]
 
 
-def next_order() -> int:
-    """Return a number that tells a block opened now from those opened before and later."""
-    return next(_orders)
-
-
 def context_of(
     options: HistoryOptions,
     codec: CodecOptions[Any],
@@ -217,7 +217,7 @@ def context_of(
         OptionsError: something that was said cannot be stored.
     """
     said = said or {}
-    opened = [(block.order, block.context) for block in _blocks.get() if block.context]
+    opened = said_now()
     ordered = sorted([*blocks, *opened], key=lambda pair: pair[0])
     contexts = [context for _, context in ordered]
     providers = [options.identity, *_providers]
@@ -232,23 +232,28 @@ def context_of(
 
 
 @contextmanager
-def _inside(block: _Block) -> Iterator[None]:
-    _blocks.set((*_blocks.get(), block))
-    try:
-        yield
-    finally:  # by itself, not by what was there before: blocks of generators may close in any order
-        _blocks.set(tuple(other for other in _blocks.get() if other is not block))
-
-
-@contextmanager
-def _transaction() -> Iterator[None]:
-    client = get_connection()
-    if is_warned_of(client) or in_transaction(client):  # nothing of that kind has transactions
+def _transaction(atomic: bool | str) -> Iterator[None]:
+    alias = atomic if isinstance(atomic, str) else _usual_alias()
+    client = get_connection(alias)
+    if is_warned_of(client):  # nothing of that kind has transactions
         yield
         return
-    Place(History).ensure_indexes()
+    if in_transaction(client):
+        raise OptionsError("atomic", atomic, NESTED)
+    check_transactions(client)
+    Place(History, History.beside(get_db(alias))).ensure_indexes()
     with transaction(client):
         yield
+
+
+def _usual_alias() -> str:
+    """Return the default connection, or where there is none, the only one."""
+    known: list[str] = list(connection._connection_settings)
+    if DEFAULT_CONNECTION_NAME in known or not known:
+        return "default"
+    if len({id(get_connection(alias)) for alias in known}) != 1:
+        raise OptionsError("atomic", True, "there is no default connection: name one by its alias")
+    return known[0]
 
 
 def _default_codec() -> CodecOptions[Any]:
@@ -257,131 +262,3 @@ def _default_codec() -> CodecOptions[Any]:
         return codec_in(get_db())
     except ConnectionFailure:  # not connected yet, or never by that name
         return USUAL_CODEC
-
-
-class Block(Generic[T]):
-    """
-    A context manager, and a decorator whose functions each run in a block of their own.
-
-    One object may be open several times: inside itself, in many threads and tasks. Python's own
-    decorators of this kind end before an ``async def`` or a generator has begun.
-    """
-
-    def __init__(
-        self,
-        make: Callable[[], AbstractContextManager[T]],
-        bare: Callable[[], object] | None = None,
-    ) -> None:
-        self._make, self._bare = make, bare
-        self._open: dict[_Block, AbstractContextManager[T]] = {}
-
-    def __enter__(self) -> T:
-        manager = self._make()
-        given = manager.__enter__()
-        self._open[_blocks.get()[-1]] = manager
-        return given
-
-    def __exit__(self, *error: Any) -> None:
-        own = [block for block in _blocks.get() if block in self._open]
-        if not own:  # a framework began it in a thread, and ends it in another one
-            own = [*self._open]
-            warn(_ELSEWHERE, HistoryWarning, stacklevel=2)
-        self._open.pop(own[-1]).__exit__(*error)
-
-    @overload
-    def __call__(self) -> Any: ...
-    @overload
-    def __call__(self, function: F) -> F: ...
-    def __call__(self, function: Any = None) -> Any:
-        """
-        Let each call of *function* run inside; of a generator each step, not what is in between.
-
-        Raises:
-            OptionsError: it is nothing to call, a class, or a generator in a transaction.
-        """
-        if function is None and self._bare:  # ``@changeset`` without parentheses
-            return changeset()(self._bare)()
-        if isinstance(function, staticmethod | classmethod):
-            return type(function)(self(function.__func__))
-        if isinstance(function, type) or not callable(function):
-            raise OptionsError("function", function, "decorate a function or a method")
-        own = getattr(function, "__call__", function)  # noqa: B004  # an object may be async, too
-        for kind, wrap in zip(_LATER, (self._steps, self._async_steps, self._async), strict=True):
-            if kind(function) or kind(own):
-                return wrap(function)
-        return self._plain(function)
-
-    def _plain(self, function: Any) -> Any:
-        @wraps(function, updated=())
-        def called(*args: Any, **kwargs: Any) -> Any:
-            with self._make():
-                return function(*args, **kwargs)
-
-        return called
-
-    def _async(self, function: Any) -> Any:
-        @wraps(function, updated=())
-        async def awaited(*args: Any, **kwargs: Any) -> Any:
-            with self._make():
-                return await function(*args, **kwargs)
-
-        return awaited
-
-    def _steps(self, function: Any) -> Any:
-        self._refuse_atomic()
-
-        @wraps(function, updated=())
-        def stepped(*args: Any, **kwargs: Any) -> Any:
-            block, steps = self._unit(), function(*args, **kwargs)
-            step = partial(next, steps)
-            while True:
-                try:
-                    with _inside(block):
-                        value = step()
-                except StopIteration as done:
-                    return done.value
-                try:
-                    step = partial(steps.send, (yield value))
-                except GeneratorExit:
-                    with _inside(block):
-                        steps.close()
-                    raise
-                except BaseException as error:
-                    step = partial(steps.throw, error)
-
-        return stepped
-
-    def _async_steps(self, function: Any) -> Any:
-        self._refuse_atomic()
-
-        @wraps(function, updated=())
-        async def stepped(*args: Any, **kwargs: Any) -> Any:
-            block, steps = self._unit(), function(*args, **kwargs)
-            step = steps.__anext__
-            while True:
-                try:
-                    with _inside(block):
-                        value = await step()
-                except StopAsyncIteration:
-                    return
-                try:
-                    step = partial(steps.asend, (yield value))
-                except GeneratorExit:
-                    with _inside(block):
-                        await steps.aclose()
-                    raise
-                except BaseException as error:
-                    step = partial(steps.athrow, error)
-
-        return stepped
-
-    def _unit(self) -> _Block:
-        """Return one block for all steps of a generator."""
-        with self._make():
-            return _blocks.get()[-1]
-
-    def _refuse_atomic(self) -> None:
-        if getattr(self._make, "keywords", {}).get("atomic"):
-            raise OptionsError(
-                "atomic", True, "no transaction can wait for a generator's next step"
-            )

@@ -15,9 +15,9 @@ from pymongo import WriteConcern
 from pymongo.collection import Collection
 from pymongo.results import BulkWriteResult, InsertManyResult, InsertOneResult
 
+from mongoengine_history.capture.blocks import is_untracked
 from mongoengine_history.capture.bulk_write import write_one_by_one
 from mongoengine_history.capture.call import Call, like, positional
-from mongoengine_history.capture.changeset import is_untracked
 from mongoengine_history.capture.queries import QueryWrite, insert_recorded, own
 from mongoengine_history.capture.saves import OneWrite
 from mongoengine_history.capture.strict import check_pipeline

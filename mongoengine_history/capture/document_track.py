@@ -10,7 +10,8 @@ from weakref import WeakSet
 
 from mongoengine import Document, signals
 
-from mongoengine_history.capture.changeset import is_untracked, next_order, refuse_misspelt
+from mongoengine_history.capture.blocks import is_untracked, next_order
+from mongoengine_history.capture.changeset import refuse_misspelt
 from mongoengine_history.capture.covers import (
     begin_writing,
     cover,

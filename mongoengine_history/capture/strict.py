@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pymongo.database import Database
 
+from mongoengine_history.capture.blocks import is_untracked
 from mongoengine_history.capture.call import like
-from mongoengine_history.capture.changeset import is_untracked
 from mongoengine_history.errors import WriteRefusedError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from mongoengine import Document, signals
 from mongoengine.connection import DEFAULT_CONNECTION_NAME
 from pymongo.collection import Collection
 
-from mongoengine_history.capture.changeset import is_untracked
+from mongoengine_history.capture.blocks import is_untracked
 from mongoengine_history.capture.collection import RecordingCollection
 from mongoengine_history.capture.dropping import RecordingDatabase, dropping, is_dropping
 from mongoengine_history.capture.strict import StrictDatabase

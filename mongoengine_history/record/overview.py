@@ -13,9 +13,10 @@ from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.errors import HistoryError
 from mongoengine_history.record.head import Head
 from mongoengine_history.record.history import BY_REVISION, BY_STAMP, BaseHistory, kept_by
-from mongoengine_history.record.place import LOCAL, PRIMARY, in_transaction
+from mongoengine_history.record.place import LOCAL, PRIMARY
 from mongoengine_history.record.revisions import NUMBERABLE, OF_NEWEST, Revisions
 from mongoengine_history.record.sealed import sealed, sealed_collection
+from mongoengine_history.record.sessions import in_transaction
 from mongoengine_history.record.states import FOLDABLE, folded, replayed
 from mongoengine_history.state.problem import is_number
 from mongoengine_history.state.revision import ANEW

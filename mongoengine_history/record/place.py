@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 from pymongo import ASCENDING, ReadPreference, WriteConcern
-from pymongo.client_session import ClientSession
-from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError, WTimeoutError
+from pymongo.errors import ExecutionTimeout, OperationFailure, WTimeoutError
 from pymongo.read_concern import ReadConcern
 
 from mongoengine_history.documents.fieldpaths import hiding_of
@@ -19,16 +18,17 @@ from mongoengine_history.documents.stand_in import check_real
 from mongoengine_history.errors import IndexesMissingError, OptionsError
 from mongoengine_history.record.history import BY_REVISION, INDEXES, kept_by
 from mongoengine_history.record.sealed import is_decrypting, sealed_collection
-from mongoengine_history.record.sessions import active_session
+from mongoengine_history.record.sessions import APART, active_session
 from mongoengine_history.state.rules import CLASS
 from mongoengine_history.state.values import WIRE, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from mongoengine import Document
     from pymongo import MongoClient
+    from pymongo.client_session import ClientSession
     from pymongo.collection import Collection
 
 T = TypeVar("T")
@@ -41,12 +41,6 @@ LOCAL: Final = ReadConcern("local")
 
 PATIENCE: Final = 5_000
 """Milliseconds to wait for an index inside a transaction."""
-
-APART: Final = (
-    "the client decrypts (auto_encryption_opts), so what is recorded goes through another one, "
-    "which can join none of its sessions. Do it outside of the session, or in an untracked() block"
-)
-"""Why a client that decrypts has no sessions for the history."""
 
 LIES_IN_HISTORY: Final = (
     "it lies in the collection of its own history. Put the records elsewhere: track_history("
@@ -268,69 +262,3 @@ def _check_session(client: MongoClient[Any], session: ClientSession | None) -> N
     """Raise an OptionsError where the history is read and written past an active session."""
     if is_decrypting(client) and (session or active_session(client)):
         raise OptionsError("session", "active", APART)
-
-
-def in_transaction(client: MongoClient[Any]) -> bool:
-    """Say whether operations of *client* are part of a transaction now."""
-    session = active_session(client)
-    return session is not None and session.in_transaction
-
-
-@contextmanager
-def transaction(client: MongoClient[Any]) -> Iterator[None]:
-    """
-    Make all operations of *client* inside the block one transaction.
-
-    Raises:
-        OptionsError: PyMongo is too old to bind a session, or the client decrypts.
-    """
-    if not hasattr(ClientSession, "bind"):
-        raise OptionsError("atomic", True, "it needs PyMongo 4.17 or later")
-    if is_decrypting(client):
-        raise OptionsError("atomic", True, APART)
-    with client.start_session() as session, session.bind(), session.start_transaction():
-        yield
-
-
-def transacted(client: MongoClient[Any], work: Callable[[], T]) -> T:
-    """
-    Do some work in one transaction, and again where others came in between: it has to allow that.
-
-    Raises:
-        Exception: whatever the work raises. Nothing of it was written.
-    """
-    with client.start_session() as session, session.bind(end_session=False):
-        done: T = session.with_transaction(lambda _: transiently(work))
-    return done
-
-
-def transiently(work: Callable[[], T]) -> T:
-    """
-    Do some work in a transaction; that this may be tried again is told as the server told it.
-
-    Raises:
-        pymongo.errors.PyMongoError: it may be tried again, whatever MongoEngine made of that.
-        Exception: whatever else the work raises.
-    """
-    try:
-        return work()
-    except Exception as error:
-        told: BaseException | None = error
-        while told is not None and not is_transient(told):
-            told = told.__cause__ or told.__context__
-        if told is None or told is error:
-            raise
-        raise told from None
-
-
-def is_transient(error: BaseException) -> bool:
-    """Say whether a transaction that failed may be tried again."""
-    return isinstance(error, PyMongoError) and error.has_error_label("TransientTransactionError")
-
-
-def can_transact(client: MongoClient[Any]) -> bool:
-    """Say whether `transaction` works: by PyMongo, by the client, and by what the server is."""
-    if not hasattr(ClientSession, "bind") or is_decrypting(client):
-        return False
-    hello = client.admin.command("hello")
-    return "setName" in hello or hello.get("msg") == "isdbgrid"

@@ -10,7 +10,7 @@ from typing import Any
 
 import mongoengine as me
 import pytest
-from mongoengine import CASCADE, Document, signals
+from mongoengine import CASCADE, Document, connection, signals
 from mongoengine.errors import BulkWriteError, OperationError
 from pymongo.client_session import ClientSession
 from support.changes import automatic
@@ -171,7 +171,7 @@ def test_of_two_writers_one_gives_way_and_leaves_nothing() -> None:
 def test_inner_units_of_work_belong_to_the_outer_one() -> None:
     before = everything()
     with pytest.raises(ZeroDivisionError), changeset("outer", atomic=True) as outer:
-        with changeset("inner", atomic=True) as inner:
+        with changeset("inner") as inner:
             pay(account(), 5)
         assert inner.id == outer.id
         assert account().balance == 15
@@ -184,6 +184,72 @@ def test_inner_units_of_work_belong_to_the_outer_one() -> None:
             raise ZeroDivisionError
     assert (account().balance, account("ben").balance) == (10, 11)
     assert [it.identity for it in history_of(account("ben"))] == [None, None, "outer"]
+
+
+@atomically
+def test_a_transaction_inside_of_another_is_refused_before_anything_is_written() -> None:
+    inner = changeset("inner", atomic=True)
+    with changeset("outer", atomic=True):
+        pay(account(), 5)
+        with pytest.raises(OptionsError, match="leave it out"), inner:
+            pay(account("ben"), 5)
+    client = me.get_connection()
+    with client.start_session() as session, session.bind(), session.start_transaction():
+        with pytest.raises(OptionsError, match="leave it out"), inner:
+            pay(account("ben"), 5)
+    assert (account().balance, account("ben").balance) == (15, 10)
+    with inner:
+        pay(account("ben"), 5)
+    assert account("ben").balance == 15
+
+
+@atomically
+def test_a_connection_may_be_named_and_need_not_be_if_there_is_one(
+    mongodb_uri: str, monkeypatch: Any
+) -> None:
+    usual = connection._connection_settings["default"]
+    monkeypatch.setattr(connection, "_connection_settings", {})
+    settings = {"host": mongodb_uri, "uuidRepresentation": "standard", "maxPoolSize": 7}
+    me.connect("elsewhere", alias="elsewhere", **settings)
+
+    def fails(atomic: bool | str) -> None:
+        with pytest.raises(ZeroDivisionError), changeset(atomic=atomic):
+            Account(owner="dora").switch_db("elsewhere").save()
+            raise ZeroDivisionError
+
+    fails(atomic=True)
+    fails(atomic="elsewhere")
+    connection._connection_settings["default"] = usual
+    fails(atomic="elsewhere")
+    assert not Account.objects.using("elsewhere")
+    del connection._connection_settings["default"]
+    connection._connection_settings["other"] = {**usual, "maxpoolsize": 3}
+    with pytest.raises(OptionsError, match="alias"), changeset(atomic=True):
+        pay(account(), 5)
+    for alias in ("elsewhere", "other"):
+        me.get_connection(alias).drop_database("elsewhere")
+        me.disconnect(alias)
+    with pytest.raises(OptionsError, match="alias"):
+        changeset(atomic=1)  # type: ignore[arg-type]
+
+
+@atomically
+def test_a_task_that_outlives_its_transaction_is_told_so() -> None:
+    async def late(over: asyncio.Event) -> None:
+        await over.wait()
+        await asyncio.to_thread(pay, Account(owner="late"), 5)
+
+    async def main() -> None:
+        over = asyncio.Event()
+        with changeset(atomic=True):
+            task = asyncio.create_task(late(over))
+            await asyncio.to_thread(pay, Account(owner="in time"), 5)
+        over.set()
+        await task
+
+    with pytest.raises(OptionsError, match="over"):
+        asyncio.run(main())
+    assert [it.pk for it in Account.objects(pk__in=["late", "in time"])] == ["in time"]
 
 
 @atomically

@@ -13,6 +13,8 @@ from pymongo import MongoClient
 
 from mongoengine_history import (
     IndexesMissingError,
+    OptionsError,
+    changeset,
     history_of,
     track_history,
 )
@@ -88,3 +90,11 @@ def test_it_is_told_where_the_indexes_are_missing(
     indexed.clear()
     with pytest.raises(IndexesMissingError, match="right"):
         Parcel(n=1).save()
+
+
+def test_a_server_without_transactions_says_so_when_the_block_begins(
+    root: MongoClient[Any], limited: MongoClient[Any]
+) -> None:
+    with pytest.raises(OptionsError, match="replica set"), changeset(atomic="limited"):
+        Parcel(n=1).save()
+    assert not root.limited.parcels.count_documents({})
