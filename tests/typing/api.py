@@ -13,6 +13,7 @@ from typing_extensions import assert_type
 
 from mongoengine_history import (
     ABSENT,
+    BaseHistory,
     Changeset,
     ChangesetConflictError,
     ChangesetPartlyRevertedError,
@@ -151,6 +152,16 @@ def read(invoice: Invoice) -> None:
         assert_type(path, list[str | int])
     load_history(invoice, since="yesterday")  # type: ignore[arg-type]
     for record in History.objects(document_id=invoice.id):
+        assert_type(record, Any)
+
+
+class Elsewhere(BaseHistory):
+    meta = {"collection": "history_of_invoices", "db_alias": "archive"}
+
+
+def keep_elsewhere(invoice: Invoice) -> None:
+    assert_type(track_history(history=Elsewhere)(Invoice), type[Invoice])
+    for record in Elsewhere.objects(document_id=invoice.id):
         assert_type(record, Any)
 
 
