@@ -65,6 +65,8 @@ class _Mixed:
     def __init__(self, collection: Collection[Any], options: dict[str, Any]) -> None:
         self._collection, self._options = collection, options
         self.index = 0
+        #: The request under way as PyMongo tells it in an error.
+        self._op: Any = None
         lists: dict[str, Any] = {"upserted": [], "writeErrors": [], "writeConcernErrors": []}
         self.result: dict[str, Any] = {**dict.fromkeys(COUNTS, 0), **lists}
 
@@ -78,27 +80,30 @@ class _Mixed:
 
     def failed(self, error: OperationFailure) -> None:
         """Take in why a request failed."""
-        message = (error.details or {}).get("errmsg", str(error))
-        failure = {"index": self.index, "code": error.code, "errmsg": message}
-        self.result["writeErrors"].append(failure)
+        told = {"index": 0, "code": error.code, "errmsg": str(error), **(error.details or {})}
+        self.result["writeErrors"].append({**told, "index": self.index, "op": self._op})
 
     def add_insert(self, document: Any) -> None:
+        self._op = document
         self._collection.insert_one(document, **self._shared(without="let"))
         self.result["nInserted"] += 1
 
     def add_update(
         self, query: Any, update: Any, multi: bool = False, upsert: bool = False, **options: Any
     ) -> None:
+        self._op = _op(q=query, u=update, multi=multi, upsert=upsert, **options)
         write = self._collection.update_many if multi else self._collection.update_one
         self._take(write(query, update, upsert=bool(upsert), **self._given(options)))
 
     def add_replace(
         self, query: Any, replacement: Any, upsert: bool = False, **options: Any
     ) -> None:
+        self._op = _op(q=query, u=replacement, upsert=upsert, **options)
         given = self._given(options)
         self._take(self._collection.replace_one(query, replacement, upsert=bool(upsert), **given))
 
     def add_delete(self, query: Any, limit: int, **options: Any) -> None:
+        self._op = _op(q=query, limit=limit, **options)
         write = self._collection.delete_one if limit else self._collection.delete_many
         given = self._given(options, without="bypass_document_validation")
         self.result["nRemoved"] += write(query, **given).deleted_count
@@ -119,3 +124,9 @@ class _Mixed:
             self.result["nUpserted"] += 1
             made = {"index": self.index, "_id": result.upserted_id}
             self.result["upserted"].append(made)
+
+
+def _op(**said: Any) -> dict[str, Any]:
+    """Return a request by the names that the server has for what it says."""
+    named = {{"array_filters": "arrayFilters"}.get(name, name): it for name, it in said.items()}
+    return {name: value for name, value in named.items() if value is not None}

@@ -84,7 +84,7 @@ def bulk_failed(collection: Any, *, ordered: bool) -> Any:
         return collection.bulk_write([InsertOne({"_id": NEW}), taken, others], ordered=ordered)
     except BulkWriteError as error:
         told = {name: error.details[name] for name in COUNTS}
-        return told, [(it["index"], it["code"]) for it in error.details["writeErrors"]]
+        return told, error.details["writeErrors"]
 
 
 RECORDED: dict[str, dict[str, Write]] = {
