@@ -120,7 +120,8 @@ class Hiding:
 
         What lies below something that the earlier state does not have goes with it. An item of a
         list keeps the values of the live item that has the same ``_id`` or ``id``. Without such a
-        key it is one that looks the same, or else the one that resembles it most.
+        key it is one that looks the same, or else the one that resembles it most. If it shows one
+        value only, it is the one in its place.
 
         The state may be from before there was a rule. Without a document masks are left out.
         """
@@ -279,9 +280,10 @@ def _partners(old: list[Any], new: list[Any]) -> list[int | None]:
     taken = {*partners.values()}
     olds = {index: _features(item) for index, item in enumerate(old) if index not in taken}
     news = {index: _features(item) for index, item in enumerate(new) if index not in partners}
-    in_place = _in_place([*map(_name, old)], [*map(_name, new)])
-    alike = (pair for pair in in_place if olds.get(pair[0], {}).keys() & news.get(pair[1], {}))
-    for before, after in [*_resembling(olds, news), *alike]:
+    in_place = list(_in_place([*map(_name, old)], [*map(_name, new)]))
+    alike = [pair for pair in in_place if olds.get(pair[0], {}).keys() & news.get(pair[1], {})]
+    edited = [pair for pair in in_place if _only_key(old[pair[0]]) == _only_key(new[pair[1]]) != ""]
+    for before, after in [*_resembling(olds, news), *alike, *edited]:
         if after not in partners and before not in taken:
             partners[after] = before
             taken.add(before)
@@ -311,6 +313,12 @@ def _features(item: Any) -> dict[Any, int]:
         for key, value in item.items()
         if not (value is None or isinstance(value, bool) or is_mask(value))
     }
+
+
+def _only_key(item: Any) -> str:
+    """Return the one key of an item that is shown beside what is masked; empty without one."""
+    shown = [key for key in item if not is_mask(item[key])] if isinstance(item, dict) else []
+    return shown[0] if len(shown) == 1 and _id_of(item) is ABSENT else ""
 
 
 def _resembling(

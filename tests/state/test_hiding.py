@@ -95,12 +95,12 @@ def test_no_secret_is_in_a_state_nor_in_a_patch(
     before: State, after: State, hiding: tuple[Hiding, Paths]
 ) -> None:
     hide, rules = hiding
-    secret = secrets("Z1")
+    secret = secrets("Zsecret1")
     before, after = planted(before, rules, secret), planted(after, rules, secret)
     change = recorded(before, after, hide)
     kept = [hide.hidden(before), hide.hidden(after), change.before, change.after]
     kept += map(record_of, change.patches)
-    assert b"Z1" not in encode(kept)
+    assert b"Zsecret1" not in encode(kept)
 
 
 @given(states, states, hidings())
@@ -119,7 +119,7 @@ def test_a_change_of_what_is_excluded_is_none_and_one_of_what_is_masked_is_one(
     state: State, rules: Any, key: bytes | None
 ) -> None:
     paths = (*rules[0], *rules[1])
-    one, other = (planted(state, paths, secrets(mark)) for mark in ("Z1", "Z2"))
+    one, other = (planted(state, paths, secrets(mark)) for mark in ("Zsecret1", "Z2"))
     assert recorded(one, other, Hiding.of(paths, (), key)).patches == []
     is_masked = encode(one) != encode(other)
     assert bool(recorded(one, other, Hiding.of((), paths, key)).patches) == is_masked
@@ -156,12 +156,12 @@ def test_an_earlier_state_comes_back_but_for_what_is_hidden(
 ) -> None:
     """Also one that was recorded before there was a rule."""
     hide, rules = hiding
-    early, live = planted(early, rules, secrets("Z1")), planted(live, rules, secrets("Z2"))
+    early, live = planted(early, rules, secrets("Zsecret1")), planted(live, rules, secrets("Z2"))
     visible = Hiding.of(rules, ()).hidden
     for recorded in (hide.hidden(early), early):
         shown = hide.revealed(recorded, live)
         assert encode(visible(shown)) == encode(visible(early))
-        assert b"Z1" not in encode(shown)
+        assert b"Zsecret1" not in encode(shown)
         assert not list(masks_in(shown))
 
 
@@ -210,6 +210,17 @@ def test_without_ids_an_item_is_recognised_by_what_is_not_hidden(
     live = lines([(number, 0) for number in range(6)], "sku", "s")
     early = lines([(number, 0) for number in order[:size]], "sku", "s")
     assert hiding.revealed(hiding.hidden(early), live) == early
+
+
+@given(st.dictionaries(st.integers(0, 9), st.booleans(), max_size=5), keys, st.booleans())
+def test_an_item_that_shows_one_value_only_keeps_what_it_hides_in_its_place(
+    values: dict[int, bool], key: bytes | None, excluded: bool
+) -> None:
+    path = [("l", "s")]
+    hiding = Hiding.of(path, (), key) if excluded else Hiding.of((), path, key)
+    early = [{"q": [q, False], "s": place} for place, q in enumerate(values)]
+    live = [{"q": [q, values[q]], "s": place} for place, q in enumerate(values)]
+    assert hiding.revealed(hiding.hidden({"l": early}), {"l": live}) == {"l": early}
 
 
 RESEMBLANCES: list[tuple[Any, Any, list[Any]]] = [
@@ -333,7 +344,9 @@ def test_what_hides_the_whole_hides_its_parts_and_what_is_said_of_any_key_holds_
     assert Hiding.of([("a",)], [("a",), ("*", "c")]).hidden(state) == {"d": {"b": 3, "c": BLANK}}
 
 
-@pytest.mark.parametrize("closed", [DBRef("c", 1, None, a="Z1"), Code("f", {"a": "Z1"})])
+@pytest.mark.parametrize(
+    "closed", [DBRef("c", 1, None, a="Zsecret1"), Code("f", {"a": "Zsecret1"})]
+)
 def test_values_that_rules_cannot_look_into_are_masked_where_rules_lead_there(closed: Any) -> None:
     hiding = Hiding.of([("a", "b", "a")], ())
     state = {"a": {"b": closed}, "c": closed}

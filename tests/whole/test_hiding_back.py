@@ -292,6 +292,20 @@ def test_items_keep_their_secrets_wherever_they_go(baskets: None) -> None:
     assert agrees(basket)
 
 
+@pytest.mark.parametrize("way", [undo, lambda it, _: revert(it, revision=1), None])
+def test_an_item_that_shows_one_value_keeps_its_secret(baskets: None, way: Any) -> None:
+    trolley = Trolley(items=[Item(name=name, card=f"{MARK} of {name}") for name in "ab"]).save()
+    wanted = raw(trolley)
+    with changeset() as unit:
+        trolley.items[0].name = "c"
+        trolley.save()
+    if way:
+        way(trolley, 2).save()
+    else:
+        revert_changeset(unit)
+    assert raw(trolley) == wanted
+
+
 def test_the_deletion_of_a_document_of_which_all_is_hidden_is_recorded(database: Any) -> None:
     track_history(Trolley, exclude=["items", "secret"])
     try:
