@@ -285,7 +285,8 @@ class UndoConflictError(OfDocumentError):
             document_id,
             f"Revision {number} of document {_short(document_id)} cannot be undone: at "
             f"{_where(first.path)} it left {_short(first.expected)}, but found is "
-            f"{_short(first.found)}{others}. Revert to an earlier revision, or edit the document.",
+            f"{_short(first.found)}{others}. Revert to an earlier revision, or edit the document. "
+            "What goes on by itself, as the time of the last change does, volatile=… may name.",
         )
         #: The revision.
         self.number = number

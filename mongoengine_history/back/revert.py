@@ -49,6 +49,7 @@ from mongoengine_history.state.values import ABSENT, native
 
 if TYPE_CHECKING:
     from mongoengine_history.record.head import Head
+    from mongoengine_history.state.hiding import Hiding
     from mongoengine_history.state.patches import Patch
     from mongoengine_history.state.revision import StoredRevision
     from mongoengine_history.state.values import State
@@ -149,7 +150,7 @@ def undo(document: D, number: int) -> D:
     if revision.operation in ANEW:
         raise DocumentDidNotExistError(past.revisions.key, revision.number - 1)
     before = revision.before({}) if revision.leaves_nothing else past.at(revision.number - 1)
-    wanted, found = undone(past.stored, revision, before)
+    wanted, found = undone(past.stored, revision, before, past.revisions.place.volatile)
     if found:
         shown = [shown_conflict(conflict, past.revisions.place.codec) for conflict in found]
         raise UndoConflictError(past.revisions.key, revision.number, shown)
@@ -158,12 +159,12 @@ def undo(document: D, number: int) -> D:
 
 
 def undone(
-    stored: State | None, revision: StoredRevision, before: State | None
+    stored: State | None, revision: StoredRevision, before: State | None, volatile: Hiding
 ) -> tuple[State | None, list[Conflict]]:
     """
     Take a revision out of what is stored, given the state before it; None is no document.
 
-    Return the state without it, and what keeps it from being taken out.
+    Return the state without it, and what keeps it from being taken out. What is *volatile* stays.
     """
     after = revision.after(before or {})
     if revision.leaves_nothing:
@@ -172,13 +173,14 @@ def undone(
     if stored is None:
         return None, [Conflict((), after, ABSENT)]
     paths = paths_of(revision.patches)
+    now, after = volatile.hidden(stored), volatile.hidden(after)
     if before is None or revision.operation in ANEW:  # to be deleted, with nothing that came later
-        paths |= {(key,) for key in stored}
-        return None, conflicts(stored, after, paths)
-    found = conflicts(stored, after, paths)
+        paths |= {(key,) for key in now}
+        return None, conflicts(now, after, paths)
+    found = conflicts(now, after, paths)
     # What is masked stays as it is, so whoever changed it is in nobody's way.
     found = [it for it in found if not (is_mask(it.expected) and is_mask(it.found))]
-    return overlay(stored, after, before, paths), found
+    return volatile.kept(overlay(now, after, volatile.hidden(before), paths), stored), found
 
 
 def shown_conflict(conflict: Conflict, codec: Any) -> Conflict:
@@ -318,9 +320,10 @@ class Past:
         """Put a state onto the document, to be recorded as *operation* when it is saved."""
         if self.is_gone_unrecorded:  # the history has a state, which must not shine through
             operation = RESTORE
-        self.revisions.place.ensure_indexes()
+        place = self.revisions.place
+        place.ensure_indexes()
         listen(type(self.document))
-        wanted = self.revisions.place.hiding.revealed(wanted, self.live)
+        wanted = place.volatile.kept(place.hiding.revealed(wanted, self.live), self.live)
         known = Known(self.revisions, self.head)
         Tracker.of(self.document).put_back(known, self.live, wanted, operation)
         cover(self.document)

@@ -82,10 +82,12 @@ def track_history(
     *,
     exclude: Iterable[str] = ...,
     mask: Iterable[str] = ...,
+    volatile: Iterable[str] = ...,
     fingerprint_key: bytes | None = ...,
     version_every: int = ...,
     identity: Callable[[], object] | None = ...,
     strict: bool = ...,
+    renamed: Mapping[str, str] = ...,
     on_error: str = ...,
     history: type[BaseHistory] = ...,
 ) -> M: ...
@@ -95,10 +97,12 @@ def track_history(
     *,
     exclude: Iterable[str] = ...,
     mask: Iterable[str] = ...,
+    volatile: Iterable[str] = ...,
     fingerprint_key: bytes | None = ...,
     version_every: int = ...,
     identity: Callable[[], object] | None = ...,
     strict: bool = ...,
+    renamed: Mapping[str, str] = ...,
     on_error: str = ...,
     history: type[BaseHistory] = ...,
 ) -> Callable[[M], M]: ...
@@ -107,6 +111,7 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
     *,
     exclude: Iterable[str] = NOT_GIVEN,
     mask: Iterable[str] = NOT_GIVEN,
+    volatile: Iterable[str] = NOT_GIVEN,
     fingerprint_key: bytes | None = NOT_GIVEN,
     version_every: int = NOT_GIVEN,
     identity: Callable[[], object] | None = NOT_GIVEN,
@@ -132,6 +137,9 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
         exclude: Dotted paths, by names of attributes, that are never stored; ``*`` is any item of a
             list or any key. A change of nothing else is no revision.
         mask: Dotted paths of which is stored that they changed, but no value.
+        volatile: Dotted paths that go on by themselves, such as the time of the last change or a
+            counter: they are recorded, but never in the way of `undo`, `revert` and
+            `revert_changeset`, which leave them as they are.
         fingerprint_key: 16 bytes or more. With it masked values get a keyed fingerprint, by which
             equal ones are recognised.
         version_every: A full state is kept with every so many revisions: 1 keeps each one, 0 none;
@@ -156,6 +164,7 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
     said: dict[str, Any] = {
         "exclude": exclude,
         "mask": mask,
+        "volatile": volatile,
         "fingerprint_key": fingerprint_key,
         "version_every": version_every,
         "identity": identity,

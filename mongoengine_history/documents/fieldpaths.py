@@ -43,6 +43,20 @@ def hiding_of(model: Document | type[Document]) -> Hiding:
     Raises:
         OptionsError: a path names no field of the class, or rules contradict each other.
     """
+    return _known_of(model).hiding
+
+
+def volatile_of(model: Document | type[Document]) -> Hiding:
+    """
+    Return what goes on by itself in the documents of a class: `Hiding.kept` keeps it.
+
+    Raises:
+        OptionsError: as `hiding_of` raises it.
+    """
+    return _known_of(model).volatile
+
+
+def _known_of(model: Document | type[Document]) -> _Known:
     known: Any = type(model) if isinstance(model, Document) else model
     first = _first(known)
     classes = tuple(with_subclasses(first))
@@ -50,7 +64,7 @@ def hiding_of(model: Document | type[Document]) -> Hiding:
     found = _known.get(first)
     if found is None or found.options != options or found.is_outdated:
         found = _known[first] = _Known.of(classes, options)
-    return found.hiding
+    return found
 
 
 @cache  # it is asked at each write
@@ -83,6 +97,7 @@ def check_rules(model: type[Document]) -> None:
         OptionsError: a rule cannot be used.
     """
     hiding_by(model, options_of(model))
+    _Names().volatile(model, options_of(model))
     hidings = [hiding_of(known) for known in with_subclasses(model) if _has_collection(known)]
     has_key = own_options(model).get("fingerprint_key") and _has_collection(model)
     if has_key and not any(hiding.has_masks for hiding in hidings):
@@ -94,6 +109,8 @@ class _Known:
     """What is hidden of a collection, worked out from the classes that there were."""
 
     hiding: Hiding
+    #: What goes on by itself.
+    volatile: Hiding
     options: tuple[HistoryOptions, ...]
     #: The classes that paths led through; one that is derived later may store a field elsewhere.
     classes: frozenset[type[Any]]
@@ -105,11 +122,11 @@ class _Known:
         names = _Names()
         fields = FieldRules(names.lookup)
         pairs = list(zip(models, options, strict=True))
-        hidings = {it._class_name: names.hiding(it, asked, fields.of(it)) for it, asked in pairs}
-        hiding = Hiding.of_classes(hidings) if len(hidings) > 1 else hidings[models[0]._class_name]
+        hiding = _of_all({it: names.hiding(it, asked, fields.of(it)) for it, asked in pairs})
+        volatile = _of_all({it: names.volatile(it, asked) for it, asked in pairs})
         looked = names.lookup
         count = _count(looked.classes) if looked.are_all_there else 0
-        return cls(hiding if hiding.rules else NOTHING, options, frozenset(looked.classes), count)
+        return cls(hiding, volatile, options, frozenset(looked.classes), count)
 
     @property
     def is_outdated(self) -> bool:
@@ -117,6 +134,13 @@ class _Known:
 
 
 _known: Final[dict[type[Document], _Known]] = {}
+
+
+def _of_all(hidings: dict[type[Document], Hiding]) -> Hiding:
+    """Unite what is hidden of classes that share a collection."""
+    of_all = Hiding.of_classes({it._class_name: hiding for it, hiding in hidings.items()})
+    hiding = of_all if len(hidings) > 1 else next(iter(hidings.values()))
+    return hiding if hiding.rules else NOTHING
 
 
 @dataclass
@@ -135,6 +159,11 @@ class _Names:
             raise OptionsError("mask", ".".join(keys), "it is excluded, too, by another name")
         return Hiding.of(exclude, mask, options.fingerprint_key, [fields])
 
+    def volatile(self, model: type[Document], options: HistoryOptions) -> Hiding:
+        """Return what goes on by itself in documents of a class."""
+        paths = [self._stored(model, "volatile", path) for path in options.volatile]
+        return Hiding.of([keys for found in paths for keys in found], ())
+
     def _stored(self, model: type[Document], name: str, path: str) -> set[tuple[str, ...]]:
         """Return the paths of keys that a dotted path means; the stored names may be several."""
         ways, unknown = self._ways(model, path)
@@ -147,7 +176,7 @@ class _Names:
             raise OptionsError(name, path, problem)
         if any(keys[0] == "_id" or "_cls" in keys for keys in found):
             raise OptionsError(name, path, VITAL)
-        if any(said not in {None, name} for _, said in ways):
+        if name != "volatile" and any(said not in {None, name} for _, said in ways):
             raise OptionsError(name, path, "its field says the other; it can only be one of both")
         return found
 

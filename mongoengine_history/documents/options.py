@@ -23,6 +23,10 @@ SHORTEST_KEY: Final = 16
 REACTIONS: Final = ("raise", "log")
 
 
+ADDED_UP: Final = ("exclude", "mask", "volatile")
+"""Options that a class adds to those of its bases; of any other one the nearest class counts."""
+
+
 class _NotGiven:
     def __repr__(self) -> str:
         return "..."
@@ -51,6 +55,8 @@ class HistoryOptions:
     exclude: Iterable[str] = ()
     #: Dotted paths of which only is stored that they changed.
     mask: Iterable[str] = ()
+    #: Dotted paths that go on by themselves: they never conflict, and are not put back.
+    volatile: Iterable[str] = ()
     #: The key by which equal masked values are recognised.
     fingerprint_key: bytes | None = field(default=None, repr=False)
     #: A full state is kept with every so many revisions: 1 keeps each one, 0 none.
@@ -71,7 +77,7 @@ class HistoryOptions:
         every = self.version_every
         if not isinstance(every, int) or isinstance(every, bool) or every < 0:
             raise OptionsError("version_every", every, "it must be 0, 1, 2, …")
-        for name in ("exclude", "mask"):
+        for name in ADDED_UP:
             object.__setattr__(self, name, _paths(name, getattr(self, name)))
         self._check_renamed()
         self._check_paths()
@@ -126,9 +132,6 @@ class HistoryOptions:
 
 DEFAULT: Final = HistoryOptions()
 NAMES: Final = {each.name for each in fields(HistoryOptions)}
-
-ADDED_UP: Final = ("exclude", "mask")
-"""Options that a class adds to those of its bases; of any other one the nearest class counts."""
 
 Given = Mapping[str, Any]
 

@@ -11,10 +11,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import mongoengine
-from mongoengine.base import get_document
-from mongoengine.errors import NotRegistered
+from mongoengine import Document
 from pymongo.errors import PyMongoError
 
+from mongoengine_history.documents.fieldrules import with_subclasses
+from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.errors import HistoryNotRecordedError, OptionsError, StateNotKeptError
 from mongoengine_history.record.append import Change, append_late, take_out
 from mongoengine_history.record.doubt import Doubt, find_out, settle
@@ -50,13 +51,15 @@ def write_late(error: HistoryNotRecordedError) -> None:
 
 
 def _place(error: HistoryNotRecordedError) -> Place:
-    try:
-        model = get_document(error.document_class)
-    except NotRegistered as unknown:
+    known = [it for it in with_subclasses(Document) if it is not Document]
+    named = [it for it in known if it._class_name == error.document_class]
+    if not named:
         problem = "import the module that defines this class, then call record() again"
-        raise OptionsError("document_class", error.document_class, problem) from unknown
+        raise OptionsError("document_class", error.document_class, problem)
+    # Others may have that name, too: MongoEngine only knows the one that was defined last.
+    named.sort(key=lambda it: (it._get_collection_name() == error.collection, is_tracked(it)))
     database = mongoengine.get_connection(error.alias)[error.database]
-    return Place(model, database[error.collection])
+    return Place(named[-1], database[error.collection])
 
 
 def _write(revisions: Revisions, records: Records) -> None:

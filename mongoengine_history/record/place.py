@@ -11,7 +11,7 @@ from pymongo import ASCENDING, ReadPreference, WriteConcern
 from pymongo.errors import ExecutionTimeout, OperationFailure, WTimeoutError
 from pymongo.read_concern import ReadConcern
 
-from mongoengine_history.documents.fieldpaths import hiding_of
+from mongoengine_history.documents.fieldpaths import hiding_of, volatile_of
 from mongoengine_history.documents.options import HistoryOptions, options_of
 from mongoengine_history.documents.snapshot import check_id
 from mongoengine_history.documents.stand_in import check_real
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from pymongo import MongoClient
     from pymongo.client_session import ClientSession
     from pymongo.collection import Collection
+
+    from mongoengine_history.state.hiding import Hiding
 
 T = TypeVar("T")
 
@@ -95,10 +97,16 @@ class Place:
         self.database: str = collection.database.name
         self.document_type: str = collection.name
         self.class_name: str = model._class_name
+        self._class = model if isinstance(model, type) else type(model)
         self.options: HistoryOptions = options_of(model)
         self._kept_by = kept_by(model)
         self.hiding = hiding_of(model)
         self._check_history(model)
+
+    @cached_property
+    def volatile(self) -> Hiding:
+        """What goes on by itself in the documents, whatever is taken back."""
+        return volatile_of(self._class)
 
     @cached_property
     def documents(self) -> Collection[State]:

@@ -131,6 +131,10 @@ class Hiding:
             return without_masks(state)
         return _revealed_dict(self.hidden(state), live, self.rules, self._masking(state))
 
+    def kept(self, state: State, live: State | None) -> State:
+        """Return an earlier state in which what the rules name is as *live* has it, if it is."""
+        return self.revealed(state, live) if self.rules and live is not None else state
+
     @property
     def has_masks(self) -> bool:
         """Say whether anything is masked."""

@@ -81,6 +81,15 @@ def test_they_get_the_number_that_they_should_have_had(item: Item) -> None:
     assert me.get_db().history.find_one({"revision": 2})["_id"] == error.records[0]["_id"]
 
 
+def test_another_class_of_the_same_name_is_not_taken_for_it(item: Item) -> None:
+    error = unwritten(lambda: edit(item))
+    others: list[Any] = [me.Document, me.EmbeddedDocument]
+    kept = [type("Item", (it,), {"meta": {"auto_create_index": False}}) for it in others]
+    error.record()
+    assert proven(item)[-1] == ("update", "ada")
+    del kept
+
+
 def test_or_the_next_one_where_somebody_was_faster(item: Item) -> None:
     other = Item.objects.get()
     error = unwritten(lambda: edit(item))

@@ -299,10 +299,7 @@ def test_an_item_that_shows_one_value_keeps_its_secret(baskets: None, way: Any) 
     with changeset() as unit:
         trolley.items[0].name = "c"
         trolley.save()
-    if way:
-        way(trolley, 2).save()
-    else:
-        revert_changeset(unit)
+    way(trolley, 2).save() if way else revert_changeset(unit)
     assert raw(trolley) == wanted
 
 
