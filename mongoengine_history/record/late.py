@@ -51,7 +51,7 @@ def write_late(error: HistoryNotRecordedError) -> None:
 
 
 def _place(error: HistoryNotRecordedError) -> Place:
-    known = [it for it in with_subclasses(Document) if it is not Document]
+    known = [it for it in with_subclasses(Document) if not it._meta.get("abstract")]
     named = [it for it in known if it._class_name == error.document_class]
     if not named:
         problem = "import the module that defines this class, then call record() again"

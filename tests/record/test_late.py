@@ -9,7 +9,6 @@ from typing import Any
 
 import mongoengine as me
 import pytest
-from mongoengine.base.common import _document_registry
 from pymongo.collection import Collection
 from pymongo.errors import AutoReconnect
 from support.changes import automatic, tracked_otherwise, watch
@@ -199,11 +198,9 @@ def test_so_does_a_new_one(database: Any) -> None:
         assert kind.objects.count() == 1
 
 
-def test_a_process_that_does_not_know_the_class_is_told_what_to_do(
-    item: Item, monkeypatch: Any
-) -> None:
+def test_a_process_that_does_not_know_the_class_is_told_what_to_do(item: Item) -> None:
     error = unwritten(lambda: edit(item))
-    monkeypatch.delitem(_document_registry, "Item")
+    error.document_class = "NotImported"
     with pytest.raises(OptionsError, match="import the module"):
         error.record()
 
