@@ -185,10 +185,3 @@ def positional(method: Callable[..., Any]) -> Callable[..., tuple[str, ...] | No
 
 def _begins_with_operator(values: Mapping[str, Any]) -> bool:
     return str(next(iter(values), "")).startswith("$")
-
-
-def like(source: Any, kind: type[T]) -> T:
-    """Make an object of a subclass that is as *source* in all else."""
-    other = kind.__new__(kind)  # a save makes one, and PyMongo's own way takes its time
-    vars(other).update(vars(source))
-    return other

@@ -17,7 +17,8 @@ from pymongo.results import BulkWriteResult, InsertManyResult, InsertOneResult
 
 from mongoengine_history.capture.blocks import is_untracked
 from mongoengine_history.capture.bulk_write import write_one_by_one
-from mongoengine_history.capture.call import Call, like, positional
+from mongoengine_history.capture.call import Call, positional
+from mongoengine_history.capture.kinds import in_place_of, like
 from mongoengine_history.capture.queries import QueryWrite, insert_recorded, own
 from mongoengine_history.capture.saves import OneWrite
 from mongoengine_history.capture.strict import check_pipeline
@@ -54,28 +55,42 @@ class RecordingCollection(Collection[Any]):
         cls, collection: Collection[Any], model: type[Document], origin: Origin | None = None
     ) -> RecordingCollection:
         """Return the same collection, recording documents of a class, or the one of *origin*."""
-        recording = like(collection, cls)
+        recording = in_place_of(collection, cls)
         recording._beneath, recording._model, recording._origin = collection, model, origin
         return recording
 
     def take_place_of(self, collection: Collection[Any]) -> None:
         """Let a collection that others have got hold of record what this one does."""
-        self._beneath = like(collection, Collection)
+        self._beneath = like(collection, type(collection))
         vars(collection).update(vars(self))
-        collection.__class__ = RecordingCollection
+        collection.__class__ = type(self)
 
     def with_options(self, *args: Any, **options: Any) -> RecordingCollection:
         """Return the same with other options, as PyMongo does."""
-        if not args and options == {"write_concern": self.write_concern}:  # MongoEngine asks always
+        is_same = not args and options == {"write_concern": self.write_concern}
+        if is_same and type(self) is RecordingCollection:  # MongoEngine asks always
             return self
-        return self.of(super().with_options(*args, **options), self._model, self._origin)
+        return RecordingCollection.of(
+            self._beneath.with_options(*args, **options), self._model, self._origin
+        )
+
+    def of_pymongo(self) -> RecordingCollection:
+        """Return the same without what a class of the application does in front of it."""
+        return RecordingCollection.of(self._plain, self._model, self._origin)
+
+    def empty(self, session: Any = None) -> None:
+        """Delete all documents; a view, or a collection that never was, holds none."""
+        named = {"filter": {"name": self.name}, "session": session}
+        if any(it["type"] == "collection" for it in self.database.list_collections(**named)):
+            self.of_pymongo().delete_many({}, session=session)
 
     @cached_property
     def _plain(self) -> Collection[Any]:
-        """The same collection, not recording; it waits until the server has done it."""
+        """The same collection as PyMongo has it; it waits until the server has done it."""
         if self.write_concern.acknowledged:
-            return self._beneath
-        return self._beneath.with_options(write_concern=WriteConcern(w=1))
+            is_own = type(self._beneath) is Collection
+            return self._beneath if is_own else like(self._beneath, Collection)
+        return Collection.with_options(self._beneath, write_concern=WriteConcern(w=1))
 
     @cached_property
     def _sealed(self) -> Collection[Any]:
@@ -169,7 +184,7 @@ def _bulk(collection: RecordingCollection, call: Call) -> Bulk:
 
 
 def _bulk_write(collection: RecordingCollection, call: Call) -> Any:
-    each = collection.with_options(write_concern=WriteConcern(w=1))
+    each = collection.of_pymongo().with_options(write_concern=WriteConcern(w=1))
     return write_one_by_one(each, collection._plain, **call.arguments)
 
 
@@ -181,10 +196,8 @@ def _aggregate(collection: RecordingCollection, call: Call) -> Any:
 
 
 def _drop(collection: RecordingCollection, call: Call) -> None:
-    """Drop the collection once it is empty; a view, or one that never was, holds no documents."""
-    named = {"filter": {"name": collection.name}, "session": call["session"]}
-    if any(it["type"] == "collection" for it in collection.database.list_collections(**named)):
-        collection.delete_many({}, session=call["session"])
+    """Drop the collection once it is empty."""
+    collection.empty(call["session"])
     call.on(collection._plain)
 
 

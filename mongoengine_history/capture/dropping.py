@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from pymongo.database import Database
 
-from mongoengine_history.capture.call import like
+from mongoengine_history.capture.blocks import is_untracked
 from mongoengine_history.capture.collection import RecordingCollection
+from mongoengine_history.capture.kinds import in_place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,13 +40,19 @@ class RecordingDatabase(Database[Any]):
     @classmethod
     def of(cls, database: Database[Any], model: type[Document]) -> RecordingDatabase:
         """Return the same database, recording where the collection of a class is dropped."""
-        recording = like(database, cls)
+        recording = in_place_of(database, cls)
         recording._beneath, recording._model = database, model
         return recording
 
-    def drop_collection(self, name_or_collection: Any, *args: Any, **kwargs: Any) -> Any:
+    def with_options(self, *args: Any, **options: Any) -> RecordingDatabase:
+        """Return the same with other options, as PyMongo does."""
+        return RecordingDatabase.of(self._beneath.with_options(*args, **options), self._model)
+
+    def drop_collection(
+        self, name_or_collection: Any, session: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
         """Drop a collection, as PyMongo does."""
         name = getattr(name_or_collection, "name", name_or_collection)
-        if name == self._model._get_collection_name():
-            RecordingCollection.of(self._beneath[name], self._model).drop()
-        return self._beneath.drop_collection(name_or_collection, *args, **kwargs)
+        if name == self._model._get_collection_name() and not is_untracked():
+            RecordingCollection.of(self._beneath[name], self._model).empty(session)
+        return super().drop_collection(name_or_collection, session, *args, **kwargs)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pymongo.database import Database
 
 from mongoengine_history.capture.blocks import is_untracked
-from mongoengine_history.capture.call import like
+from mongoengine_history.capture.kinds import in_place_of
 from mongoengine_history.errors import WriteRefusedError
 
 if TYPE_CHECKING:
@@ -36,18 +36,21 @@ class StrictDatabase(Database[Any]):
     MongoEngine's ``exec_js`` and ``map_reduce`` send commands past the collection.
     """
 
+    _beneath: Database[Any]
     _collection_name: str
 
     @classmethod
     def of(cls, database: Database[Any], collection_name: str) -> StrictDatabase:
         """Return the same database, refusing writes to a collection."""
-        strict = like(database, cls)
-        strict._collection_name = collection_name
+        strict = in_place_of(database, cls)
+        strict._beneath, strict._collection_name = database, collection_name
         return strict
 
     def with_options(self, *args: Any, **options: Any) -> StrictDatabase:
         """Return the same with other options, as PyMongo does."""
-        return self.of(super().with_options(*args, **options), self._collection_name)
+        return StrictDatabase.of(
+            self._beneath.with_options(*args, **options), self._collection_name
+        )
 
     def command(self, command: Any, *args: Any, **kwargs: Any) -> Any:
         """Send a command, as PyMongo does, unless it writes to the class."""

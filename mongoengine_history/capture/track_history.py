@@ -223,7 +223,9 @@ def _track(cls: M, given: dict[str, Any]) -> M:
 def _record_from_now(model: type[Document]) -> None:
     """Let the collection record that a queryset, or the application, has got hold of before."""
     collection = model.__dict__.get("_collection")
-    if type(collection) is Collection and _can_record(model, collection):
+    if not isinstance(collection, Collection) or isinstance(collection, RecordingCollection):
+        return
+    if _can_record(model, collection):
         RecordingCollection.of(collection, model).take_place_of(collection)
 
 

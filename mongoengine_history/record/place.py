@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 from pymongo import ASCENDING, ReadPreference, WriteConcern
+from pymongo.collection import Collection
 from pymongo.errors import ExecutionTimeout, OperationFailure, WTimeoutError
 from pymongo.read_concern import ReadConcern
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from mongoengine import Document
     from pymongo import MongoClient
     from pymongo.client_session import ClientSession
-    from pymongo.collection import Collection
 
     from mongoengine_history.state.hiding import Hiding
 
@@ -110,8 +110,8 @@ class Place:
 
     @cached_property
     def documents(self) -> Collection[State]:
-        """The collection of the documents."""
-        return self._collection.with_options(self.wire, PRIMARY, read_concern=LOCAL)
+        """The collection of the documents: PyMongo's own, whatever class the application has."""
+        return Collection.with_options(self._collection, self.wire, PRIMARY, read_concern=LOCAL)
 
     @property
     def wire(self) -> Any:
@@ -125,7 +125,7 @@ class Place:
         """The collection of the history."""
         kept = sealed_collection(self._kept_by.beside(self._collection.database))
         concern = None if kept.write_concern.acknowledged else WriteConcern(w=1)
-        return kept.with_options(WIRE, PRIMARY, concern, LOCAL)
+        return Collection.with_options(kept, WIRE, PRIMARY, concern, LOCAL)
 
     def _check_history(self, model: Document | type[Document]) -> None:
         """Raise an OptionsError where documents and their history lie in each other's way."""
