@@ -24,7 +24,7 @@ from mongoengine_history.state.hiding import Hiding
 from mongoengine_history.state.rules import ANY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mongoengine_history.state.rules import Rules
 
@@ -227,3 +227,20 @@ class _Names:
 
 def _count(classes: Iterable[type[Any]]) -> int:
     return sum(1 for model in classes for _ in with_subclasses(model))
+
+
+def attributes(model: type[Document], path: Sequence[str | int]) -> tuple[str | int, ...]:
+    """Name a path of stored keys by attributes; what no field has keeps its stored name."""
+    lookup = Lookup()
+    inside: Any = (model,)
+    named: list[str | int] = []
+    for key in path:
+        classes = (inside,) if isinstance(inside, type) else inside
+        if isinstance(classes, tuple):
+            fields = ((name, it) for _, name, it in lookup.attributes(classes))
+            name, it = next((pair for pair in fields if pair[1].db_field == key), (key, None))
+            inside = lookup.inside(it)
+        else:
+            name, inside = key, lookup.inside(getattr(inside, "field", None))
+        named.append(name)
+    return tuple(named)

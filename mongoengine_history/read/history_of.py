@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 from mongoengine import Document
 
+from mongoengine_history.documents.fieldpaths import attributes
 from mongoengine_history.documents.snapshot import loaded_in_part, stored_key
 from mongoengine_history.errors import (
     DocumentDidNotExistError,
@@ -145,6 +146,10 @@ class Timeline(Generic[D]):
             if number not in revisions:
                 raise IncompleteRevisionError(self._revisions.key, number, 0, 1)
         return [revisions[number] for number in wanted]
+
+    def names(self, path: Path) -> Path:
+        """Return a path of stored names by names of attributes, where the class knows them."""
+        return attributes(self._model, path)
 
     @property
     def legacy(self) -> list[History]:

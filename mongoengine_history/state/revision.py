@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from types import MappingProxyType
@@ -14,15 +15,16 @@ from bson import DBRef, ObjectId
 
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.state.patches import DictdifferPatch, Draft, Patch, apply, apply_to, invert
+from mongoengine_history.state.telling import json_ready, told
 from mongoengine_history.state.values import WIRE, depth
 from mongoengine_history.state.wording import changes, shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bson.codec_options import CodecOptions
 
-    from mongoengine_history.state.values import State
+    from mongoengine_history.state.values import Path, State
 
 CREATE: Final = "create"
 UPDATE: Final = "update"
@@ -67,7 +69,8 @@ class Revision:
     """
     What one write did to one document, as a reader sees it.
 
-    Values have the types that the document's connection gives. ``str()`` is a line for people.
+    Values have the types that the document's connection gives. ``str()`` is a line for people,
+    ``f"{revision:full}"`` has all changes, and `to_dict` is for programs.
     """
 
     #: 1, 2, 3, … within the document, without gaps.
@@ -92,11 +95,50 @@ class Revision:
         return hash((self.number, self.at, self.operation))
 
     def __str__(self) -> str:
+        return f"{self._head()}: {'; '.join(changes(self.patches, room=60, most=3))}"
+
+    def __format__(self, wanted: str) -> str:
+        """Write one line, as ``str()`` does, or with ``full`` one for each change, uncut."""
+        if wanted != "full":
+            return format(str(self), wanted)
+        lines = changes(self.patches, room=sys.maxsize, most=sys.maxsize)
+        return "\n".join([self._head(), *(f"  {line}" for line in lines)])
+
+    def _head(self) -> str:
         who = "" if self.identity is None else f" by {shortened(str(self.identity), 60)}"
         why = "" if self.reason is None else f" ({shortened(self.reason, 60)})"
         moment = self.at.replace(tzinfo=None).isoformat(" ", "milliseconds")
-        what = "; ".join(changes(self.patches, room=60, most=3))
-        return f"{self.number}. {moment} UTC, {self.operation}{who}{why}: {what}"
+        return f"{self.number}. {moment} UTC, {self.operation}{who}{why}"
+
+    def to_dict(
+        self,
+        *,
+        json: bool = False,
+        names: Callable[[Path], Path] = tuple,
+        item_key: str = "_id",
+    ) -> dict[str, Any]:
+        """
+        Return all that there is to show, as plain data. Reads nothing.
+
+        Each of ``changes`` has a ``kind`` (``edited``, ``added``, ``removed``, ``moved``), its
+        ``path`` as a text and its ``keys`` as a list, and the values ``old`` and ``new`` as far as
+        there are any. An item of a list that was taken out and put in elsewhere is ``moved``, and
+        ``from`` says where it was. If a list was replaced, ``items`` says the same of its items,
+        with an ``index`` each.
+
+        Args:
+            json: Make it ready for JSON: of the revision's own fields `at` is a text by ISO 8601
+                and `changeset` one of 24 digits; stored values are MongoDB's relaxed Extended JSON,
+                which `bson.json_util.loads` reads; a mask is ``{"$masked": fingerprint}``.
+            names: Gives a path by names of attributes; `Timeline.names` does. Stored names else.
+            item_key: The key by which items of a list are recognised, by its stored name.
+        """
+        shown = {it.name: getattr(self, it.name) for it in fields(self) if it.name != "patches"}
+        shown["changes"] = told(self.patches, item_key, names)
+        if not json:
+            return shown
+        own = {"at": self.at.isoformat(), "changeset": self.changeset and str(self.changeset)}
+        return json_ready({**shown, **own})  # type: ignore[no-any-return]  # a dict stays one
 
 
 class StoredRevision(NamedTuple):
