@@ -11,7 +11,7 @@ from bson.json_util import RELAXED_JSON_OPTIONS, default
 
 from mongoengine_history.state.hiding import fingerprint_of, is_mask
 from mongoengine_history.state.patches import CHANGE, REMOVE
-from mongoengine_history.state.values import ABSENT, encode, same
+from mongoengine_history.state.values import ABSENT
 from mongoengine_history.state.wording import readable
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ JSON: Final = RELAXED_JSON_OPTIONS.with_options(uuid_representation=UuidRepresen
 def told(patches: Patches, item_key: str, names: Callable[[Path], Path]) -> list[dict[str, Any]]:
     """Tell each value that patches set, in their order; see `Revision.to_dict`."""
     changes: list[dict[str, Any]] = []
-    removed: dict[tuple[Path, bytes], dict[str, Any]] = {}
+    removed: dict[tuple[Path, str], dict[str, Any]] = {}
     for action, root, data in patches:
         values = [((*root,), *data)] if action == CHANGE else _pairs(action, tuple(root), data)
         for path, old, new in values:
@@ -78,21 +78,25 @@ def _items(old: object, new: object, item_key: str) -> list[dict[str, Any]] | No
         was, former = before.get(key, (at, ABSENT))
         if former is not ABSENT and key not in stayed:
             told.append({**_change(at, former, item), "kind": "moved", "from": was})
-        elif not same(former, item):
+        elif repr(former) != repr(item):
             told.append(_change(at, former, item))
     return [{"index" if name == "keys" else name: it for name, it in one.items()} for one in told]
 
 
-def _by_key(items: object, item_key: str) -> dict[bytes, tuple[int, Any]] | None:
+def _by_key(items: object, item_key: str) -> dict[str, tuple[int, Any]] | None:
     if not isinstance(items, list):
         return None
     found = {_key(item, item_key): (index, item) for index, item in enumerate(items)}
-    return None if len(found) < len(items) or b"" in found else found
+    return None if len(found) < len(items) or "" in found else found
 
 
-def _key(item: object, item_key: str) -> bytes:
-    """Return what tells an item from others in a list; nothing if it has no such key."""
-    return encode(item[item_key]) if isinstance(item, Mapping) and item_key in item else b""
+def _key(item: object, item_key: str) -> str:
+    """
+    Return what tells an item from others in a list; nothing if it has no such key.
+
+    By ``repr``, as values have the types that an application reads, which need be no BSON.
+    """
+    return repr(item[item_key]) if isinstance(item, Mapping) and item_key in item else ""
 
 
 def json_ready(value: Any) -> Any:

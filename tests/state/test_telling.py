@@ -125,3 +125,14 @@ def test_the_full_format_cuts_nothing() -> None:
     assert f"{shown}" == str(shown)
     with pytest.raises(ValueError, match="format"):
         f"{shown:fuller}"
+
+
+def test_items_are_told_whatever_types_an_application_reads() -> None:
+    first, second = UUID(int=1), UUID(int=2)
+    before = [{"_id": first, "price": Decimal(1)}, {"_id": second, "price": 1}]
+    after = [{"_id": first, "price": Decimal(2)}, {"_id": second, "price": 1.0}]
+    [change] = revision(("change", ["l"], (before, after))).to_dict()["changes"]
+    assert [(it["kind"], it["index"]) for it in change["items"]] == [("edited", 0), ("edited", 1)]
+    patches = ("remove", ["l"], [(0, before[0])]), ("add", ["l"], [(3, before[0])])
+    [change] = revision(*patches).to_dict()["changes"]
+    assert (change["kind"], change["from"]) == ("moved", "l[0]")
