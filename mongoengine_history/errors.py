@@ -157,9 +157,10 @@ class RevisionNotFoundError(OfDocumentError, IndexError):
     """The document's history has no revision of that number."""
 
     def __init__(self, document_id: object, number: int, newest: int) -> None:
+        gone = " any more, since it was deleted" if 0 < number <= newest else ""
         super().__init__(
             document_id,
-            f"Document {_short(document_id)} has no revision {number}; its newest is {newest}."
+            f"Document {_short(document_id)} has no revision {number}{gone}. The newest is {newest}"
             if newest
             else f"Document {_short(document_id)} has no history; is the class or the key another?",
         )
@@ -211,11 +212,15 @@ class IndexesMissingError(HistoryError):
 class IncompleteRevisionError(OfDocumentError):
     """A revision lacks records: its writer died while storing it, or someone removed them."""
 
-    def __init__(self, document_id: object, number: int, found: int, size: int) -> None:
+    def __init__(
+        self, document_id: object, number: int, found: int, size: int, oldest: int = 0
+    ) -> None:
+        name = f"Revision {number} of document {_short(document_id)}"
+        has = f"has {found} of {size} records" if found else "is gone from the history"
+        left = f" What is left begins with revision {oldest}." if oldest > number else ""
         super().__init__(
             document_id,
-            f"Revision {number} of document {_short(document_id)} has {found} of {size} records; "
-            "it cannot be read, and no state can be rebuilt through it.",
+            f"{name} {has}; it cannot be read, and no state can be rebuilt through it.{left}",
         )
         #: The revision.
         self.number = number
@@ -223,6 +228,8 @@ class IncompleteRevisionError(OfDocumentError):
         self.found = found
         #: How many belong to it.
         self.size = size
+        #: The oldest revision that is left, where all before it are gone; else 0.
+        self.oldest = oldest
 
 
 class MalformedRecordError(OfDocumentError):

@@ -25,6 +25,8 @@ FACTS: dict[str, Any] = {
     "keys": ["a"],
     "found": ABSENT,
     "number": 3,
+    "newest": 4,
+    "oldest": 5,
     "attempts": 3,
 }
 

@@ -11,7 +11,6 @@ from mongoengine_history.documents.fieldpaths import attributes
 from mongoengine_history.documents.snapshot import loaded_in_part, stored_key
 from mongoengine_history.errors import (
     DocumentDidNotExistError,
-    IncompleteRevisionError,
     OptionsError,
     RevisionNotFoundError,
 )
@@ -144,7 +143,7 @@ class Timeline(Generic[D]):
         revisions = {it.number: it.shown() for it in found if it.number in wanted}
         for number in wanted:
             if number not in revisions:
-                raise IncompleteRevisionError(self._revisions.key, number, 0, 1)
+                raise self._revisions.gone(number)
         return [revisions[number] for number in wanted]
 
     def names(self, path: Path) -> Path:

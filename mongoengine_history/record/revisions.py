@@ -265,14 +265,20 @@ class Revisions:
             if not is_number(number):
                 raise self._malformed(records[0], f"its revision is {number!r}")
             if expected not in {None, number}:
-                raise IncompleteRevisionError(self.key, int(expected or 0), 0, 1)
+                raise self.gone(int(expected or 0))
             if len(records) > 1:
                 with self.reading(records):
                     records.sort(key=itemgetter("position"))
             yield records if _is_whole(records) else self._waited_for(records)
             expected = number + step
         if last is not None and expected not in {None, last + step}:
-            raise IncompleteRevisionError(self.key, int(expected or 0), 0, 1)
+            raise self.gone(int(expected or 0))
+
+    def gone(self, number: int) -> IncompleteRevisionError:
+        """Return the error that a revision is gone; it says where the history begins now."""
+        query = {"revision": {"$gte": 1}, "position": RECORD}
+        oldest = self.number_in(query, ASCENDING) or 0
+        return IncompleteRevisionError(self.key, number, 0, 1, oldest if oldest > number else 0)
 
     def _waited_for(self, records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """

@@ -15,6 +15,8 @@ from support.stale import tracked_by
 from mongoengine_history import (
     DocumentTrack,
     History,
+    IncompleteRevisionError,
+    RevisionNotFoundError,
     Version,
     changeset,
     history_of,
@@ -257,3 +259,26 @@ def test_who_knows_a_history_that_is_there_pays_nothing_for_it(
         edited(sheet, number=300 + number)
     assert list(commands.names) == ["findAndModify", "insert"]
     assert warnings() == []
+
+
+def test_before_a_purge_nothing_comes_back_and_the_errors_say_so(database: Any) -> None:
+    sheet = Sheet()
+    for number in range(6):
+        edited(sheet, number=number)
+    moment = history_of(sheet)[2].at
+    History.objects.of(sheet).filter(revision__lte=3).delete()
+    timeline, left = history_of(sheet), "begins with revision 4"
+    reads: list[Callable[[], Any]] = [
+        lambda: revert(sheet, moment),
+        lambda: timeline.as_of(moment),
+        lambda: timeline[:],
+        lambda: timeline[2:],
+    ]
+    for read in reads:
+        with pytest.raises(IncompleteRevisionError, match=left) as caught:
+            read()
+        assert caught.value.oldest == 4
+    for number in (1, 3):
+        with pytest.raises(RevisionNotFoundError, match="any more, since it was deleted"):
+            revert(sheet, revision=number)
+    assert [it.number for it in timeline[4:]] == numbers(timeline[4:])
