@@ -10,7 +10,7 @@ from weakref import WeakSet
 
 from mongoengine import Document, signals
 
-from mongoengine_history.capture.blocks import is_untracked, next_order
+from mongoengine_history.capture.blocks import is_untracked, next_order, said_now
 from mongoengine_history.capture.changeset import refuse_misspelt
 from mongoengine_history.capture.covers import (
     begin_writing,
@@ -20,18 +20,26 @@ from mongoengine_history.capture.covers import (
     uncover,
 )
 from mongoengine_history.capture.stale import Guard
-from mongoengine_history.capture.tracker import Known, Origin, Tracker, context_at
+from mongoengine_history.capture.tracker import (
+    Known,
+    Origin,
+    Tracker,
+    context_at,
+    current_origin,
+)
 from mongoengine_history.documents.fieldpaths import hiding_of
 from mongoengine_history.documents.options import is_tracked
-from mongoengine_history.documents.snapshot import codec_of, decoded, snapshot
+from mongoengine_history.documents.snapshot import codec_of, decoded, has_key, snapshot
 from mongoengine_history.documents.stand_in import is_stand_in, is_warned_of
 from mongoengine_history.errors import HistoryError, HistoryWarning, OptionsError
 from mongoengine_history.record.append import Change, patched
+from mongoengine_history.record.doubt import settle
+from mongoengine_history.record.drift import record_drift
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.sealed import is_decrypting
 from mongoengine_history.record.states import state_at
-from mongoengine_history.state.revision import DELETE, checked
+from mongoengine_history.state.revision import DELETE, UPDATE, checked
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -125,6 +133,9 @@ def track_changes(sender: type[Document], document: Document, **kwargs: Any) -> 
     ``QuerySet.delete()``. A document that no `DocumentTrack` watches is left alone, unless it was
     reverted. A handler of your own may call it with what it was called with.
 
+    Called by hand inside of a block, where no signal brought it, it records what the stored
+    document has that its history does not, such as an update by a query, with what the block says.
+
     Args:
         sender: The class; a signal is sent for exactly that class, not for its subclasses.
         document: The document that is saved or deleted.
@@ -134,6 +145,9 @@ def track_changes(sender: type[Document], document: Document, **kwargs: Any) -> 
     Raises:
         HistoryNotRecordedError: the document was written, but its records could not be.
     """
+    if _is_by_hand(sender, kwargs):
+        _record_by_hand(document, kwargs)
+        return
     if is_tracked(sender):
         return
     tracker = Tracker.on(document)
@@ -148,6 +162,31 @@ def track_changes(sender: type[Document], document: Document, **kwargs: Any) -> 
         tracker.is_asked = True
     elif not _is_receiver(signals.pre_save, sender, track_changes):
         _record_gone(tracker, kwargs)
+
+
+def _is_by_hand(sender: type[Document], said: dict[str, Any]) -> bool:
+    """Say whether nobody hears a signal by which it may have been called: it is no save's."""
+    own: list[Any] = [_before_delete, _after_delete]
+    heard = [signals.pre_save, signals.post_delete]
+    others = [it for signal in heard for it in signal.receivers_for(sender) if it not in own]
+    return "created" not in said and not others and current_origin() is None
+
+
+def _record_by_hand(document: Document, said: dict[str, Any]) -> None:
+    """Record what was written past the history inside of a block, with what that says."""
+    tracker = Tracker.of(document)
+    is_in_block = bool(tracker.blocks or said_now())
+    if not is_in_block or not has_key(document) or is_untracked():
+        return
+    if is_warned_of(document._get_collection()):
+        return
+    revisions = Revisions.of(document)
+    settle(revisions)
+    context = context_at(revisions.place, Origin(tracker, said, is_save=False))
+    if not record_drift(revisions, context, UPDATE) and not revisions.head().number:
+        what = f"{type(document).__name__} {document.pk!r} has no history yet"
+        remedy = "Nobody knows what it was before; backfill() keeps that of a whole class."
+        warn(f"{what}, so nothing was recorded. {remedy}", HistoryWarning, stacklevel=3)
 
 
 def _record_gone(tracker: Tracker, said: dict[str, Any]) -> None:

@@ -14,19 +14,15 @@ from bson.errors import BSONError
 from pymongo.errors import ConnectionFailure, PyMongoError, WriteConcernError
 
 from mongoengine_history.errors import HistoryError, HistoryNotRecordedError
-from mongoengine_history.record.append import Change, append, patched
+from mongoengine_history.record.drift import record_drift
 from mongoengine_history.record.not_recorded import LOG
 from mongoengine_history.record.revisions import Revisions
-from mongoengine_history.record.states import replayed
-from mongoengine_history.state.hiding import Hiding
-from mongoengine_history.state.merge import differs
-from mongoengine_history.state.revision import CREATE, DELETE, EXTERNAL, UPDATE, Context
+from mongoengine_history.state.revision import EXTERNAL, UPDATE, Context
 from mongoengine_history.state.values import encode
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
-    from mongoengine_history.record.head import Head
     from mongoengine_history.record.place import Place
     from mongoengine_history.state.values import State
 
@@ -35,12 +31,6 @@ LASTING: Final = 60.0
 
 MOST_DOUBTS: Final = 10_000
 """Documents to remember; of more the first ones are forgotten."""
-
-LOOKS: Final = 5
-"""How often to look whether somebody else's record of what is stored is only on its way …"""
-
-PAUSE: Final = 0.1
-"""… and seconds between two looks."""
 
 
 class Doubt(NamedTuple):
@@ -147,36 +137,7 @@ def settle_all(place: Place, keys: Iterable[Any]) -> None:
 
 def find_out(doubt: Doubt, stored: State | None = None) -> bool:
     """Record what is *stored* and is not in the history; say whether there is anything."""
-    head, change = _drift(doubt, stored)
-    for _ in range(LOOKS):
-        if change is None:
-            return False
-        time.sleep(PAUSE)
-        then, (head, change) = head, _drift(doubt, stored)
-        if then.record == head.record:
-            break
-    if change is not None:
-        append(doubt.revisions, change, head, None)
-    return change is not None
-
-
-def _drift(doubt: Doubt, stored: State | None) -> tuple[Head, Change | None]:
-    """Compare what is or was stored with the newest revision."""
-    revisions, now = doubt.revisions, time.time_ns() // 1000
-    head, live = revisions.opening()
-    stored = live if stored is None else stored
-    made = doubt.made and {name: it for name, it in doubt.made.items() if name != "_id"}
-    is_made = made is not None and not differs(stored or {}, made)
-    if not head.number and not is_made:
-        return head, None  # a history begins with what the next write finds
-    after = stored and revisions.place.hiding.hidden(stored)
-    before = replayed(revisions, head.number) if head.number else None
-    if before is None and after is None:
-        return head, None
-    operation = DELETE if after is None else CREATE if before is None else EXTERNAL
-    change = Change(operation, _context(doubt), before or {}, after or {}, [], now)
-    change = patched(change, Hiding())  # as the history may have it
-    return head, change if change.patches else None
+    return record_drift(doubt.revisions, _context(doubt), EXTERNAL, stored, doubt.made)
 
 
 def _context(doubt: Doubt) -> Context:

@@ -13,7 +13,7 @@ from support.changes import tracked
 from support.unanswered import unanswered
 
 from mongoengine_history import HistoryNotRecordedError, history_of
-from mongoengine_history.record import append_many, doubt
+from mongoengine_history.record import append_many, drift
 
 
 class Part(me.Document):
@@ -24,7 +24,7 @@ class Part(me.Document):
 
 @pytest.fixture(autouse=True)
 def prompt(monkeypatch: Any, database: Any) -> None:
-    monkeypatch.setattr(doubt, "PAUSE", 0)
+    monkeypatch.setattr(drift, "PAUSE", 0)
 
 
 def proven(*keys: str) -> list[list[str]]:

@@ -25,7 +25,7 @@ from mongoengine_history import (
     untrack_history,
     untracked,
 )
-from mongoengine_history.record import doubt
+from mongoengine_history.record import doubt, drift
 
 
 class Account(me.Document):
@@ -50,7 +50,7 @@ tracking = automatic(Account)
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: Any, database: Any) -> None:
-    monkeypatch.setattr(doubt, "PAUSE", 0)
+    monkeypatch.setattr(drift, "PAUSE", 0)
 
 
 @pytest.fixture
