@@ -15,7 +15,8 @@ from mongoengine_history.capture.blocks import is_untracked
 from mongoengine_history.capture.document_track import DocumentTrack
 from mongoengine_history.capture.tracker import context_at
 from mongoengine_history.errors import HistoryNotRecordedError, UndoConflictError
-from mongoengine_history.record.append_many import Bulk, Found
+from mongoengine_history.record.append_many import Bulk
+from mongoengine_history.record.entries import Found
 from mongoengine_history.state.merge import conflicts
 from mongoengine_history.state.revision import CREATE, DELETE, UNDO
 from mongoengine_history.state.values import ABSENT, WIRE, State, identifier, same
@@ -230,9 +231,9 @@ class _Exactly:
             count = write()
         except BaseException as error:
             if not self._place.in_transaction:
-                self._bulk.settle(batch, operation, error, lambda: record(None))
+                self._bulk.settle({operation: batch}, error, lambda: record(None))
             raise
-        with self._bulk.recording(batch, operation):
+        with self._bulk.recording({operation: batch}):
             record(count)
         self._bulk.report()
 

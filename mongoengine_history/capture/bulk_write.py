@@ -1,30 +1,40 @@
-"""Writes of several kinds in one call, ``bulk_write``: done and recorded one after another."""
+"""Writes of several kinds in one call, ``bulk_write``: done and recorded in groups, in order."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pymongo.errors import BulkWriteError, InvalidOperation, OperationFailure, WriteConcernError
+from pymongo.errors import BulkWriteError, OperationFailure, WriteConcernError
 from pymongo.results import BulkWriteResult
 
+from mongoengine_history.capture.requests import groups_of, requests_of
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pymongo.collection import Collection
 
+    from mongoengine_history.capture.group import Groups
+    from mongoengine_history.capture.requests import Request
+
+BYPASS = "bypass_document_validation"
+
 COUNTS = ("nInserted", "nUpserted", "nMatched", "nModified", "nRemoved")
 
+LISTS = ("upserted", "writeErrors", "writeConcernErrors")
 
-def write_one_by_one(
+
+def write_in_groups(
     collection: Collection[Any],
     asked: Collection[Any],
+    groups: Groups,
     requests: Iterable[Any],
     *,
     ordered: bool = True,
     **options: Any,
 ) -> BulkWriteResult:
     """
-    Do what ``bulk_write`` does, by the other methods of a collection.
+    Do what ``bulk_write`` does: in *groups*, or by the other methods of a collection.
 
     What the write concern of *asked* demands is waited for once, when all is done.
 
@@ -33,100 +43,97 @@ def write_one_by_one(
         pymongo.errors.InvalidOperation: there is none.
         pymongo.errors.BulkWriteError: some failed.
     """
-    mixed = _Mixed(collection, options)
-    for index, request in enumerate(_checked(requests)):
-        mixed.index = index
-        try:
-            request._add_to_bulk(mixed)
-        except OperationFailure as error:
-            mixed.failed(error)
-            if ordered:
-                break
+    mixed = _Mixed(collection, groups, ordered, options)
+    for group in groups_of(requests_of(requests, collection.codec_options)):
+        mixed.write(group)
+        if mixed.is_over:
+            break
     mixed.wait(asked)
     if mixed.result["writeErrors"] or mixed.result["writeConcernErrors"]:
         raise BulkWriteError(mixed.result)
     return BulkWriteResult(mixed.result, acknowledged=True)
 
 
-def _checked(requests: Iterable[Any]) -> list[Any]:
-    """Look at all of them before the first is done, as PyMongo does."""
-    given = list(requests)
-    if not given:
-        raise InvalidOperation("No operations to execute")
-    for request in given:
-        if not hasattr(request, "_add_to_bulk"):
-            raise TypeError(f"{request!r} is not a valid request")
-    return given
-
-
 class _Mixed:
-    """Stands for the bulk to which PyMongo's requests add themselves."""
+    """The requests that are done one after another, and what became of them."""
 
-    def __init__(self, collection: Collection[Any], options: dict[str, Any]) -> None:
-        self._collection, self._options = collection, options
-        self.index = 0
-        #: The request under way as PyMongo tells it in an error.
-        self._op: Any = None
-        lists: dict[str, Any] = {"upserted": [], "writeErrors": [], "writeConcernErrors": []}
+    def __init__(
+        self, collection: Collection[Any], groups: Groups, ordered: bool, options: dict[str, Any]
+    ) -> None:
+        self._collection, self._groups = collection, groups
+        self._ordered, self._options = ordered, options
+        lists: dict[str, Any] = {name: [] for name in LISTS}
         self.result: dict[str, Any] = {**dict.fromkeys(COUNTS, 0), **lists}
+
+    @property
+    def is_over(self) -> bool:
+        """Say whether the rest is left undone."""
+        return self._ordered and bool(self.result["writeErrors"])
 
     def wait(self, asked: Collection[Any]) -> None:
         """Wait until as many servers have all of it as was asked for: a write of nothing does."""
         nothing: dict[str, Any] = {"_id": {"$in": []}}
+        session = self._options.get("session")
+        if session is not None and session.in_transaction:  # the commit waits, if all went well
+            return
         try:
-            asked.update_one(nothing, {"$unset": {"_": 1}}, session=self._options.get("session"))
+            asked.update_one(nothing, {"$unset": {"_": 1}}, session=session)
         except WriteConcernError as error:
             self.result["writeConcernErrors"].append(error.details)
 
-    def failed(self, error: OperationFailure) -> None:
-        """Take in why a request failed."""
-        told = {"index": 0, "code": error.code, "errmsg": str(error), **(error.details or {})}
-        self.result["writeErrors"].append({**told, "index": self.index, "op": self._op})
+    def write(self, group: list[Request]) -> None:
+        """Do requests together as far as that goes."""
+        while group and not self.is_over:
+            group = self._written(group)
 
-    def add_insert(self, document: Any) -> None:
-        self._op = document
-        self._collection.insert_one(document, **self._shared(without="let"))
-        self.result["nInserted"] += 1
+    def _written(self, group: list[Request]) -> list[Request]:
+        """Do requests together, or one after another; return those that are left."""
+        done = None
+        if len(group) > 1:
+            done = self._groups.write(group, ordered=self._ordered, **self._options)
+        if done is None:
+            half = len(group) // 2
+            self.write(group[:half]) if half else self._write_alone(group[0])
+            return group[half or 1 :]
+        self._take_all(group, done.details)
+        for request in () if self.is_over else done.again:
+            self._write_alone(request)
+        return done.left
 
-    def add_update(
-        self, query: Any, update: Any, multi: bool = False, upsert: bool = False, **options: Any
-    ) -> None:
-        self._op = _op(q=query, u=update, multi=multi, upsert=upsert, **options)
-        write = self._collection.update_many if multi else self._collection.update_one
-        self._take(write(query, update, upsert=bool(upsert), **self._given(options)))
+    def _take_all(self, group: list[Request], details: Mapping[str, Any]) -> None:
+        """Take in what became of a group, by the places that its requests have in all."""
+        for name in COUNTS:
+            self.result[name] += details[name]
+        for made in details["upserted"]:
+            self.result["upserted"].append({**made, "index": group[made["index"]].place})
+        for error in details["writeErrors"]:
+            failed = group[error["index"]]
+            told = {**error, "index": failed.place, "op": failed.op}
+            self.result["writeErrors"].append(told)
+        self.result["writeConcernErrors"] += details["writeConcernErrors"]
 
-    def add_replace(
-        self, query: Any, replacement: Any, upsert: bool = False, **options: Any
-    ) -> None:
-        self._op = _op(q=query, u=replacement, upsert=upsert, **options)
-        given = self._given(options)
-        self._take(self._collection.replace_one(query, replacement, upsert=bool(upsert), **given))
+    def _write_alone(self, request: Request) -> None:
+        without = {"insert_one": "let", "delete_one": BYPASS, "delete_many": BYPASS}
+        left_out = without.get(request.call.name)
+        options = {name: value for name, value in self._options.items() if name != left_out}
+        try:
+            self._take(request, request.call.having(**options).on(self._collection))
+        except OperationFailure as error:
+            told = {"index": 0, "code": error.code, "errmsg": str(error), **(error.details or {})}
+            failed = {**told, "index": request.place, "op": request.op}
+            self.result["writeErrors"].append(failed)
 
-    def add_delete(self, query: Any, limit: int, **options: Any) -> None:
-        self._op = _op(q=query, limit=limit, **options)
-        write = self._collection.delete_one if limit else self._collection.delete_many
-        given = self._given(options, without="bypass_document_validation")
-        self.result["nRemoved"] += write(query, **given).deleted_count
-
-    def _given(self, options: dict[str, Any], without: str = "") -> dict[str, Any]:
-        given = {name: value for name, value in options.items() if value is not None}
-        return {**given, **self._shared(without)}
-
-    def _shared(self, without: str = "") -> dict[str, Any]:
-        """Return the options that hold for all requests, but one that some do not take."""
-        return {name: value for name, value in self._options.items() if name != without}
-
-    def _take(self, result: Any) -> None:
+    def _take(self, request: Request, result: Any) -> None:
+        if request.is_insert:
+            self.result["nInserted"] += 1
+            return
+        if request.is_delete:
+            self.result["nRemoved"] += result.deleted_count
+            return
         is_made = "upserted" in result.raw_result  # whose key may be null
         self.result["nMatched"] += 0 if is_made else result.matched_count
         self.result["nModified"] += result.modified_count
         if is_made:
             self.result["nUpserted"] += 1
-            made = {"index": self.index, "_id": result.upserted_id}
+            made = {"index": request.place, "_id": result.upserted_id}
             self.result["upserted"].append(made)
-
-
-def _op(**said: Any) -> dict[str, Any]:
-    """Return a request by the names that the server has for what it says."""
-    named = {{"array_filters": "arrayFilters"}.get(name, name): it for name, it in said.items()}
-    return {name: value for name, value in named.items() if value is not None}

@@ -16,8 +16,9 @@ from pymongo.collection import Collection
 from pymongo.results import BulkWriteResult, InsertManyResult, InsertOneResult
 
 from mongoengine_history.capture.blocks import is_untracked
-from mongoengine_history.capture.bulk_write import write_one_by_one
+from mongoengine_history.capture.bulk_write import write_in_groups
 from mongoengine_history.capture.call import Call, positional
+from mongoengine_history.capture.group import Groups
 from mongoengine_history.capture.kinds import in_place_of, like
 from mongoengine_history.capture.queries import QueryWrite, insert_recorded, own
 from mongoengine_history.capture.saves import OneWrite
@@ -185,7 +186,8 @@ def _bulk(collection: RecordingCollection, call: Call) -> Bulk:
 
 def _bulk_write(collection: RecordingCollection, call: Call) -> Any:
     each = collection.of_pymongo().with_options(write_concern=WriteConcern(w=1))
-    return write_one_by_one(each, collection._plain, **call.arguments)
+    groups = Groups(partial(_bulk, collection, call), collection._sealed)
+    return write_in_groups(each, collection._plain, groups, **call.arguments)
 
 
 def _aggregate(collection: RecordingCollection, call: Call) -> Any:

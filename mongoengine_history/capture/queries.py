@@ -12,7 +12,7 @@ from pymongo.errors import BulkWriteError, OperationFailure, WriteConcernError
 from pymongo.results import DeleteResult, UpdateResult
 
 from mongoengine_history.capture.call import READING
-from mongoengine_history.record.append_many import Found
+from mongoengine_history.record.entries import Found
 from mongoengine_history.state.revision import CREATE, DELETE, UPDATE
 from mongoengine_history.state.updates import roots_of
 from mongoengine_history.state.values import WIRE, identifier, same, wire
@@ -74,9 +74,9 @@ class QueryWrite:
         try:
             result = self._write(batch)
         except BaseException as error:
-            self._bulk.settle(batch, operation, error, lambda: record(batch, None))
+            self._bulk.settle({operation: batch}, error, lambda: record(batch, None))
             raise
-        with self._bulk.recording(batch, operation):
+        with self._bulk.recording({operation: batch}):
             record(batch, result)
         self._bulk.report()
         return result
@@ -121,10 +121,10 @@ def insert_recorded(
         made = _found(documents, bulk.place.codec)
     except BaseException as error:
         made, failure = _found(documents, bulk.place.codec), error
-        bulk.settle(made, CREATE, error, lambda: bulk.inserted(_arrived(bulk, made, failure)))
+        bulk.settle({CREATE: made}, error, lambda: bulk.inserted(_arrived(bulk, made, failure)))
         raise
     pairs = zip(made, were_without_key, strict=True)
-    with bulk.recording(made, CREATE):
+    with bulk.recording({CREATE: made}):
         bulk.inserted(made, {identifier(it.key) for it, was_without in pairs if was_without})
     bulk.report()
     return result

@@ -2,121 +2,38 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import chain, groupby
+from typing import TYPE_CHECKING, Any
 
 import bson
 from pymongo.errors import ConnectionFailure, PyMongoError
 
 from mongoengine_history.errors import HistoryNotRecordedError
 from mongoengine_history.record.append import (
-    Change,
     append,
     duplicate_in,
     is_unmet,
     missing,
-    numbered,
-    patched,
     take_out,
 )
 from mongoengine_history.record.doubt import is_doubtful, remember, settle_all
-from mongoengine_history.record.head import NO_HEAD, Head
-from mongoengine_history.record.layout import Base, documents_of_revision
+from mongoengine_history.record.entries import Entry, Found, entries_of
+from mongoengine_history.record.head import NO_HEAD
 from mongoengine_history.record.not_recorded import not_recorded, report
 from mongoengine_history.record.overview import MOST, heads, states_of
 from mongoengine_history.record.place import projection
 from mongoengine_history.record.revisions import Revisions
-from mongoengine_history.state.revision import CREATE, DELETE, UNDO, UPDATE
+from mongoengine_history.state.revision import CREATE, DELETE, UPDATE
 from mongoengine_history.state.updates import is_completed, only
-from mongoengine_history.state.values import State, encode, identifier, same
+from mongoengine_history.state.values import State, identifier, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 
-    from bson import Timestamp
-
     from mongoengine_history.record.place import Place
-    from mongoengine_history.state.hiding import Hiding
     from mongoengine_history.state.revision import Context
-
-
-class Found(NamedTuple):
-    """One document as it was stored, or a part of it, and its newest revision."""
-
-    key: Any
-    state: State
-    head: Head = NO_HEAD
-    #: When it was read, by the server's clock; None where that is not known.
-    moment: Timestamp | None = None
-
-    @classmethod
-    def of(cls, document: State, moment: Timestamp | None = None) -> Found:
-        """Take what the server has sent, decoded by `WIRE`."""
-        return cls(document.pop("_id"), document, moment=moment)
-
-
-class Entry(NamedTuple):
-    """A change of one document on its way into the history."""
-
-    found: Found
-    change: Change
-    base: Base | None
-    documents: list[dict[str, Any]]
-
-
-def _entries(
-    place: Place, operation: str, context: Context, changes: Iterable[tuple[Found, State, State]]
-) -> Iterator[Entry]:
-    """Lay out changes of one write: of each the document as it was, what was and is there of it."""
-    stamp = time.time_ns() // 1000
-    # Many documents of one write share the states before and after, and so what is recorded.
-    alike: dict[bytes, Change] = {}
-    laid_out: dict[tuple[int, int], list[dict[str, Any]]] = {}
-    for found, before, after in changes:
-        states = encode([before, after])
-        if states not in alike:
-            change = Change(operation, context, before, after, [], stamp)
-            alike[states] = patched(change, place.hiding)
-        if alike[states].patches:
-            yield _entry(place, found, alike[states], laid_out)
-
-
-def _entry(
-    place: Place,
-    found: Found,
-    change: Change,
-    laid_out: dict[tuple[int, int], list[dict[str, Any]]],
-) -> Entry:
-    head, options, hiding = found.head, place.options, place.hiding
-    base = state = None
-    if change.operation == UPDATE and not head.number and options.version_every:
-        base = Base(hiding.hidden(found.state), found.moment)
-    if options.is_due(head.number + 1):
-        state = _kept(found, change, hiding)
-    is_alike = base is None and state is None and not head.lists and head.stamp <= change.stamp
-    documents = laid_out.get((id(change), head.number)) if is_alike else None
-    if documents is None:
-        revision, owner = numbered(change, head), place.owner(found.key)
-        documents = documents_of_revision(revision, owner, state, base)
-        if is_alike:
-            laid_out[id(change), head.number] = documents
-    own = [{**document, "document_id": found.key} for document in documents]
-    return Entry(found, change, base, own)
-
-
-def _kept(found: Found, change: Change, hiding: Hiding) -> State:
-    """Return the state after a change: what revisions lead to, or a new beginning without them."""
-    is_update = change.operation in {UPDATE, UNDO} and found.head.operation != DELETE
-    if not is_update:
-        return change.after
-    if found.head.state is not None:
-        return numbered(change, found.head).after(found.head.state)
-    gone = change.before.keys() - change.after.keys()
-    left = {key: value for key, value in found.state.items() if key not in gone}
-    return hiding.hidden({**left, **change.after})
 
 
 class Bulk:
@@ -229,14 +146,40 @@ class Bulk:
         for start in range(0, len(documents), MOST):
             made = documents[start : start + MOST]
             try:
-                made = self._completed_by_server(made)
-                made = self._with_heads(made, fresh)
+                made = self.opened(made, fresh)
             except PyMongoError as error:
                 if self.place.in_transaction:
                     raise
                 self._lose(self._created(made, operation), error)
             else:
                 self._insert([*self._created(made, operation)])
+
+    def opened(self, made: Sequence[Found], fresh: Set[object] = frozenset()) -> list[Found]:
+        """Read the newest revisions of documents that are there now, but of *fresh* ones."""
+        return self._with_heads(self._completed_by_server(made), fresh)
+
+    def several(
+        self, changes: Iterable[tuple[str, Found, State, State]], counts: Mapping[str, int | None]
+    ) -> None:
+        """
+        Record changes of several operations, each with the document as it was found, in order.
+
+        The *counts* say how many of an operation are those of this write, if that is known.
+        """
+        changes, own = list(changes), set[int]()
+        for operation in {it[0] for it in changes}:
+            some = [it[1:] for it in changes if it[0] == operation]
+            count = counts.get(operation)
+            if count is not None and len(some) > count:
+                some = self._own([it for it in some if not same(it[1], it[2])], count)
+            own |= {id(it[0]) for it in some}
+        mine = groupby((it for it in changes if id(it[1]) in own), key=lambda it: it[0])
+        entries = [
+            entry
+            for operation, some in mine
+            for entry in entries_of(self.place, operation, self._context, (it[1:] for it in some))
+        ]
+        self._store(entries)
 
     def _completed_by_server(self, made: Sequence[Found]) -> list[Found]:
         """Read the documents into which the server has put something itself."""
@@ -247,7 +190,7 @@ class Bulk:
     def _created(self, made: Iterable[Found], operation: str) -> Iterator[Entry]:
         nothing: State = {}
         changes = ((found, nothing, found.state) for found in made)
-        return _entries(self.place, operation, self._context, changes)
+        return entries_of(self.place, operation, self._context, changes)
 
     def stored(self, batch: Sequence[Found], roots: set[str] | None = None) -> dict[object, State]:
         """Read documents of a batch as they are stored now, or top-level names of them."""
@@ -257,7 +200,9 @@ class Bulk:
         return {identifier(it.key): only(it.state, roots) for it in found}
 
     def _append(self, operation: str, changes: Iterable[tuple[Found, State, State]]) -> None:
-        entries = list(_entries(self.place, operation, self._context, changes))
+        self._store(list(entries_of(self.place, operation, self._context, changes)))
+
+    def _store(self, entries: list[Entry]) -> None:
         self._clear_versions([it.found for it in entries if it.base is not None])
         self._insert(entries)
 
@@ -327,24 +272,23 @@ class Bulk:
             report(unrecorded, self.place.options, because_of)
 
     @contextmanager
-    def recording(self, batch: Sequence[Found], operation: str) -> Iterator[None]:
-        """Doubt what was written to a batch where the block cannot read it to record it."""
+    def recording(self, written: Mapping[str, Sequence[Found]]) -> Iterator[None]:
+        """Doubt what was *written*, by operations, where the block cannot read it to record it."""
         try:
             yield
         except PyMongoError as error:
             if self.place.in_transaction:
                 raise
-            self.doubt(batch, operation)
-            keys = [found.key for found in batch]
+            self.doubt(written)
+            keys = [found.key for found in chain.from_iterable(written.values())]
             self._lost.append(not_recorded(self.place, keys, [], error))
         except BaseException:  # a signal, or a time limit
-            self.doubt(batch, operation)
+            self.doubt(written)
             raise
 
     def settle(
         self,
-        batch: Sequence[Found],
-        operation: str,
+        written: Mapping[str, Sequence[Found]],
         error: BaseException,
         record: Callable[[], None],
     ) -> None:
@@ -357,14 +301,15 @@ class Bulk:
             except PyMongoError:
                 is_open = True
         if is_open:
-            self.doubt(batch, operation)
+            self.doubt(written)
         self.report(because_of=error)
 
-    def doubt(self, batch: Sequence[Found], operation: str) -> None:
-        """Remember that a write may have been done to documents of a batch."""
-        for found in batch:
-            made = found.state if operation == CREATE else None
-            remember(Revisions(self.place, found.key), operation, self._context, made)
+    def doubt(self, written: Mapping[str, Sequence[Found]]) -> None:
+        """Remember that writes may have been done to documents, by operations."""
+        for operation, batch in written.items():
+            for found in batch:
+                made = found.state if operation == CREATE else None
+                remember(Revisions(self.place, found.key), operation, self._context, made)
 
 
 def _split(entries: list[Entry], index: int) -> tuple[Entry, list[Entry]]:
