@@ -23,6 +23,7 @@ from mongoengine_history.errors import (
     Conflict,
     DocumentDidNotExistError,
     DocumentExistsError,
+    IncompleteRevisionError,
     OptionsError,
     RevisionNotFoundError,
     StateNotKeptError,
@@ -45,7 +46,7 @@ from mongoengine_history.state.revision import (
     is_number,
     stamp_of,
 )
-from mongoengine_history.state.values import ABSENT, find, native, same
+from mongoengine_history.state.values import ABSENT, encode, find, native, same
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -304,7 +305,12 @@ class Past:
             raise StateNotKeptError(self.revisions.key, 0)
         if kept is None:
             raise DocumentDidNotExistError(self.revisions.key, number)
-        target, head, paths = self._taken_back(number, kept)
+        try:
+            target, head, paths = self._taken_back(number, kept)
+        except IncompleteRevisionError:  # of which nobody can say what it found
+            if self.stored is None or differs(self.stored, self._state(self.head.number) or {}):
+                raise
+            return kept
         target, older = unwind(reversed(legacy), target)
         if self.stored is None or not differs(self.stored, head or {}):
             return target
@@ -326,14 +332,20 @@ class Past:
         head: State | None = kept
         found: dict[Path, object] = {}
         drifted: set[Path] = set()
+        unlike: dict[tuple[Path, bytes], object] = {}
         for revision in self.revisions.between(number + 1) if self.head.number > number else ():
+            after = revision.after(head or {})
             for path, value in values_before(revision.patches, kept):
-                if _along(path, found):
-                    continue
-                found[path] = value
-                if not same(value, find(head or {}, path)):
-                    drifted.add(path)
-            head = None if revision.leaves_nothing else revision.after(head or {})
+                is_drift = not same(value, find(head or {}, path))
+                if is_drift:
+                    unlike[path, _name(find(after, path))] = value
+                if not _along(path, found):
+                    found[path] = value
+                    drifted |= {path} if is_drift else set()
+            head = None if revision.leaves_nothing else after
+        for path in drifted:  # writers that overlapped may be numbered the other way round
+            while (path, _name(found[path])) in unlike:
+                found[path] = unlike.pop((path, _name(found[path])))
         values = {path: value for path, value in found.items() if _along(path, drifted)}
         return put_in(kept, values), head, {*found}
 
@@ -353,3 +365,7 @@ class Past:
 def _along(path: Path, known: Container[Path]) -> bool:
     """Say whether a path, or one that it leads through, is known."""
     return any(path[:end] in known for end in range(1, len(path) + 1))
+
+
+def _name(value: object) -> bytes:
+    return b"" if value is ABSENT else encode(value)

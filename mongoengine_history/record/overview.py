@@ -10,7 +10,7 @@ from mongoengine import Document
 from pymongo import ASCENDING, DESCENDING
 
 from mongoengine_history.documents.fieldrules import with_subclasses
-from mongoengine_history.errors import HistoryError
+from mongoengine_history.errors import HistoryError, OptionsError
 from mongoengine_history.record.head import Head
 from mongoengine_history.record.history import BY_REVISION, BY_STAMP, BaseHistory, kept_by
 from mongoengine_history.record.place import LOCAL, PRIMARY
@@ -175,9 +175,18 @@ def _histories(database: Database[Any]) -> list[Collection[Any]]:
     known = [it for it in with_subclasses(BaseHistory) if not it._meta.get("abstract")]
     beside = [it.beside(database) for it in known if not it.kept_at]
     models = [it for it in with_subclasses(Document) if not it._meta.get("abstract")]
-    apart = [it for it in models if kept_by(it).kept_at and it._get_db() == database]
-    found = [*beside, *(kept_by(it).beside(database) for it in apart)]
-    return list({it.full_name: it for it in found}.values())
+    kept = [(it, _kept_apart(it)) for it in models]
+    apart = [own.beside(database) for it, own in kept if own and it._get_db() == database]
+    return list({it.full_name: it for it in [*beside, *apart]}.values())
+
+
+def _kept_apart(model: type[Document]) -> type[BaseHistory] | None:
+    """Return the class of the records of a class, if they lie on a connection of their own."""
+    try:
+        kept = kept_by(model)
+    except OptionsError:  # nothing of a class was recorded whose options cannot be used
+        return None
+    return kept if kept.kept_at else None
 
 
 def size_of(place: Place) -> int:
