@@ -23,7 +23,6 @@ from mongoengine_history.errors import (
     Conflict,
     DocumentDidNotExistError,
     DocumentExistsError,
-    IncompleteRevisionError,
     OptionsError,
     RevisionNotFoundError,
     StateNotKeptError,
@@ -35,7 +34,7 @@ from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import begins_with_creation, replayed, state_at
 from mongoengine_history.state.hiding import is_mask
 from mongoengine_history.state.legacy import unwind
-from mongoengine_history.state.merge import conflicts, differs, overlay, put_in, values_before
+from mongoengine_history.state.merge import conflicts, differs, overlay
 from mongoengine_history.state.patches import paths_of
 from mongoengine_history.state.revision import (
     ANEW,
@@ -46,15 +45,14 @@ from mongoengine_history.state.revision import (
     is_number,
     stamp_of,
 )
-from mongoengine_history.state.values import ABSENT, encode, find, native, same
+from mongoengine_history.state.values import ABSENT, native
 
 if TYPE_CHECKING:
-    from collections.abc import Container
-
     from mongoengine_history.record.head import Head
     from mongoengine_history.state.hiding import Hiding
+    from mongoengine_history.state.patches import Patch
     from mongoengine_history.state.revision import StoredRevision
-    from mongoengine_history.state.values import Path, State
+    from mongoengine_history.state.values import State
 
 D = TypeVar("D", bound=Document)
 
@@ -64,8 +62,7 @@ def revert(document: D, since: datetime | None = None, *, revision: int | None =
     Put an earlier state onto a document, in memory. Reads; saving the document writes the state.
 
     ``revert(document, since)`` takes back what was recorded at or after a moment, without an
-    argument all that was recorded. Each value that these revisions set becomes what the first of
-    them found stored; what else was stored past the history stays. If the history begins
+    argument all that was recorded. What was stored past the history stays. If the history begins
     with the document's creation, its first state is the created one.
     ``revert(document, revision=3)`` gives the state right after revision 3, exactly.
 
@@ -291,30 +288,18 @@ class Past:
         return state_at(self.revisions, number)
 
     def before(self, since: datetime | None) -> State:
-        """
-        Return the stored state, with all taken back that was recorded at *since* or later.
-
-        What was stored before each of these revisions stands in it, be it drift until then.
-        """
+        """Return the stored state, with all taken back that was recorded at *since* or later."""
         number = self._last_kept(since)
         if number and number == self.head.number and self.stored is not None:
             return self.stored
-        kept = self._state(number)
-        legacy = [] if number else self.revisions.legacy(since)  # they end where revision 1 begins
-        if kept is None and legacy:  # in a document that was deleted unrecorded
-            raise StateNotKeptError(self.revisions.key, 0)
-        if kept is None:
-            raise DocumentDidNotExistError(self.revisions.key, number)
-        try:
-            target, head, paths = self._taken_back(number, kept)
-        except IncompleteRevisionError:  # of which nobody can say what it found
-            if self.stored is None or differs(self.stored, self._state(self.head.number) or {}):
-                raise
-            return kept
-        target, older = unwind(reversed(legacy), target)
-        if self.stored is None or not differs(self.stored, head or {}):
+        target, legacy = (self.at(number), []) if number else self._before_all(since)
+        if self.stored is None:
             return target
-        return overlay(self.stored, head or {}, target, paths | paths_of(older))
+        head = self._state(self.head.number) or {}
+        if not differs(self.stored, head):
+            return target
+        paths = self.revisions.touched(number + 1) | paths_of(legacy)
+        return overlay(self.stored, head, target, paths)
 
     def _last_kept(self, since: datetime | None) -> int:
         """Return the number of the newest revision that is not taken back."""
@@ -322,32 +307,14 @@ class Past:
             return self.revisions.number_at(stamp_of(since) - 1)
         return int(begins_with_creation(self.revisions))
 
-    def _taken_back(self, number: int, kept: State) -> tuple[State, State | None, set[Path]]:
-        """
-        Put into the state *kept* after a revision what the later ones found there by drift.
-
-        Return that, the newest state as the history has it, and the paths which these revisions
-        set.
-        """
-        head: State | None = kept
-        found: dict[Path, object] = {}
-        drifted: set[Path] = set()
-        unlike: dict[tuple[Path, bytes], object] = {}
-        for revision in self.revisions.between(number + 1) if self.head.number > number else ():
-            after = revision.after(head or {})
-            for path, value in values_before(revision.patches, kept):
-                is_drift = not same(value, find(head or {}, path))
-                if is_drift:
-                    unlike[path, _name(find(after, path))] = value
-                if not _along(path, found):
-                    found[path] = value
-                    drifted |= {path} if is_drift else set()
-            head = None if revision.leaves_nothing else after
-        for path in drifted:  # writers that overlapped may be numbered the other way round
-            while (path, _name(found[path])) in unlike:
-                found[path] = unlike.pop((path, _name(found[path])))
-        values = {path: value for path, value in found.items() if _along(path, drifted)}
-        return put_in(kept, values), head, {*found}
+    def _before_all(self, since: datetime | None) -> tuple[State, list[Patch]]:
+        """Take records of 1.1 back from the state before revision 1; return their patches, too."""
+        base, legacy = self._state(0), self.revisions.legacy(since)
+        if base is None and legacy:  # they end in a document that was deleted unrecorded
+            raise StateNotKeptError(self.revisions.key, 0)
+        if base is None:
+            raise DocumentDidNotExistError(self.revisions.key, 0)
+        return unwind(reversed(legacy), base)
 
     def put_back(self, wanted: State, operation: str) -> None:
         """Put a state onto the document, to be recorded as *operation* when it is saved."""
@@ -360,12 +327,3 @@ class Past:
         known = Known(self.revisions, self.head)
         Tracker.of(self.document).put_back(known, self.live, wanted, operation)
         cover(self.document)
-
-
-def _along(path: Path, known: Container[Path]) -> bool:
-    """Say whether a path, or one that it leads through, is known."""
-    return any(path[:end] in known for end in range(1, len(path) + 1))
-
-
-def _name(value: object) -> bytes:
-    return b"" if value is ABSENT else encode(value)

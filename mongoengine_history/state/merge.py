@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine_history.errors import Conflict, PatchError
-from mongoengine_history.state.patches import CHANGE, REMOVE, Draft, Patch, touched
+from mongoengine_history.state.patches import CHANGE, Draft, Patch, touched
 from mongoengine_history.state.values import ABSENT, Path, State, encode, find, same, unordered
 
 if TYPE_CHECKING:
@@ -96,30 +96,6 @@ def _put(draft: Draft, path: Path, value: object) -> None:
         draft.dict_at(path[:-1])[str(path[-1])] = value
     elif find(draft.state, path) is not ABSENT:
         draft.dict_at(path[:-1]).pop(str(path[-1]))
-
-
-def values_before(patches: Iterable[Patch], state: State) -> Iterator[tuple[Path, object]]:
-    """
-    Yield the paths that patches set, each with what they found there.
-
-    Of a list whose items they set it is what *state* has: they were made for that one.
-    """
-    for patch in patches:
-        for index, path in enumerate(touched(patch)):
-            if is_relative(patch):
-                yield path, find(state, path)
-            elif patch.action == CHANGE:
-                yield path, patch.data[0]
-            else:
-                yield path, patch.data[index][1] if patch.action == REMOVE else ABSENT
-
-
-def put_in(state: State, values: Mapping[Path, object]) -> State:
-    """Return a state with values at paths, parts over the whole they lie in."""
-    draft = Draft(state)
-    for path in sorted(values, key=len):
-        _put(draft, path, values[path])
-    return draft.state
 
 
 def path_text(path: Path) -> str:
