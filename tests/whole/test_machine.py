@@ -306,7 +306,8 @@ class Life(RuleBasedStateMachine):
         places = st.none() | st.integers(-end - 2, end + 2)
         step = st.none() | st.sampled_from([-3, -2, -1, 1, 2, 3])
         index = slice(data.draw(places), data.draw(places), data.draw(step))
-        wanted = [number for number in range(end)[index] if number > 0]
+        start, stop, by = index.indices(end)
+        wanted = [number for number in range(start or (by > 0), stop, by) if number > 0]
         assert [it.number for it in self.timeline[index]] == wanted
 
     def teardown(self) -> None:
