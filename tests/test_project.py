@@ -83,9 +83,10 @@ def test_only_what_runs_the_library_is_installed_with_it() -> None:
 def test_the_hooks_use_the_releases_that_the_checks_use() -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
-    held = re.findall(r'"(\w+)~=([\d.]+)"', project)
-    assert {name for name, _ in held} == {"mypy", "ruff"}
-    for name, release in held:
+    held = dict(re.findall(r'"(\w+)~=([\d.]+)"', project))
+    del held["basedpyright"]  # checked as users see the package: what is slow is left to CI
+    assert held.keys() == {"mypy", "ruff"}
+    for name, release in held.items():
         assert re.search(rf"repo: \S+{name}\S*\n +rev: v{release}\n", hooks), name
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from mongoengine import Document, connection, fields
 from mongoengine.connection import get_db
@@ -22,12 +22,14 @@ from mongoengine_history.state.revision import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from pymongo.collection import Collection
     from pymongo.database import Database
     from typing_extensions import Self
+
+R = TypeVar("R", bound=Document)
 
 RECORDS: Final = {"action": {"$exists": True}}
 """What tells records from the versions and the parts of large values in the same collection."""
@@ -90,7 +92,19 @@ class _Manager(QuerySetManager):  # type: ignore[misc]  # MongoEngine has no typ
         return self.get_queryset(owner, owner._meta["queryset_class"](owner, None))
 
 
-class OwnedQuerySet(QuerySet):  # type: ignore[misc]  # MongoEngine has no types
+class _Typed(QuerySet, Generic[R]):  # type: ignore[misc]  # MongoEngine has no types
+    """Tells type checkers what most questions give."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Self: ...
+        def __iter__(self) -> Iterator[R]: ...
+        def filter(self, *args: Any, **kwargs: Any) -> Self: ...
+        def order_by(self, *keys: str) -> Self: ...
+        def first(self) -> R | None: ...
+
+
+class OwnedQuerySet(_Typed[R]):
     """A normal queryset, with questions that all that was recorded is asked."""
 
     @property
@@ -134,7 +148,7 @@ class OwnedQuerySet(QuerySet):  # type: ignore[misc]  # MongoEngine has no types
             OptionsError: it is a document that was not saved, or no BSON value.
         """
         who = plain("identity", identity_of(identity), self._collection.codec_options)
-        return self.filter(identity=who)  # type: ignore[no-any-return]  # untyped
+        return self.filter(identity=who)
 
     def between(self, since: datetime | None = None, until: datetime | None = None) -> Self:
         """
@@ -156,10 +170,10 @@ class OwnedQuerySet(QuerySet):  # type: ignore[misc]  # MongoEngine has no types
         return self._any_of(either) if stamps else self
 
     def _any_of(self, either: list[dict[str, Any]]) -> Self:
-        return self.filter(__raw__={"$or": either})  # type: ignore[no-any-return]  # untyped
+        return self.filter(__raw__={"$or": either})
 
 
-class HistoryQuerySet(OwnedQuerySet):
+class HistoryQuerySet(OwnedQuerySet[R]):
     """The same for records. Its ``delete()`` leaves nothing behind."""
 
     def touching(self, path: str | Sequence[str | int]) -> Self:
@@ -186,6 +200,18 @@ class HistoryQuerySet(OwnedQuerySet):
         if is_of_records and query.keys() <= OWNER and not is_part:
             self._collection.delete_many(query)
         return deleted
+
+
+class _Records(_Manager):
+    if TYPE_CHECKING:
+
+        def __get__(self, instance: Any, owner: type[R]) -> HistoryQuerySet[R]: ...
+
+
+class _Versions(_Manager):
+    if TYPE_CHECKING:
+
+        def __get__(self, instance: Any, owner: type[R]) -> OwnedQuerySet[R]: ...
 
 
 class _RawField(fields.DictField):  # type: ignore[misc]  # MongoEngine has no types
@@ -307,7 +333,7 @@ class BaseHistory(Document, metaclass=_Apart):  # type: ignore[misc]  # MongoEng
         there = get_db(cls.kept_at) if cls.kept_at else database
         return there[cls._get_collection_name()]
 
-    objects = _Manager(lambda _, queryset: queryset.filter(__raw__=RECORDS))
+    objects = _Records(lambda _, queryset: queryset.filter(__raw__=RECORDS))
     """All records; not the versions and parts of large values beside them."""
 
 
@@ -359,5 +385,5 @@ class Version(Document, metaclass=_Apart):  # type: ignore[misc]  # MongoEngine 
         "auto_create_index": False,
     }
 
-    objects = _Manager(lambda _, queryset: queryset.filter(__raw__=VERSIONS))
+    objects = _Versions(lambda _, queryset: queryset.filter(__raw__=VERSIONS))
     """All versions; not the records beside them."""

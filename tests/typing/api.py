@@ -1,4 +1,4 @@
-"""The public names as an application uses them. Checked by mypy, never run.
+"""The public names as an application uses them. Checked by mypy and pyright, never run.
 
 Each ``type: ignore`` proves that the call is refused: one that hides nothing is an error itself.
 """
@@ -59,6 +59,7 @@ from mongoengine_history import (
     untrack_history,
     untracked,
 )
+from mongoengine_history.record.history import HistoryQuerySet
 
 
 class Invoice(Document):  # type: ignore[misc]  # MongoEngine has no types
@@ -109,7 +110,7 @@ def begin_and_end() -> None:
 def say(user: Document) -> None:
     set_identity_provider(lambda: user)
     set_identity_provider(None)
-    set_identity_provider(user.id, reason="none")  # type: ignore[call-arg]
+    set_identity_provider(user.pk, reason="none")  # type: ignore[call-arg]
     with changeset(user, reason="a new price", ticket=7) as changes:
         assert_type(changes, Changeset)
         assert_type(changes.reason, str | None)
@@ -130,11 +131,11 @@ def work(count: int) -> str:
 
 
 def watch(invoice: Invoice, user: Document) -> None:
-    with DocumentTrack(invoice, user.id) as track:
+    with DocumentTrack(invoice, user.pk) as track:
         assert_type(track, DocumentTrack)
     with DocumentTrack(invoice, identity="anna", reason="a typing error", ticket=7):
         invoice.save()
-    with DocumentTrack(invoice, user.id, refuse_stale=True):
+    with DocumentTrack(invoice, user.pk, refuse_stale=True):
         invoice.save()
     DocumentTrack(invoice)
     DocumentTrack()  # type: ignore[call-arg]
@@ -151,8 +152,15 @@ def read(invoice: Invoice) -> None:
         assert_type(action, str)
         assert_type(path, list[str | int])
     load_history(invoice, since="yesterday")  # type: ignore[arg-type]
-    for record in History.objects(document_id=invoice.id):
-        assert_type(record, Any)
+    for record in History.objects(document_id=invoice.pk):
+        assert_type(record, History)
+    asked = History.objects.of(invoice).by("anna").between(yesterday).touching("number")
+    assert_type(asked, HistoryQuerySet[History])
+    assert_type(asked.order_by("-stamp").first(), History | None)
+    assert_type(list(asked.filter(action="add")), list[History])
+    assert_type(History.objects.using("archive"), HistoryQuerySet[History])
+    assert_type(History.objects.of(Invoice, "key"), HistoryQuerySet[History])
+    History.objects.touching(7)  # type: ignore[arg-type]
 
 
 class Elsewhere(BaseHistory):
@@ -161,8 +169,8 @@ class Elsewhere(BaseHistory):
 
 def keep_elsewhere(invoice: Invoice) -> None:
     assert_type(track_history(history=Elsewhere)(Invoice), type[Invoice])
-    for record in Elsewhere.objects(document_id=invoice.id):
-        assert_type(record, Any)
+    for record in Elsewhere.objects(document_id=invoice.pk):
+        assert_type(record, Elsewhere)
 
 
 def read_the_past(invoice: Invoice, now: datetime) -> None:
@@ -182,8 +190,8 @@ def read_the_past(invoice: Invoice, now: datetime) -> None:
     assert_type(timeline.legacy, list[History])
     for past in as_of(Invoice, now):
         assert_type(past, Invoice | Misfit)
-    for version in Version.objects(document_id=invoice.id):
-        assert_type(version, Any)
+    for version in Version.objects.of(invoice):
+        assert_type(version, Version)
 
 
 def frozen(revision: Revision) -> None:
@@ -194,7 +202,7 @@ def frozen(revision: Revision) -> None:
 
 def go_back(invoice: Invoice) -> None:
     assert_type(undo(invoice, 3), Invoice)
-    assert_type(restore(Invoice, invoice.id), Invoice)
+    assert_type(restore(Invoice, invoice.pk), Invoice)
     undo(invoice)  # type: ignore[call-arg]
     assert_type(revert(invoice), Invoice)
     assert_type(revert(invoice, datetime.now(timezone.utc)), Invoice)
