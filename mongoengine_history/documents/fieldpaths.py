@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 NOTHING: Final = Hiding()
 
+MOST_WAYS: Final = 20
+"""Paths of keys that one of names may mean: what is asked for comes from requests, too."""
+
 
 def hiding_of(model: Document | type[Document]) -> Hiding:
     """
@@ -244,3 +247,65 @@ def attributes(model: type[Document], path: Sequence[str | int]) -> tuple[str | 
             name, inside = key, lookup.inside(getattr(inside, "field", None))
         named.append(name)
     return tuple(named)
+
+
+def stored_paths(model: type[Document], names: Sequence[str]) -> list[tuple[str, ...]]:
+    """
+    Return the paths of keys that names of attributes, or stored ones, mean in a class.
+
+    They are several where classes below store an attribute differently. Items of lists have an
+    index. What lies in a value without a class may have any name.
+
+    Raises:
+        OptionsError: a class has no field of a name, or too many classes have one.
+    """
+    lookup = Lookup()
+    ways: list[tuple[tuple[str, ...], Any]] = [((), model)]
+    for name in names:
+        found = {
+            ((*keys, key), id(inside)): ((*keys, key), inside)
+            for keys, target in ways
+            for key, inside in _leading(lookup, target, name)
+        }
+        ways = list(found.values())
+        if not 0 < len(ways) <= MOST_WAYS:
+            raise OptionsError("path", ".".join(names), _astray(name, ways))
+    return list(dict.fromkeys(keys for keys, _ in ways))
+
+
+def _astray(name: str, ways: list[Any]) -> str:
+    problem = f"too many classes have a {name!r}" if ways else f"there is no {name!r}"
+    return f"{problem}; items of lists have an index, and a list of stored keys may name anything"
+
+
+def _leading(lookup: Lookup, target: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield the keys that a name means in what a step has led into, and what lies there."""
+    classes = (target,) if isinstance(target, type) else target
+    if isinstance(classes, tuple):
+        yield from _fields_of(lookup, classes, name)
+    elif not isinstance(target, ListField):
+        yield name, lookup.inside(getattr(target, "field", None))
+    elif name.isdecimal():
+        yield name, lookup.inside(target.field)
+
+
+def _fields_of(
+    lookup: Lookup, models: tuple[type[Any], ...], name: str
+) -> Iterator[tuple[str, Any]]:
+    is_found = False
+    for known, attribute, it in lookup.attributes(models):
+        # The name of an attribute comes first, should another one be stored under it.
+        if name == attribute or (name == it.db_field and name not in known._fields):
+            is_found = True
+            yield it.db_field, lookup.inside(it)
+    loose = any(_may_have(known, name) for model in models for known in with_subclasses(model))
+    if EmbeddedDocument in models or (loose and not is_found):
+        yield name, ANY
+
+
+def _may_have(model: type[Any], name: str) -> bool:
+    """Say whether documents of a class may have what is none of its fields."""
+    meta = getattr(model, "_meta", {})
+    is_loose = getattr(model, "_dynamic", False) or meta.get("strict") is False
+    is_former = issubclass(model, Document) and name in dict(options_of(model).renamed)
+    return is_loose or is_former or name == "_cls"

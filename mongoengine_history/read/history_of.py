@@ -134,6 +134,9 @@ class Timeline(Generic[D]):
         return newest + 1 + index
 
     def _slice(self, index: slice) -> list[Revision]:
+        ends = [it for it in (index.start, index.stop, index.step) if it is not None]
+        if not all(isinstance(it, int) for it in ends) or index.step == 0:
+            raise OptionsError("number", index, "its ends are numbers, and its step is not 0")
         start, stop, step = index.indices(len(self) + 1)
         # Not gone through before all are found; number 0 is no revision.
         wanted = range(max(start, 1), stop, step) if step > 0 else range(start, max(stop, 0), step)
@@ -147,7 +150,14 @@ class Timeline(Generic[D]):
         return [revisions[number] for number in wanted]
 
     def names(self, path: Path) -> Path:
-        """Return a path of stored names by names of attributes, where the class knows them."""
+        """
+        Return a path of stored names by names of attributes, where the class knows them.
+
+        Raises:
+            OptionsError: *path* is no sequence of keys and indexes.
+        """
+        if not isinstance(path, list | tuple):
+            raise OptionsError("path", path, "it must be a list of keys")
         return attributes(self._model, path)
 
     @property
@@ -259,8 +269,9 @@ class Timeline(Generic[D]):
         Say which revision last set what. Reads back from the newest one as far as needed.
 
         Args:
-            path: Stored names joined by dots, or a list of keys, which is exact. A list counts as
-                one value: name the list, not its items.
+            path: Names of attributes or stored ones, joined by dots; the class, or else the
+                history, has to know them. Or a list of stored keys, which is exact. A list counts
+                as one value: name the list, not its items.
 
         Returns:
             The revision that last set, added or removed the value at *path*, or a part of it; None
@@ -269,16 +280,26 @@ class Timeline(Generic[D]):
             the first revision and never set since are left out.
 
         Raises:
-            OptionsError: *path* is no path, has more than 100 names or 4 kB, or cannot be encoded.
+            OptionsError: *path* is no path, has more than 100 names or 4 kB, cannot be encoded, or
+                leads to nothing in the class and in the history.
             HistoryError: as `state` raises them.
         """
         if path is not None:
-            wanted = conditions(path)
-            number = self._revisions.last_touching(wanted)
+            number = self._last_touching(path)
             return self[number] if number else None
         state = state_at(self._revisions, len(self)) or {}
         setters = blame(self._shown.between(newest_first=True), state)
         return {path_text(at): revision.shown() for at, revision in setters.items()}
+
+    def _last_touching(self, path: str | Sequence[str | int]) -> int:
+        try:
+            wanted = conditions(path, self._model)
+        except OptionsError:
+            former = self._revisions.last_touching(conditions(path))
+            if not former:  # else the class had it before
+                raise
+            return former
+        return self._revisions.last_touching(wanted)
 
 
 def blame(newest_first: Iterable[StoredRevision], state: State) -> dict[Path, StoredRevision]:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from mongoengine import Document, connection, fields
 from mongoengine.connection import get_db
 from mongoengine.queryset import QuerySet, QuerySetManager
-from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from mongoengine_history.documents.options import options_of
 from mongoengine_history.documents.snapshot import stored_key
+from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.classes import NOWHERE, is_of
+from mongoengine_history.record.indexes import INDEXES, OWNER, RECORDS, VERSIONS
 from mongoengine_history.record.touching import conditions
 from mongoengine_history.state.revision import (
     identity_of,
@@ -31,44 +32,15 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Document)
 
-RECORDS: Final = {"action": {"$exists": True}}
-"""What tells records from the versions and the parts of large values in the same collection."""
-
-OWNER: Final = {"document_type", "document_id"}
-"""The fields that say whose record, version or part it is."""
-
-NUMBERED: Final = {"revision": {"$gte": 0}}
-"""The condition that a query must hold to be served by the index of revisions."""
-
-BY_REVISION: Final = ("document_type", "document_id", "revision", "position")
-"""The index of numbered records, of their parts and of versions …"""
-
-BY_STAMP: Final = ("document_type", "document_id", "stamp", "revision")
-"""… and the one of moments, which also finds the records of 1.1: they have neither."""
-
-INDEXES: Final = [
-    IndexModel(
-        [(name, ASCENDING) for name in BY_REVISION],
-        name="history_revision",
-        unique=True,
-        partialFilterExpression=NUMBERED,
-    ),
-    IndexModel([(name, ASCENDING) for name in BY_STAMP], name="history_stamp"),
-    IndexModel([("identity", ASCENDING), ("created_at", DESCENDING)], name="history_identity"),
-    IndexModel(
-        [("changeset", ASCENDING)],
-        name="history_changeset",
-        partialFilterExpression={"changeset": {"$exists": True}},
-    ),
-]
-
-
-VERSIONS: Final = {"position": {"$lt": 0}, "part_of": {"$exists": False}}
-"""What tells versions from records and from the parts of large states."""
-
-
 OWN_NAME: Final = "mongoengine_history:"
 """What the names of our classes begin with in MongoEngine's registry, of which there is one."""
+
+
+def _database(alias: str) -> Database[Any]:
+    if not isinstance(alias, str):
+        raise OptionsError("alias", alias, "it is a text, MongoEngine's name of a connection")
+    database: Database[Any] = get_db(alias)
+    return database
 
 
 class _Apart(type(Document)):  # type: ignore[misc]  # MongoEngine has no types
@@ -107,6 +79,17 @@ class _Typed(QuerySet, Generic[R]):  # type: ignore[misc]  # MongoEngine has no 
 class OwnedQuerySet(_Typed[R]):
     """A normal queryset, with questions that all that was recorded is asked."""
 
+    _owner: type[Document] | None = None
+    """The class of the document of which is asked, as far as it was said …"""
+
+    _all_of_it: Self | None = None
+    """… and all that the history has of it."""
+
+    def _clone_into(self, new_qs: Any) -> Any:
+        clone = super()._clone_into(new_qs)
+        clone._owner, clone._all_of_it = self._owner, self._all_of_it
+        return clone
+
     @property
     def _collection(self) -> Any:
         """Where is asked; only now, so that no default connection is needed to say where."""
@@ -115,8 +98,8 @@ class OwnedQuerySet(_Typed[R]):
         return self._collection_obj
 
     def using(self, alias: str) -> Self:
-        """Ask the database of a connection of MongoEngine."""
-        there = get_db(alias)[self._document._get_collection_name()]
+        """Ask the database of a connection of MongoEngine, by its alias."""
+        there = _database(alias)[self._document._get_collection_name()]
         asked: Self = self._clone_into(type(self)(self._document, there))
         return asked
 
@@ -132,13 +115,16 @@ class OwnedQuerySet(_Typed[R]):
         Raises:
             OptionsError: the two do not name a document.
         """
+        key = stored_key(document, pk)
         collection = document._get_collection()
         history = kept_by(document).beside(collection.database)
-        key = stored_key(document, pk)
         there: Self = self._clone_into(type(self)(self._document, history))
         there = there.filter(document_type=collection.name, document_id=key)
-        is_shown = pk is None or is_of(document, key, collection, history)
-        return there if is_shown else there.filter(__raw__=NOWHERE)
+        if pk is not None and not is_of(document, key, collection, history):
+            there = there.filter(__raw__=NOWHERE)
+        there._owner = document if isinstance(document, type) else type(document)
+        there._all_of_it = there.clone()
+        return there
 
     def by(self, identity: object) -> Self:
         """
@@ -184,13 +170,22 @@ class HistoryQuerySet(OwnedQuerySet[R]):
         documents that had it.
 
         Args:
-            path: Stored names joined by dots; a dot inside of a name is escaped by a backslash. A
-                list or tuple of keys and indexes is exact.
+            path: Names joined by dots; a dot inside of a name is escaped by a backslash. After `of`
+                they may be those of attributes or stored ones, and the class has to know them, or
+                else the history, which is read then; without `of` they are stored ones. A list or
+                tuple of stored keys and indexes is exact.
 
         Raises:
-            OptionsError: *path* is no path, has more than 100 names or 4 kB, or cannot be encoded.
+            OptionsError: *path* is no path, has more than 100 names or 4 kB, cannot be encoded, or
+                leads to nothing in the class and in the history.
         """
-        return self._any_of(conditions(path))
+        try:
+            return self._any_of(conditions(path, self._owner))
+        except OptionsError:
+            former = conditions(path)
+            if self._all_of_it is None or not self._all_of_it._any_of(former).first():
+                raise
+            return self._any_of(former)  # the class had it before
 
     def delete(self, *args: Any, **kwargs: Any) -> Any:
         """Delete records; of whole documents their versions and parts, too."""
@@ -325,7 +320,7 @@ class BaseHistory(Document, metaclass=_Apart):  # type: ignore[misc]  # MongoEng
         own = cls._meta.get("db_alias", connection.DEFAULT_CONNECTION_NAME)
         known = connection._connection_settings
         for name in [alias] if alias else [own] if own in known else known or [own]:
-            get_db(name)[cls._get_collection_name()].create_indexes(INDEXES)
+            _database(name)[cls._get_collection_name()].create_indexes(INDEXES)
 
     @classmethod
     def beside(cls, database: Database[Any]) -> Collection[Any]:

@@ -12,7 +12,8 @@ from pymongo import ASCENDING, DESCENDING
 from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.errors import HistoryError, OptionsError
 from mongoengine_history.record.head import Head
-from mongoengine_history.record.history import BY_REVISION, BY_STAMP, BaseHistory, kept_by
+from mongoengine_history.record.history import BaseHistory, kept_by
+from mongoengine_history.record.indexes import BY_REVISION, BY_STAMP
 from mongoengine_history.record.place import LOCAL, PRIMARY
 from mongoengine_history.record.revisions import NUMBERABLE, OF_NEWEST, Revisions
 from mongoengine_history.record.sealed import sealed, sealed_collection

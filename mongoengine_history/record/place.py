@@ -17,7 +17,8 @@ from mongoengine_history.documents.options import HistoryOptions, options_of
 from mongoengine_history.documents.snapshot import check_id
 from mongoengine_history.documents.stand_in import check_real
 from mongoengine_history.errors import IndexesMissingError, OptionsError
-from mongoengine_history.record.history import BY_REVISION, INDEXES, kept_by
+from mongoengine_history.record.history import kept_by
+from mongoengine_history.record.indexes import BY_REVISION, INDEXES
 from mongoengine_history.record.sealed import is_decrypting, sealed_collection
 from mongoengine_history.record.sessions import APART, active_session
 from mongoengine_history.state.rules import CLASS

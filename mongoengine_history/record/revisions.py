@@ -23,7 +23,7 @@ from mongoengine_history.errors import (
 )
 from mongoengine_history.record.classes import NOWHERE, is_of
 from mongoengine_history.record.head import Head, Turn, turn_at
-from mongoengine_history.record.history import BY_REVISION, BY_STAMP
+from mongoengine_history.record.indexes import BY_REVISION, BY_STAMP
 from mongoengine_history.record.layout import revision_of
 from mongoengine_history.record.place import Place, projection
 from mongoengine_history.state.patches import paths_of

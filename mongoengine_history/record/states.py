@@ -8,7 +8,7 @@ from bson import ObjectId
 from pymongo import ASCENDING, DESCENDING
 
 from mongoengine_history.errors import RevisionNotFoundError, StateNotKeptError
-from mongoengine_history.record.history import OWNER
+from mongoengine_history.record.indexes import OWNER
 from mongoengine_history.record.layout import hashes_in, state_of, step_of
 from mongoengine_history.record.revisions import ALL_AT_ONCE, VERSION
 from mongoengine_history.state.legacy import unwind

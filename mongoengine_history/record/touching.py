@@ -6,10 +6,13 @@ import re
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
+from mongoengine_history.documents.fieldpaths import stored_paths
 from mongoengine_history.errors import OptionsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from mongoengine import Document
 
 DOT: Final = r"(?<!\\)\."
 """A dot that no backslash stands before."""
@@ -30,20 +33,26 @@ LARGEST_KEY: Final = 2**63
 """No integer that BSON can hold is larger, or smaller than its negative."""
 
 
-def conditions(path: str | Sequence[str | int]) -> list[dict[str, Any]]:
+def conditions(
+    path: str | Sequence[str | int], model: type[Document] | None = None
+) -> list[dict[str, Any]]:
     """
     Return conditions, one of which holds for each record at *path*, below it or above it.
+
+    With *model* names may be those of its attributes, and have to be known to it.
 
     Raises:
         OptionsError: *path* is neither names joined by dots, those inside of names escaped by a
             backslash, nor a sequence of keys and indexes, which is exact; or it is empty, has more
-            than 100 names or 4 kB, or cannot be encoded.
+            than 100 names or 4 kB, cannot be encoded, or leads to nothing in the class.
     """
     _check(path)
     if not isinstance(path, str):
         return _of_keys(_few(path, list(path)))
     names = _few(path, re.split(DOT, path))
-    return _of_text([re.sub(r"\\(.)", r"\1", name) for name in names])
+    names = [re.sub(r"\\(.)", r"\1", name) for name in names]
+    paths = [names] if model is None else map(list, stored_paths(model, names))
+    return [condition for stored in paths for condition in _of_text(stored)]
 
 
 def _check(path: Any) -> None:

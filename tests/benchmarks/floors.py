@@ -8,7 +8,7 @@ from typing import Any, Final
 import mongoengine
 from benchmarks.lives import Life
 
-from mongoengine_history.record.history import BY_REVISION, BY_STAMP
+from mongoengine_history.record.indexes import BY_REVISION, BY_STAMP
 from mongoengine_history.record.revisions import NEEDED
 
 BATCH: Final = 20_000

@@ -26,7 +26,7 @@ from mongoengine import signals
 from mongoengine_history import DocumentTrack, track_changes
 from mongoengine_history.record.append import Change, append, numbered
 from mongoengine_history.record.head import Head
-from mongoengine_history.record.history import INDEXES
+from mongoengine_history.record.indexes import INDEXES
 from mongoengine_history.record.layout import records_of_revision
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.state.diff import diff

@@ -10,7 +10,7 @@ from support.books import Bare, Book, Full, Kept, many_revisions
 from support.changes import deleted, edited, watch, watched
 from support.documents import Address, Line
 
-from mongoengine_history import DocumentTrack, OptionsError, history_of, restore, revert
+from mongoengine_history import DocumentTrack, History, OptionsError, history_of, restore, revert
 
 connected = watched(Book, Kept, Full, Bare)
 
@@ -77,8 +77,9 @@ class TestBlame:
             ("address.s", 1),
             ("address.city", 7),
             ("p", 8),
-            ("pages", None),
-            ("nothing", None),
+            ("pages", 8),
+            ("address.street", 1),
+            ("lines.0.qty", 5),
             ("facts.nothing", None),
             (["facts", "a", "b"], None),
         ],
@@ -86,9 +87,36 @@ class TestBlame:
     def test_a_path_has_the_revision_that_last_set_it_or_a_part_of_it(
         self, told: Book, path: Any, number: int | None
     ) -> None:
-        """Also one that removed the value; names are those that are stored."""
+        """Also one that removed the value; names are those of attributes, or stored ones."""
         revision = history_of(told).blame(path)
         assert (revision and revision.number) == number
+
+    @pytest.mark.parametrize("path", ["nothing", "address.nothing", "lines.qty", "lines.0.nothing"])
+    def test_a_name_that_neither_class_nor_history_knows_is_refused(
+        self, told: Book, path: str
+    ) -> None:
+        with pytest.raises(OptionsError, match="there is no '"):
+            history_of(told).blame(path)
+        with pytest.raises(OptionsError, match="there is no '"):
+            History.objects.of(told).by(None).touching(path)
+        assert history_of(told).blame(path.split(".")) is None
+
+    def test_questions_take_names_of_attributes_in_any_order(self, told: Book) -> None:
+        asked = History.objects.of(told)
+        for found in (asked.touching("pages").by(None), asked.by(None).touching("p")):
+            assert found.distinct("revision") == [8]
+        assert asked.touching("address.street").distinct("revision") == [1]
+
+    def test_a_field_that_the_class_had_before_can_be_asked_for(self, told: Book) -> None:
+        class Short(me.Document):
+            meta = {"collection": "books", "auto_create_index": False}
+
+        assert history_of(Short, told.pk).blame("title").number == 2
+        asked = History.objects.of(Short, told.pk)
+        assert asked.touching("title").distinct("revision") == [1, 2]
+        assert asked.filter(revision=5).touching("title").first() is None
+        with pytest.raises(OptionsError, match="there is no 'pages'"):
+            asked.touching("pages")
 
     def test_a_list_of_keys_is_exact(self) -> None:
         """The server looks into lists on its own, and takes digits for indexes and keys."""

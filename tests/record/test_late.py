@@ -22,7 +22,7 @@ from mongoengine_history import (
     history_of,
 )
 from mongoengine_history.record import doubt
-from mongoengine_history.record.history import OWNER
+from mongoengine_history.record.indexes import OWNER
 
 
 class Item(me.Document):

@@ -14,7 +14,7 @@ from mongoengine_history.record.touching import conditions
 
 
 class Tree(me.Document):
-    meta = {"collection": "trees", "auto_create_index": False}
+    meta = {"collection": "trees", "strict": False, "auto_create_index": False}
     root = me.DictField()
 
 

@@ -19,7 +19,7 @@ from mongoengine_history import (
     track_history,
 )
 from mongoengine_history.embedded import _free_port, find_mongod
-from mongoengine_history.record.history import INDEXES
+from mongoengine_history.record.indexes import INDEXES
 from mongoengine_history.record.place import indexed
 
 
