@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from mongoengine import Document
 
@@ -119,7 +119,11 @@ def _check_number(name: str, number: object) -> None:
         raise OptionsError(name, number, "it is a number: 0, 1, 2, …")
 
 
-def undo(document: D, number: int) -> D:
+@overload
+def undo(document: D, number: int) -> D: ...
+@overload
+def undo(document: D, *, revision: int) -> D: ...
+def undo(document: D, number: int | None = None, *, revision: int | None = None) -> D:
     """
     Take one revision back and keep the later ones, in memory. Reads; saving writes.
 
@@ -131,31 +135,41 @@ def undo(document: D, number: int) -> D:
     Args:
         document: A stored document, or one that was deleted, whose deletion is to be undone.
         number: Number of the revision; -1 is the newest one.
+        revision: The same, by the name that `revert` gives it.
 
     Returns:
         The same document.
 
     Raises:
-        OptionsError: *number* is no number, or the document has no primary key.
+        OptionsError: it is no number, none or two are given, or the document has no primary key.
         RevisionNotFoundError: there is no such revision.
         UndoConflictError: a later write changed the same value. The document is as it was.
         DocumentDidNotExistError: the revision created the document: delete it instead.
         HistoryError: as `revert` raises them.
     """
     check_document(document)
-    _check_number("number", number)
+    index = _one_of(number, revision)
     stored_key(document)
     past = Past.of(document)
-    revision = past.revisions.revision(past.head.number + 1 + number if number < 0 else number)
-    if revision.operation in ANEW:
-        raise DocumentDidNotExistError(past.revisions.key, revision.number - 1)
-    before = revision.before({}) if revision.leaves_nothing else past.at(revision.number - 1)
-    wanted, found = undone(past.stored, revision, before, past.revisions.place.volatile)
-    if found:
-        shown = [shown_conflict(conflict, past.revisions.place.codec) for conflict in found]
-        raise UndoConflictError(past.revisions.key, revision.number, shown)
+    found = past.revisions.revision(past.head.number + 1 + index if index < 0 else index)
+    if found.operation in ANEW:
+        raise DocumentDidNotExistError(past.revisions.key, found.number - 1)
+    before = found.before({}) if found.leaves_nothing else past.at(found.number - 1)
+    wanted, in_the_way = undone(past.stored, found, before, past.revisions.place.volatile)
+    if in_the_way:
+        shown = [shown_conflict(conflict, past.revisions.place.codec) for conflict in in_the_way]
+        raise UndoConflictError(past.revisions.key, found.number, shown)
     past.put_back(wanted or {}, UNDO)
     return document
+
+
+def _one_of(number: int | None, revision: int | None) -> int:
+    if number is not None and revision is not None:
+        raise OptionsError("revision", revision, "give the number once")
+    index = revision if number is None else number
+    if index is None or not is_number(index):
+        raise OptionsError("number", index, "it is a number: 1, 2, …, or -1 for the newest")
+    return index
 
 
 def undone(

@@ -53,7 +53,7 @@ LARGEST_TRANSACTION: Final = 5_000
 
 @overload
 def revert_changeset(
-    id: ObjectId | Changeset,
+    id: ObjectId | str | Changeset,
     *,
     reason: str | None = None,
     dry_run: Literal[False] = False,
@@ -62,7 +62,7 @@ def revert_changeset(
 ) -> Changeset: ...
 @overload
 def revert_changeset(
-    id: ObjectId | Changeset,
+    id: ObjectId | str | Changeset,
     *,
     reason: str | None = None,
     dry_run: Literal[True],
@@ -70,7 +70,7 @@ def revert_changeset(
     progress: Callable[[int], object] | None = None,
 ) -> ChangesetPlan: ...
 def revert_changeset(
-    id: ObjectId | Changeset,  # noqa: A002  # what it is
+    id: ObjectId | str | Changeset,  # noqa: A002  # what it is
     *,
     reason: str | None = None,
     dry_run: bool = False,
@@ -88,7 +88,7 @@ def revert_changeset(
     reverted, too.
 
     Args:
-        id: The changeset, or its id: `Revision.changeset`.
+        id: The changeset, or its id, which may be a text: `Revision.changeset`.
         reason: Why, in words.
         dry_run: Whether nothing is to be written, and the plan is returned.
         bypass_methods: Whether to write past the application's own ``save()`` and ``delete()``,
@@ -108,15 +108,24 @@ def revert_changeset(
         ChangesetPartlyRevertedError: a write failed where it could not be one transaction.
         HistoryError: as `undo` raises them. Nothing was written.
     """
-    key = id.id if isinstance(id, Changeset) else id
-    if not isinstance(key, ObjectId):  # None would mean all that is of no changeset
-        raise OptionsError("id", key, "it is an ObjectId, the changeset of a revision")
+    key = _key(id)
+    if progress is not None and not callable(progress):
+        raise OptionsError("progress", progress, "it is called with a number")
     task = _Task(key, bypass=bypass_methods, progress=progress)
     if dry_run:
         return task.plan()
     with changeset(reason=reason) as own:
         task.carry_out(own)
     return own
+
+
+def _key(given: object) -> ObjectId:
+    key = given.id if isinstance(given, Changeset) else given
+    if isinstance(key, str) and ObjectId.is_valid(key):
+        return ObjectId(key)
+    if not isinstance(key, ObjectId):  # None would mean all that is of no changeset
+        raise OptionsError("id", key, "it is an ObjectId, the changeset of a revision")
+    return key
 
 
 @dataclass

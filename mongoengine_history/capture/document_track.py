@@ -29,7 +29,13 @@ from mongoengine_history.capture.tracker import (
 )
 from mongoengine_history.documents.fieldpaths import hiding_of
 from mongoengine_history.documents.options import is_tracked
-from mongoengine_history.documents.snapshot import codec_of, decoded, has_key, snapshot
+from mongoengine_history.documents.snapshot import (
+    check_document,
+    codec_of,
+    decoded,
+    has_key,
+    snapshot,
+)
 from mongoengine_history.documents.stand_in import is_stand_in, is_warned_of
 from mongoengine_history.errors import HistoryError, HistoryWarning, OptionsError
 from mongoengine_history.record.append import Change, patched
@@ -143,8 +149,10 @@ def track_changes(sender: type[Document], document: Document, **kwargs: Any) -> 
             win over those of the blocks, for this one save.
 
     Raises:
+        OptionsError: *document* is none.
         HistoryNotRecordedError: the document was written, but its records could not be.
     """
+    check_document(document)
     if _is_by_hand(sender, kwargs):
         _record_by_hand(document, kwargs)
         return

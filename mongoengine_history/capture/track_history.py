@@ -189,7 +189,7 @@ def untrack_history(cls: type[Document]) -> None:
     Raises:
         OptionsError: it was not.
     """
-    if cls not in _covers:
+    if not isinstance(cls, type) or cls not in _covers:
         raise OptionsError("cls", cls, "track_history was not called for this class")
     for cover in _covers.pop(cls):
         cover.take_off()

@@ -46,9 +46,11 @@ def backfill(model: type[Document], progress: Callable[[int], object] | None = N
 
     Raises:
         OptionsError: *model* is no class with a collection, keeps no versions, or a transaction is
-            active.
+            active; or *progress* cannot be called.
     """
     check_model(model)
+    if progress is not None and not callable(progress):
+        raise OptionsError("progress", progress, "it is called with a number")
     place = Place(model)
     if not place.options.version_every:
         raise OptionsError("model", model, "its version_every is 0, so it keeps no versions")

@@ -203,7 +203,8 @@ def frozen(revision: Revision) -> None:
 def go_back(invoice: Invoice) -> None:
     assert_type(undo(invoice, 3), Invoice)
     assert_type(restore(Invoice, invoice.pk), Invoice)
-    undo(invoice)  # type: ignore[call-arg]
+    assert_type(undo(invoice, revision=3), Invoice)
+    undo(invoice)  # type: ignore[call-overload]
     assert_type(revert(invoice), Invoice)
     assert_type(revert(invoice, datetime.now(timezone.utc)), Invoice)
     assert_type(revert(invoice, revision=3), Invoice)

@@ -13,14 +13,19 @@ from mongoengine import Document
 
 from mongoengine_history import (
     DocumentTrack,
+    History,
     OptionsError,
     RevisionNotFoundError,
+    Version,
     as_of,
     backfill,
+    changeset,
     history_of,
     load_history,
     restore,
     revert,
+    revert_changeset,
+    track_changes,
     track_history,
     undo,
     untrack_history,
@@ -80,3 +85,95 @@ def test_a_number_past_all_is_told() -> None:
         history_of(Card().save())[2**63]
     with pytest.raises(OptionsError):
         DocumentTrack(Card)
+
+
+WRONG: dict[str, tuple[Callable[[Any], Any], list[Any]]] = {
+    "history_of": (history_of, [None, "x", 2**63, int]),
+    "load_history": (load_history, [None, "x", 2**63]),
+    "revert": (revert, [None, "x", 2**63]),
+    "undo": (lambda it: undo(it, 1), [None, "x", 2**63]),
+    "as_of": (lambda it: as_of(it, datetime.now()), [None, "x", 2**63, int]),
+    "restore": (lambda it: restore(it, 1), [None, "x", 2**63, int]),
+    "backfill": (backfill, [None, "x", 2**63, int]),
+    "backfill, progress": (lambda it: backfill(Card, it), ["x", 2**63]),
+    "track_history": (track_history, ["x", 2**63, int, Card]),
+    "untrack_history": (untrack_history, [None, "x", [], {}, int]),
+    "DocumentTrack": (DocumentTrack, [None, "x", 2**63, Card]),
+    "track_changes": (lambda it: track_changes(Card, it), [None, "x", 2**63, Card]),
+    "revert_changeset": (revert_changeset, [None, "x", 2**63, b"123456789012", Card]),
+    "its progress": (lambda it: revert_changeset(ObjectId(), progress=it), ["x", 2**63]),
+    "of": (History.objects.of, [None, "x", 2**63, int, []]),
+    "of, key": (lambda it: History.objects.of(Card, it), [None, "x", 2**63, Card]),
+    "Version": (Version.objects.of, [None, "x", 2**63, int]),
+    "by": (History.objects.by, [2**64, int, object()]),
+    "between": (History.objects.between, ["x", 1, 2**63, Card]),
+    "until": (lambda it: History.objects.between(until=it), ["x", 1, 2**63, Card]),
+    "touching": (History.objects.touching, [None, 1, 2**63, Card, [2**63]]),
+    "using": (History.objects.using, [None, 1, [], Card]),
+    "ensure_indexes": (History.ensure_indexes, [1, [1], Card]),
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "given"),
+    [(call, it) for call, wrong in WRONG.values() for it in wrong],
+    ids=[f"{name}-{it!r:.20}" for name, (_, wrong) in WRONG.items() for it in wrong],
+)
+def test_what_is_of_another_kind_is_refused(call: Callable[[Any], Any], given: Any) -> None:
+    with pytest.raises(OptionsError) as caught:
+        call(given)
+    assert caught.value.name
+
+
+NUMBERS: list[Any] = ["1", 1.0, True, 2**63, -(2**63), 2**70, Card, []]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda it, number: history_of(it)[number],
+        lambda it, number: history_of(it).state(number),
+        lambda it, number: history_of(it).at(number),
+        lambda it, number: history_of(it).compare(1, number),
+        undo,
+        lambda it, number: undo(it, revision=number),
+        lambda it, number: revert(it, revision=number),
+    ],
+)
+def test_what_is_no_number_is_refused_as_a_number(call: Callable[[Any, Any], Any]) -> None:
+    card = Card(text="a").save()
+    for number in NUMBERS:
+        with pytest.raises(OptionsError, match="number"):
+            call(card, number)
+
+
+@pytest.mark.parametrize(
+    "ends", [slice("a"), slice(None, 1.5), slice(0, 5, 0), slice(None, None, "x")]
+)
+def test_a_slice_has_numbers(ends: slice) -> None:
+    with pytest.raises(OptionsError, match="its ends are numbers"):
+        history_of(Card().save())[ends]
+
+
+def test_a_slice_may_end_past_all() -> None:
+    card = Card(text="a").save()
+    assert [it.number for it in history_of(card)[: 2**70]] == [1]
+    assert history_of(card)[2**63 :] == []
+
+
+def test_a_revision_is_undone_by_either_name_but_once() -> None:
+    card = Card(text="a").save()
+    card.text = "b"
+    card.save()
+    assert undo(card, revision=2).text == "a"
+    assert undo(card, revision=-1).text == "a"
+    for call in (lambda: undo(card), lambda: undo(card, 2, revision=2)):
+        with pytest.raises(OptionsError, match="number"):
+            call()
+
+
+def test_the_id_of_a_changeset_may_be_a_text() -> None:
+    with changeset("anna") as changes:
+        card = Card(text="a").save()
+    revert_changeset(str(changes.id))
+    assert Card.objects(pk=card.pk).first() is None
