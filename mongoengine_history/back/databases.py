@@ -10,9 +10,11 @@ from mongoengine import Document, connection, get_db, signals
 from mongoengine.connection import ConnectionFailure
 
 from mongoengine_history.capture.document_track import track_changes
+from mongoengine_history.documents.fieldpaths import hiding_of
 from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.documents.stand_in import is_stand_in
+from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.history import BaseHistory, Version
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.sealed import is_encrypting
@@ -47,7 +49,8 @@ class Databases:
 
     def place(self, database: Database[Any]) -> Place:
         """Return a place in a database, to be asked for what its history is like."""
-        model = next(model for model, _ in self._models)
+        models = [model for model, _ in self._models]
+        model = next(filter(_is_usable, models), models[0])
         return Place(model, database[model._get_collection_name()])
 
     def client(self, database: Database[Any], name: str) -> MongoClient[Any]:
@@ -61,14 +64,16 @@ class Databases:
         Return the classes of a collection, the best first; of each tree only the one at its root.
 
         Where the database has none they are those that were switched to it: of the same collection
-        in another one. Tracked classes come first, then those that were defined last.
+        in another one. Tracked classes come first, then those that were defined last. One whose
+        options cannot be used, so that it records nothing, is left out where there is another.
         """
         named = [it for it in self._models if it[0]._get_collection_name() == name]
         here = [model for model, own in named if own == database]
         there = here or [model for model, _ in named]
         roots = [it for it in there if not {*it.__mro__[1:]} & {*there}]
         roots.reverse()
-        return sorted(roots, key=_rank, reverse=True)
+        usable = [it for it in roots if _is_usable(it)]
+        return sorted(usable or roots, key=_rank, reverse=True)
 
 
 def _of(source: Callable[[], Any]) -> Database[Any] | None:
@@ -77,6 +82,14 @@ def _of(source: Callable[[], Any]) -> Database[Any] | None:
     except ConnectionFailure:  # to which this process is not connected
         return None
     return None if is_stand_in(database) or is_encrypting(database.client) else database
+
+
+def _is_usable(model: type[Document]) -> bool:
+    try:
+        hiding_of(model)
+    except OptionsError:
+        return False
+    return True
 
 
 def _rank(root: type[Document]) -> int:

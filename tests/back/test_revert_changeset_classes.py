@@ -170,3 +170,33 @@ def test_of_another_collection_the_class_has_to_be_switched_to_it() -> None:
         revert_changeset(done)
         assert Sale.objects.count() == 0
     assert History.objects(document_type="rc_archive").count() == 2
+
+
+WRONG = {"no option": {"masks": ["a"]}, "no path": {"mask": ["gone"]}, "no dict": ["mask"]}
+
+
+@pytest.mark.parametrize("collection", ["rc_sales", "rc_elsewhere"])
+@pytest.mark.parametrize("wrong", WRONG)
+def test_wrong_options_of_another_class_are_in_nobodys_way(
+    monkeypatch: pytest.MonkeyPatch, collection: str, wrong: str
+) -> None:
+    """Such a class may be the first or the last that was defined; it records nothing."""
+    for model in (Before, After):
+        monkeypatch.setitem(model._meta, "collection", collection)
+        monkeypatch.setitem(model._meta, "history", WRONG[wrong])
+    with changeset("ann") as work:
+        sale = Sale(text="a", total=1).save()
+    assert [it.document_class for it in revert_changeset(work, dry_run=True).steps] == ["Sale"]
+    revert_changeset(work)
+    assert Sale.objects(pk=sale.pk).first() is None
+
+
+def test_where_it_is_the_only_class_its_options_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with changeset("ann") as work:
+        Sale(text="a").save()
+    for model in (Before, Sale, After):
+        monkeypatch.setitem(model._meta, "history", {"masks": ["a"]})
+    with pytest.raises(OptionsError, match="masks"):
+        revert_changeset(work)
