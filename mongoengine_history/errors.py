@@ -379,8 +379,9 @@ class StateMismatchError(OfDocumentError):
         super().__init__(
             document_id,
             f"The earlier state of document {_short(document_id)} does not fit its class "
-            f"(keys {list(keys)}): {_short(why)}. Adapt the class, or load the document with a "
-            "DynamicDocument on the same collection.",
+            f"(keys {list(keys)}): {_short(why)}. What was renamed is found if the class says so: "
+            "track_history(renamed={'old': 'new'}). Else adapt the class, or load the document "
+            "with a DynamicDocument on the same collection.",
         )
         #: The stored names that do not fit.
         self.keys = list(keys)

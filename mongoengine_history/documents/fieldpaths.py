@@ -100,7 +100,9 @@ def check_rules(model: type[Document]) -> None:
         OptionsError: a rule cannot be used.
     """
     hiding_by(model, options_of(model))
-    _Names().volatile(model, options_of(model))
+    names = _Names()
+    names.volatile(model, options_of(model))
+    names.check_renamed(model, options_of(model))
     hidings = [hiding_of(known) for known in with_subclasses(model) if _has_collection(known)]
     has_key = own_options(model).get("fingerprint_key") and _has_collection(model)
     if has_key and not any(hiding.has_masks for hiding in hidings):
@@ -127,6 +129,8 @@ class _Known:
         pairs = list(zip(models, options, strict=True))
         hiding = _of_all({it: names.hiding(it, asked, fields.of(it)) for it, asked in pairs})
         volatile = _of_all({it: names.volatile(it, asked) for it, asked in pairs})
+        for it, asked in pairs:
+            names.check_renamed(it, asked)
         looked = names.lookup
         count = _count(looked.classes) if looked.are_all_there else 0
         return cls(hiding, volatile, options, frozenset(looked.classes), count)
@@ -166,6 +170,24 @@ class _Names:
         """Return what goes on by itself in documents of a class."""
         paths = [self._stored(model, "volatile", path) for path in options.volatile]
         return Hiding.of([keys for found in paths for keys in found], ())
+
+    def check_renamed(self, model: type[Document], options: HistoryOptions) -> None:
+        """Raise an OptionsError where a name of today is that of no field and of no class."""
+        for pair in dict(options.renamed).items():
+            bases = [base for base in model.__mro__[1:] if getattr(base, "_meta", None)]
+            saying = [model, *(it for it in bases if pair in options_of(it).renamed)]
+            if not any(self._has(it, pair[1]) for it in saying):
+                problem = (
+                    f"there is no field and no class {pair[1]!r}; say {{'old': 'new'}}, below "
+                )
+                raise OptionsError("renamed", options.renamed, problem + "the classes that have it")
+
+    def _has(self, model: type[Document], name: str) -> bool:
+        classes = {getattr(it, "_class_name", None) for it in with_subclasses(model)}
+        is_to_come = model._meta.get("allow_inheritance") and name.startswith(
+            f"{model._class_name}."
+        )
+        return is_to_come or name in classes or any(self._attributes((model,), name))
 
     def _stored(self, model: type[Document], name: str, path: str) -> set[tuple[str, ...]]:
         """Return the paths of keys that a dotted path means; the stored names may be several."""

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import mongoengine as me
 import pytest
+from bson import ObjectId
 from support.moments import now
 
 from mongoengine_history import (
     OptionsError,
+    StateMismatchError,
     as_of,
     history_of,
     restore,
@@ -17,6 +19,7 @@ from mongoengine_history import (
     track_history,
     untrack_history,
 )
+from mongoengine_history.documents.options import is_tracked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,6 +120,76 @@ def test_renamed_fields_and_classes_come_back_under_their_new_names(database: An
 def test_what_was_renamed_is_a_dict_of_names(renamed: Any) -> None:
     with pytest.raises(OptionsError):
         track_history(renamed=renamed)
+
+
+class Titled(me.Document):
+    meta = {"collection": "titled", "allow_inheritance": True, "auto_create_index": False}
+    title = me.StringField(db_field="t")
+
+
+class TitledTwice(Titled):
+    subtitle = me.StringField()
+
+
+@pytest.mark.parametrize("new", ["tittle", "Titel", "TitledToo", "text", "title.a", ""])
+def test_what_was_renamed_to_nothing_is_refused(new: str) -> None:
+    with pytest.raises(OptionsError, match="'old': 'new'") as caught:
+        track_history(renamed={"text": new})(Titled)
+    assert caught.value.name == "renamed"
+    assert not is_tracked(Titled)
+    unasked = type("Asking", (me.Document,), asking({"text": new}))
+    with pytest.raises(OptionsError, match="'old': 'new'"):
+        history_of(unasked, ObjectId())
+    with pytest.raises(OptionsError, match="'old': 'new'"):
+        track_history(renamed={"text": new})(
+            type("Any", (me.Document,), {"meta": {"abstract": True}})
+        )
+
+
+@pytest.mark.parametrize("new", ["title", "t", "subtitle", "Titled", "Titled.TitledTwice"])
+def test_fields_and_classes_of_today_are_known(new: str) -> None:
+    track_history(renamed={"text": new})(Titled)
+    untrack_history(Titled)
+
+
+def test_a_class_that_is_defined_later_may_be_named() -> None:
+    track_history(renamed={"Titled.Old": "Titled.Later"})(Titled)
+    untrack_history(Titled)
+
+
+def test_a_dynamic_class_has_any_field() -> None:
+    model = type("Anything", (me.DynamicDocument,), asking({"text": "title"}))
+    assert history_of(model, ObjectId()) is not None
+
+
+def test_what_a_base_says_needs_to_be_in_one_class_below() -> None:
+    class Common(me.Document):
+        meta = {"abstract": True, "history": {"renamed": {"text": "title"}}}
+
+    class With(Common):
+        title = me.StringField()
+
+    class Without(Common):
+        pass
+
+    for model in (With, Without):
+        assert history_of(model, ObjectId()) is not None
+
+
+def asking(renamed: dict[str, str]) -> dict[str, Any]:
+    return {"meta": {"history": {"renamed": renamed}}}
+
+
+def test_a_state_that_does_not_fit_tells_how_to_say_what_was_renamed(database: Any) -> None:
+    class Changed(me.Document):
+        meta = {"collection": "sheets", "auto_create_index": False}
+        title = me.StringField()
+
+    plain = Plain(text="old").save()
+    database.sheets.update_one({}, {"$rename": {"text": "title"}})
+    with pytest.raises(StateMismatchError, match=r"renamed=\{'old': 'new'\}") as caught:
+        revert(Changed.objects.get(pk=plain.pk), revision=1)
+    assert caught.value.keys == ["text"]
 
 
 def test_names_that_no_update_can_set_are_restored(database: Any) -> None:
