@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from mongoengine.connection import ConnectionFailure
 from mongoengine_history.capture.document_track import track_changes
 from mongoengine_history.documents.fieldpaths import hiding_of
 from mongoengine_history.documents.fieldrules import with_subclasses
-from mongoengine_history.documents.options import is_tracked
+from mongoengine_history.documents.options import is_tracked, options_of
 from mongoengine_history.documents.stand_in import is_stand_in
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.history import BaseHistory, Version
@@ -53,8 +53,23 @@ class Databases:
         model = next(filter(_is_usable, models), models[0])
         return Place(model, database[model._get_collection_name()])
 
+    def name_today(self, database: Database[Any], name: str) -> str:
+        """Return the name that a collection has now, of which there are records under *name*."""
+        found = [(own, now) for before, own, now in self._renamed if before == name]
+        here = [now for own, now in found if own == database] or [now for _, now in found]
+        return here[0] if here else name
+
+    @cached_property
+    def _renamed(self) -> list[tuple[str, Database[Any], str]]:
+        """The names that collections had before, their databases, and the names of today."""
+        usable = [
+            (it, own, it._get_collection_name()) for it, own in self._models if _is_usable(it)
+        ]
+        return [(name, own, now) for it, own, now in usable for name in options_of(it).formerly]
+
     def client(self, database: Database[Any], name: str) -> MongoClient[Any]:
         """Return the client by which the documents of a collection are written."""
+        name = self.name_today(database, name)
         own = next((it._get_db() for it in self.classes(database, name)), None)
         client: MongoClient[Any] = own.client if own == database else database.client
         return client

@@ -131,8 +131,8 @@ def _read(
         lambda: defaultdict(list)
     )
     for position, (first, database) in enumerate(order):
-        where, document = (database, first["document_type"]), first["document_id"]
-        units[where][encode(document)].append((first["revision"], document, position))
+        name, document = known.name_today(database, first["document_type"]), first["document_id"]
+        units[database, name][encode(document)].append((first["revision"], document, position))
     for (database, name), found in units.items():
         models = known.classes(database, name)
         if not models:

@@ -18,6 +18,7 @@ from mongoengine_history.capture.strict import StrictDatabase
 from mongoengine_history.capture.tracker import Tracker, on_its_own, originating
 from mongoengine_history.documents.fieldpaths import check_rules
 from mongoengine_history.documents.fieldrules import with_subclasses
+from mongoengine_history.documents.formerly import check_names
 from mongoengine_history.documents.options import (
     NOT_GIVEN,
     OPTIONS_ATTRIBUTE,
@@ -88,6 +89,7 @@ def track_history(
     identity: Callable[[], object] | None = ...,
     strict: bool = ...,
     renamed: Mapping[str, str] = ...,
+    formerly: Iterable[str] = ...,
     on_error: str = ...,
     history: type[BaseHistory] = ...,
 ) -> M: ...
@@ -103,6 +105,7 @@ def track_history(
     identity: Callable[[], object] | None = ...,
     strict: bool = ...,
     renamed: Mapping[str, str] = ...,
+    formerly: Iterable[str] = ...,
     on_error: str = ...,
     history: type[BaseHistory] = ...,
 ) -> Callable[[M], M]: ...
@@ -117,6 +120,7 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
     identity: Callable[[], object] | None = NOT_GIVEN,
     strict: bool = NOT_GIVEN,
     renamed: Mapping[str, str] = NOT_GIVEN,
+    formerly: Iterable[str] = NOT_GIVEN,
     on_error: str = NOT_GIVEN,
     history: type[BaseHistory] = NOT_GIVEN,
 ) -> Any:
@@ -149,6 +153,8 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
             said.
         renamed: Names stored before, of top-level fields and of classes (``_cls``), and those of
             today, under which the past is loaded: ``{"old": "new"}``.
+        formerly: Names that the collection had before: what was recorded under them is the history
+            of its documents, which goes on.
         on_error: What happens where records could not be written: ``raise`` a
             HistoryNotRecordedError, as if nothing is said, or ``log`` one.
         history: The class of the records, derived from `BaseHistory`: its collection and, if it
@@ -170,6 +176,7 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
         "identity": identity,
         "strict": strict,
         "renamed": renamed,
+        "formerly": formerly,
         "on_error": on_error,
         "history": history,
     }
@@ -256,6 +263,8 @@ def _check_collection(cls: type[Document]) -> None:
     if cls._meta.get("abstract"):
         return
     check_id(cls)
+    tracked = {it for root in _covers for it in with_subclasses(root)}
+    check_names(cls, (it for it in tracked if not it._meta.get("abstract")))
     kept = kept_by(cls)
     if kept._get_collection_name() != cls._get_collection_name():
         return

@@ -26,6 +26,9 @@ REACTIONS: Final = ("raise", "log")
 ADDED_UP: Final = ("exclude", "mask", "volatile")
 """Options that a class adds to those of its bases; of any other one the nearest class counts."""
 
+COLLECTED: Final = (*ADDED_UP, "formerly")
+"""Options that are one text, or any collection of them."""
+
 
 class _NotGiven:
     def __repr__(self) -> str:
@@ -37,9 +40,10 @@ NOT_GIVEN: Final[Any] = _NotGiven()
 
 
 def _paths(name: str, given: Iterable[str]) -> tuple[str, ...]:
-    """Take one path, or any collection of them."""
+    """Take one path, or any collection of them; names of collections are alike."""
     if not isinstance(given, Iterable):
-        raise OptionsError(name, given, "it must be a path, or some of them")
+        what = "path" if name in ADDED_UP else "name"
+        raise OptionsError(name, given, f"it must be a {what}, or some of them")
     paths = (given,) if isinstance(given, str) else tuple(given)
     for path in paths:
         if not isinstance(path, str) or not all(path.split(".")):
@@ -67,6 +71,8 @@ class HistoryOptions:
     strict: bool = False
     #: Names that were stored before, of top-level fields and of classes, and those of today.
     renamed: Mapping[str, str] | tuple[tuple[str, str], ...] = ()
+    #: Names that the collection had before.
+    formerly: Iterable[str] = ()
     #: What happens where a write could not be recorded: ``raise`` or ``log``.
     on_error: str = "raise"
     #: The class of the records, derived from ``BaseHistory``; None for ``History``.
@@ -77,7 +83,7 @@ class HistoryOptions:
         every = self.version_every
         if not isinstance(every, int) or isinstance(every, bool) or every < 0:
             raise OptionsError("version_every", every, "it must be 0, 1, 2, …")
-        for name in ADDED_UP:
+        for name in COLLECTED:
             object.__setattr__(self, name, _paths(name, getattr(self, name)))
         self._check_renamed()
         self._check_paths()
@@ -160,8 +166,21 @@ def _united(model: type[Document]) -> HistoryOptions:
     """Unite what a class and its bases ask for; the nearer one wins, but no path is lost."""
     united: dict[str, Any] = {}
     for base in reversed(model.__mro__):
-        united = _and(united, own_options(base))
+        own = own_options(base)
+        if own.get("formerly"):
+            _check_formerly(base, own["formerly"])
+        united = _and(united, own)
     return HistoryOptions(**united)
+
+
+def _check_formerly(model: type[Any], names: tuple[str, ...]) -> None:
+    """Raise an OptionsError where this is not the class with which a collection begins."""
+    metas = [getattr(it, "_meta", None) or {"abstract": True} for it in model.__mro__]
+    if metas[0].get("abstract") or not all(it.get("abstract") for it in metas[1:]):
+        problem = f"{model.__name__} cannot say it, only the class with which the collection begins"
+        raise OptionsError("formerly", names, problem)
+    if metas[0].get("collection") in names:
+        raise OptionsError("formerly", names, "the collection has this name today")
 
 
 def _and(first: Given, second: Given) -> dict[str, Any]:
@@ -198,7 +217,7 @@ def _in_meta(model: type[Any]) -> Given:
         raise OptionsError("meta['history']", unknown, f"it must be a dict of {sorted(NAMES)}")
     checked = HistoryOptions(**given)
     # What gives its paths only once is asked once.
-    given.update({name: getattr(checked, name) for name in ADDED_UP if name in given})
+    given.update({name: getattr(checked, name) for name in COLLECTED if name in given})
     return given
 
 

@@ -16,6 +16,7 @@ from pymongo.errors import (
     WriteConcernError,
 )
 
+from mongoengine_history.documents.formerly import one_of
 from mongoengine_history.errors import HistoryError, HistoryNotRecordedError, RevisionConflictError
 from mongoengine_history.record.head import Head
 from mongoengine_history.record.layout import Base, documents_of_revision, state_of
@@ -152,6 +153,7 @@ def _append(
                 documents[0]["_id"] = change.record
             is_inserted = _insert(revisions, documents, head)
             if is_inserted:
+                _clear_former(revisions, documents)
                 return _head_after(revision, state, head, documents)
             is_gone = is_inserted is None
         except PyMongoError as error:
@@ -275,6 +277,15 @@ def _insert(revisions: Revisions, documents: list[dict[str, Any]], head: Head) -
         history.delete_many(leftovers, session=session)
         history.insert_many(documents[index:], session=session)
     return True
+
+
+def _clear_former(revisions: Revisions, documents: list[dict[str, Any]]) -> None:
+    """Take away a version 0 that was kept early, under a name that the collection had before."""
+    place = revisions.place
+    former = place.names[1:]
+    if former and documents[-1]["revision"] == 0:
+        early = {**revisions.mine, "document_type": one_of(former), "revision": 0}
+        place.history.delete_many(early, session=place.session)
 
 
 def missing(place: Place, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:

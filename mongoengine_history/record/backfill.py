@@ -9,6 +9,7 @@ import bson
 from bson import Int64
 from pymongo.errors import BulkWriteError, OperationFailure
 
+from mongoengine_history.documents.formerly import one_of
 from mongoengine_history.documents.snapshot import check_model
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.append import DUPLICATE_KEY
@@ -96,13 +97,12 @@ def _keep(place: Place, chunk: dict[str, Any]) -> None:
 
 def _merging(place: Place, chunk: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the pipeline by which the server writes versions."""
-    name = {"$literal": place.document_type}
-    same = {"$and": [{"$eq": ["$document_type", name]}, {"$eq": ["$document_id", "$$key"]}]}
-    known = [{"$match": {"$expr": same}}, {"$limit": 1}, {"$project": {"_id": 1}}]
+    same = {"document_type": one_of(place.names), "$expr": {"$eq": ["$document_id", "$$key"]}}
+    known = [{"$match": same}, {"$limit": 1}, {"$project": {"_id": 1}}]
     stamp = time.time_ns() // 1000
     look = {"from": place.history.name, "let": {"key": "$_id"}, "pipeline": known, "as": "known"}
     version = {
-        "document_type": name,
+        "document_type": {"$literal": place.document_type},
         "document_id": "$_id",
         "created_at": _revision(stamp).clock,
         "stamp": Int64(stamp),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pymongo import DESCENDING, ReadPreference
 
+from mongoengine_history.documents.formerly import names_of, one_of
 from mongoengine_history.documents.options import options_of
 from mongoengine_history.record.sessions import active_session
 
@@ -52,7 +53,8 @@ def is_of(
     documents = documents.with_options(read_preference=primary)
     stored = documents.find_one({"_id": {"$eq": key}}, {"_cls": 1}, session=session)
     if stored is None:
-        owner = {"document_type": documents.name, "document_id": {"$eq": key}}
+        names = one_of(names_of(model, documents.name))
+        owner = {"document_type": names, "document_id": {"$eq": key}}
         history = history.with_options(read_preference=primary)
         found = history.find_one({**owner, **NAMES_CLASS}, sort=NEWEST_FIRST, session=session)
         name = _named(found) if found else None

@@ -8,6 +8,7 @@ from mongoengine import Document, connection, fields
 from mongoengine.connection import get_db
 from mongoengine.queryset import QuerySet, QuerySetManager
 
+from mongoengine_history.documents.formerly import names_of
 from mongoengine_history.documents.options import options_of
 from mongoengine_history.documents.snapshot import stored_key
 from mongoengine_history.errors import OptionsError
@@ -119,7 +120,9 @@ class OwnedQuerySet(_Typed[R]):
         collection = document._get_collection()
         history = kept_by(document).beside(collection.database)
         there: Self = self._clone_into(type(self)(self._document, history))
-        there = there.filter(document_type=collection.name, document_id=key)
+        name, *before = names_of(document, collection.name)
+        names = {"document_type__in": [name, *before]} if before else {"document_type": name}
+        there = there.filter(**names, document_id=key)
         if pk is not None and not is_of(document, key, collection, history):
             there = there.filter(__raw__=NOWHERE)
         there._owner = document if isinstance(document, type) else type(document)

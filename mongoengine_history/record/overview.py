@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from contextlib import suppress
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +12,7 @@ from mongoengine import Document
 from pymongo import ASCENDING, DESCENDING
 
 from mongoengine_history.documents.fieldrules import with_subclasses
+from mongoengine_history.documents.formerly import one_of
 from mongoengine_history.errors import HistoryError, OptionsError
 from mongoengine_history.record.head import Head
 from mongoengine_history.record.history import BaseHistory, kept_by
@@ -46,7 +49,7 @@ OF_HEAD: Final = (*OF_NEWEST, "position")
 def recorded(place: Place, query: Mapping[str, Any]) -> Iterator[Any]:
     """Read the keys of documents of which a query finds something, in the order of its index."""
     order = dict.fromkeys(BY_STAMP[:2], ASCENDING)
-    return (found["_id"] for found in _grouped(place, query, order, {}))
+    return (found["_id"] for found in _grouped(place, place.names, query, order, {}))
 
 
 def numbers_at(place: Place, keys: list[Any], stamp: int) -> dict[bytes, Any]:
@@ -56,21 +59,40 @@ def numbers_at(place: Place, keys: list[Any], stamp: int) -> dict[bytes, Any]:
     Where a record is malformed it may be anything.
     """
     query = {"document_id": {"$in": keys}, "stamp": {"$lte": stamp}}
-    order = dict.fromkeys(BY_STAMP, DESCENDING)
-    found = _grouped(place, query, order, {"number": {"$first": "$revision"}})
-    return {encode(it["_id"]): it["number"] for it in found if it["number"]}
+    order, wanted = dict.fromkeys(BY_STAMP, DESCENDING), {"number": {"$first": "$revision"}}
+    numbers: dict[bytes, Any] = {}
+    for name in place.names:
+        for it in _grouped(place, [name], query, order, wanted):
+            if it["number"]:
+                found = encode(it["_id"])
+                numbers[found] = max(numbers.get(found, 0), it["number"], key=_at_last)
+    return numbers
+
+
+def _at_last(number: Any) -> float:
+    """Return what a number sorts by; one that is malformed is not passed over."""
+    return number if is_number(number) else math.inf
 
 
 def _grouped(
-    place: Place, query: Mapping[str, Any], order: Mapping[str, int], wanted: Mapping[str, Any]
+    place: Place,
+    names: Sequence[str],
+    query: Mapping[str, Any],
+    order: Mapping[str, int],
+    wanted: Mapping[str, Any],
 ) -> Iterator[Mapping[str, Any]]:
-    """Take what is *wanted* of the first record of each document: one look into the index."""
+    """
+    Take what is *wanted* of the first record of each document.
+
+    Under a single name of the collection it is one look into the index, else all are gone through.
+    """
     pipeline: list[dict[str, Any]] = [
-        {"$match": {"document_type": place.document_type, **query}},
+        {"$match": {"document_type": one_of(names), **query}},
         {"$sort": order},
         {"$group": {"_id": "$document_id", **wanted}},
     ]
-    return place.history.aggregate(pipeline, session=place.session, batchSize=MOST + 1)
+    options: dict[str, Any] = {"allowDiskUse": True} if len(names) > 1 else {}
+    return place.history.aggregate(pipeline, session=place.session, batchSize=MOST + 1, **options)
 
 
 def near(
@@ -92,11 +114,23 @@ def near(
             "$gte": number - number % every if every else number,
             "$lte": max((until or numbers).get(encoded, number), 1),
         }
-        ranges.append({**place.owner(key), "revision": bounds})
+        ranges.append({**place.owned(key), "revision": bounds})
     wanted = {name: 0 for name in FOLDABLE if name != "document_id"}
     found = place.find(BY_REVISION, {"$or": ranges}, projection=wanted, batch_size=SMALL)
     groups = groupby(found, lambda it: encode(it.get("document_id")))  # None where it is missing
-    return ((key, list(own)) for key, own in groups)
+    near = ((key, list(own)) for key, own in groups)
+    return near if len(place.names) == 1 else _joined(near)
+
+
+def _joined(
+    groups: Iterable[tuple[bytes, list[Mapping[str, Any]]]],
+) -> Iterator[tuple[bytes, list[Mapping[str, Any]]]]:
+    """Join what was found of a document under each name of the collection, in order."""
+    found: defaultdict[bytes, list[Mapping[str, Any]]] = defaultdict(list)
+    for key, own in groups:
+        found[key] += own
+    for key, both in found.items():
+        yield key, sorted(both, key=lambda it: _at_last(it["revision"]))
 
 
 def states_of(place: Place, revisions: Iterable[tuple[Any, int]]) -> dict[object, State | None]:
@@ -133,13 +167,16 @@ def heads(place: Place, keys: list[Any]) -> dict[object, Head]:
     if not keys:
         return {}
     grouped = {name: {"$first": f"${name}"} for name in OF_HEAD}
-    pipeline: list[dict[str, Any]] = [
-        {"$match": {**place.of(keys), **NUMBERABLE}},
-        {"$sort": dict.fromkeys(BY_REVISION, DESCENDING)},  # one look into the index for each
-        {"$group": {"_id": "$document_id", **grouped}},
-    ]
-    found = place.aggregate(pipeline, batchSize=MOST + 1)  # in one round trip
-    newest = {identifier(it["_id"]): it for it in found}
+    newest: dict[object, Any] = {}
+    for name in place.names:
+        pipeline: list[dict[str, Any]] = [
+            {"$match": {**place.of(keys), "document_type": name, **NUMBERABLE}},
+            {"$sort": dict.fromkeys(BY_REVISION, DESCENDING)},  # one look into the index for each
+            {"$group": {"_id": "$document_id", **grouped}},
+        ]
+        for it in place.aggregate(pipeline, batchSize=MOST + 1):  # in one round trip
+            key = identifier(it["_id"])
+            newest[key] = max(newest.get(key, it), it, key=lambda it: Head.of(it).number)
     is_later = {key for key, it in newest.items() if is_number(it["position"]) and it["position"]}
     several = {newest[key]["revision"] for key in is_later}
     if several:  # revisions of several records, of which the first has what is wanted

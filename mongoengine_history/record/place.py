@@ -13,6 +13,7 @@ from pymongo.errors import ExecutionTimeout, OperationFailure, WTimeoutError
 from pymongo.read_concern import ReadConcern
 
 from mongoengine_history.documents.fieldpaths import hiding_of, volatile_of
+from mongoengine_history.documents.formerly import names_of, one_of
 from mongoengine_history.documents.options import HistoryOptions, options_of
 from mongoengine_history.documents.snapshot import check_id
 from mongoengine_history.documents.stand_in import check_real
@@ -140,13 +141,22 @@ class Place:
         """The options by which the application reads the documents."""
         return self._collection.codec_options
 
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names that the collection has, and had: records of before are under those."""
+        return names_of(self._class, self.document_type)
+
     def owner(self, key: Any) -> dict[str, Any]:
-        """Return the fields that say whose a record is: of the document with a primary key."""
+        """Return the fields that say whose a new record is: of the document with a primary key."""
         return {"document_type": self.document_type, "document_id": key}
+
+    def owned(self, which: Any) -> dict[str, Any]:
+        """Return the condition that a record belongs to *which* documents, by their keys."""
+        return {"document_type": one_of(self.names), "document_id": which}
 
     def of(self, keys: Iterable[Any]) -> dict[str, Any]:
         """Return the condition that a record belongs to one of some documents."""
-        return self.owner({"$in": list(keys)})
+        return self.owned({"$in": list(keys)})
 
     @property
     def session(self) -> Any:
@@ -173,8 +183,8 @@ class Place:
     ) -> Iterator[Mapping[str, Any]]:
         """Read the history by an index, in its order; where it is missing, the server chooses."""
         history = self.history.with_options(codec_options=codec)
-        sort = [(name, order) for name in index]
-        find = partial(history.find, query, sort=sort, **options)
+        options = {"sort": [(name, order) for name in index], **options}
+        find = partial(history.find, query, **options)
         hint = [(name, ASCENDING) for name in index]
         try:
             yield from _all_of(find(hint=hint, session=self.session), options.get("batch_size"))

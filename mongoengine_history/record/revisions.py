@@ -23,7 +23,7 @@ from mongoengine_history.errors import (
 )
 from mongoengine_history.record.classes import NOWHERE, is_of
 from mongoengine_history.record.head import Head, Turn, turn_at
-from mongoengine_history.record.indexes import BY_REVISION, BY_STAMP
+from mongoengine_history.record.indexes import BY_REVISION, BY_STAMP, OWNER
 from mongoengine_history.record.layout import revision_of
 from mongoengine_history.record.place import Place, projection
 from mongoengine_history.state.patches import paths_of
@@ -124,7 +124,7 @@ class Revisions:
     @property
     def mine(self) -> dict[str, Any]:
         """The condition that a record belongs to this document."""
-        return {**self.place.owner({"$eq": self.key}), **self.among}
+        return {**self.place.owned({"$eq": self.key}), **self.among}
 
     @property
     def _me(self) -> dict[str, Any]:
@@ -241,6 +241,8 @@ class Revisions:
         **options: Any,
     ) -> Iterator[Mapping[str, Any]]:
         """Read documents of this history by an index, in its order."""
+        if len(self.place.names) > 1:  # the server merges what is in order under each name
+            options["sort"] = [(name, order) for name in index if name not in OWNER]
         return self.place.find(index, {**self.mine, **query}, order, self._codec, **options)
 
     def complete(

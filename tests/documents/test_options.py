@@ -280,3 +280,70 @@ def test_the_same_said_twice_is_no_contradiction() -> None:
     model = below(abstract(), version_every=7, exclude=["b"])
     found = asked_by(model, model, version_every=7, exclude=["b"])
     assert found == HistoryOptions(version_every=7, exclude=["b"])
+
+
+@pytest.mark.parametrize("formerly", [5, None, "", [1], ["a", ""], "a..b"])
+def test_what_a_collection_was_called_is_a_name(formerly: Any) -> None:
+    with pytest.raises(OptionsError) as caught:
+        track_history(formerly=formerly)
+    assert caught.value.name == "formerly"
+
+
+@pytest.mark.parametrize("formerly", ["then", ["then"], ("then",), iter(["then"])])
+def test_a_collection_may_have_had_another_name(formerly: Any) -> None:
+    model = asking({"formerly": formerly})
+    assert options_of(model).formerly == options_of(model).formerly == ("then",)
+
+
+def test_a_collection_had_no_name_that_it_has() -> None:
+    class Today(me.Document):
+        meta = {"collection": "today"}
+
+    with pytest.raises(OptionsError, match="today"):
+        track_history(formerly=("then", "today"))(Today)
+    assert not is_tracked(Today)
+
+
+def test_the_class_with_which_a_collection_begins_says_what_it_was_called() -> None:
+    class Common(me.Document):
+        meta = {"abstract": True, "history": {"formerly": "then"}}
+
+    class Whole(me.Document):
+        meta = {"allow_inheritance": True}
+
+    class Part(Whole):
+        meta = {"history": {"formerly": "then"}}
+
+    for model in (type("Concrete", (Common,), {}), Part, type("Below", (Part,), {})):
+        with pytest.raises(OptionsError, match="begins"):
+            options_of(model)
+    with pytest.raises(OptionsError, match="begins"):
+        track_history(Common)
+
+
+def test_what_a_collection_was_called_holds_for_subclasses() -> None:
+    class Whole(me.Document):
+        meta = {"allow_inheritance": True, "history": {"formerly": "then"}}
+
+    assert options_of(type("Piece", (Whole,), {})).formerly == ("then",)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"), [("ours", "before"), ("before", "theirs"), ("then", "then")]
+)
+def test_no_other_class_records_under_a_name_of_before(
+    database: Any, theirs: str, ours: str
+) -> None:
+    class Theirs(me.Document):
+        meta = {"collection": "theirs", "history": {"formerly": theirs}}
+
+    class Ours(me.Document):
+        meta = {"collection": "ours", "history": {"formerly": ours}}
+
+    track_history(Theirs)
+    with pytest.raises(OptionsError, match="Theirs"):
+        track_history(Ours)
+    assert not is_tracked(Ours)
+    untrack_history(Theirs)
+    track_history(Ours)
+    untrack_history(Ours)

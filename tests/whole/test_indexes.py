@@ -36,6 +36,8 @@ SERVING = {
     *("history_revision", "history_stamp", "history_identity", "history_changeset", "_id_"),
 }
 
+UNWANTED = {"COLLSCAN", "SORT"}
+
 
 class Memo(me.Document):
     meta = {
@@ -60,6 +62,15 @@ def note(database: Any) -> Any:
                 note.text, note.facts["x"]["y"] = str(number), number
                 note.save()
     return notes[1]
+
+
+@pytest.fixture
+def renamed(database: Any, note: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The same, of which a part was recorded before the collection was renamed."""
+    monkeypatch.setitem(Memo._meta, "history", {"version_every": 3, "formerly": ["memos_before"]})
+    early = {"document_type": "memos", "revision": {"$lt": 8}}
+    database.history.update_many(early, {"$set": {"document_type": "memos_before"}})
+    return note
 
 
 def stages(plan: Any) -> Iterator[Mapping[str, Any]]:
@@ -158,11 +169,18 @@ def uses(document: Any) -> list[Callable[[], Any]]:
     ]
 
 
+def is_of_one_number(command: Mapping[str, Any]) -> bool:
+    """Say whether records of one revision are read, or of 1.1, which have none."""
+    bounds = command.get("filter", {}).get("revision", {})
+    return bounds is None or ("$lte" in bounds and bounds["$lte"] == bounds["$gte"])
+
+
+@pytest.mark.parametrize("kind", ["note", "renamed"])
 @pytest.mark.parametrize("place", range(21))
 def test_each_query_is_served_by_an_index_and_sorts_nothing(
-    database: Any, commands: Any, note: Any, place: int
+    database: Any, commands: Any, request: pytest.FixtureRequest, kind: str, place: int
 ) -> None:
-    use = uses(note)[place]
+    use = uses(request.getfixturevalue(kind))[place]
     commands.clear()
     use()
     found = reads(commands)
@@ -170,7 +188,8 @@ def test_each_query_is_served_by_an_index_and_sorts_nothing(
     for command in found:
         explained = list(stages(database.command("explain", command)))
         names = {stage["stage"] for stage in explained}
-        assert not names & {"COLLSCAN", "SORT"}, (command, names)
+        bad = {"COLLSCAN"} if kind == "renamed" and is_of_one_number(command) else UNWANTED
+        assert not names & bad, (command, names)
         assert SERVING & {stage.get("indexName") for stage in explained}, command
 
 
