@@ -66,6 +66,9 @@ EVERYWHERE: Final[Mapping[str, Any]] = MappingProxyType({})
 NUMBERABLE: Final = {"revision": {"$gte": 0, "$lt": LARGEST_NUMBER}}
 """The condition that the next revision may be numbered after a record; an index serves it."""
 
+NUMBERED_TWICE: Final = "its number is there twice: formerly= came after the first new write"
+"""What is wrong where numbers began again under the new name of a collection."""
+
 OF_NEWEST: Final = dict.fromkeys(["revision", "stamp", "lists", "operation"], 1)
 
 ONE_NUMBER: Final[Any] = {"projection": {"_id": 0, "revision": 1}, "limit": 1}
@@ -297,6 +300,8 @@ class Revisions:
         for attempt in range(READS):
             time.sleep(0.05 * attempt)
             records = list(self.records({"revision": number, "position": RECORD}))
+            if len({it["document_type"] for it in records}) > 1:
+                raise self._malformed(records[-1], NUMBERED_TWICE)
             own = [it for it in records if it.get("stamp") == records[0].get("stamp")]
             if _is_whole(own):
                 return own

@@ -16,6 +16,7 @@ from support.moments import now
 
 from mongoengine_history import (
     History,
+    MalformedRecordError,
     RevisionNotFoundError,
     Version,
     as_of,
@@ -47,6 +48,12 @@ class New(me.Document):
         "auto_create_index": False,
         "history": {"formerly": ["rc_older", "rc_old"]},
     }
+    text = me.StringField()
+    tags = me.ListField(me.StringField())
+
+
+class Late(me.Document):
+    meta = {"collection": "rc_new", "auto_create_index": False}
     text = me.StringField()
     tags = me.ListField(me.StringField())
 
@@ -247,6 +254,18 @@ def test_a_purge_takes_all(database: Any, note: ObjectId) -> None:
         assert database.history.count_documents({}) == 0
         with pytest.raises(RevisionNotFoundError):
             history_of(New, note)[1]
+
+
+def test_numbers_that_began_again_are_told(database: Any, note: ObjectId) -> None:
+    """Nobody said so before the first write under the new name."""
+    database.rc_old.rename("rc_new", dropTarget=True)
+    with tracked(Late):
+        edited(Late.objects.get(pk=note), "d")
+    with tracked(New):
+        timeline = history_of(New, note)
+        for read in (lambda: timeline[1], lambda: list(timeline), lambda: timeline.at(3)):
+            with pytest.raises(MalformedRecordError, match="formerly="):
+                read()
 
 
 def test_a_revision_that_is_gone_is_told(database: Any, note: ObjectId) -> None:
