@@ -141,10 +141,14 @@ def test_a_text_of_plain_names_finds_what_the_list_finds(
 def test_a_text_misses_nothing_that_its_keys_find(
     database: Any, lives: list[dict[str, Any]], path: list[Any]
 ) -> None:
-    """A text may mean more than one path, and finds the records of all."""
+    """
+    A text may mean more than one path, and finds the records of all.
+
+    Dots in names below the first are escaped, or not found in values that were added whole.
+    """
     exact = expected(store(database, lives), tuple(path))
     text = ".".join(str(key) for key in path)
-    if text:
+    if text and not any("." in str(key) for key in path[1:]):
         assert found(text) >= exact
     escaped = ".".join(re.sub(r"([\\.])", r"\\\1", str(key)) for key in path)
     if escaped:
