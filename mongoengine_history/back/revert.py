@@ -23,6 +23,7 @@ from mongoengine_history.errors import (
     Conflict,
     DocumentDidNotExistError,
     DocumentExistsError,
+    IncompleteRevisionError,
     OptionsError,
     RevisionNotFoundError,
     StateNotKeptError,
@@ -35,6 +36,7 @@ from mongoengine_history.record.states import begins_with_creation, replayed, st
 from mongoengine_history.state.hiding import is_mask
 from mongoengine_history.state.legacy import unwind
 from mongoengine_history.state.merge import conflicts, differs, overlay
+from mongoengine_history.state.overwritten import Overwritten
 from mongoengine_history.state.patches import paths_of
 from mongoengine_history.state.revision import (
     ANEW,
@@ -50,7 +52,6 @@ from mongoengine_history.state.values import ABSENT, native
 if TYPE_CHECKING:
     from mongoengine_history.record.head import Head
     from mongoengine_history.state.hiding import Hiding
-    from mongoengine_history.state.patches import Patch
     from mongoengine_history.state.revision import StoredRevision
     from mongoengine_history.state.values import State
 
@@ -62,7 +63,8 @@ def revert(document: D, since: datetime | None = None, *, revision: int | None =
     Put an earlier state onto a document, in memory. Reads; saving the document writes the state.
 
     ``revert(document, since)`` takes back what was recorded at or after a moment, without an
-    argument all that was recorded. What was stored past the history stays. If the history begins
+    argument all that was recorded. Each value that these revisions set becomes what the first of
+    them found stored; what else was stored past the history stays. If the history begins
     with the document's creation, its first state is the created one.
     ``revert(document, revision=3)`` gives the state right after revision 3, exactly.
 
@@ -302,18 +304,30 @@ class Past:
         return state_at(self.revisions, number)
 
     def before(self, since: datetime | None) -> State:
-        """Return the stored state, with all taken back that was recorded at *since* or later."""
+        """
+        Return the stored state, with all taken back that was recorded at *since* or later.
+
+        What was stored before each of these revisions comes back, be it drift until then.
+        """
         number = self._last_kept(since)
         if number and number == self.head.number and self.stored is not None:
             return self.stored
-        target, legacy = (self.at(number), []) if number else self._before_all(since)
-        if self.stored is None:
+        kept = self._state(number)
+        legacy = [] if number else self.revisions.legacy(since)  # they end where revision 1 begins
+        if kept is None and legacy:  # in a document that was deleted unrecorded
+            raise StateNotKeptError(self.revisions.key, 0)
+        if kept is None:
+            raise DocumentDidNotExistError(self.revisions.key, number)
+        try:
+            overwritten, head = self._overwritten(number, kept)
+        except IncompleteRevisionError:  # nobody can say what it found
+            if self.stored is None or differs(self.stored, self._state(self.head.number) or {}):
+                raise
+            return unwind(reversed(legacy), kept)[0]
+        target, older = unwind(reversed(legacy), overwritten.put_into(kept))
+        if self.stored is None or not differs(self.stored, head):
             return target
-        head = self._state(self.head.number) or {}
-        if not differs(self.stored, head):
-            return target
-        paths = self.revisions.touched(number + 1) | paths_of(legacy)
-        return overlay(self.stored, head, target, paths)
+        return overlay(self.stored, head, target, overwritten.paths | paths_of(older))
 
     def _last_kept(self, since: datetime | None) -> int:
         """Return the number of the newest revision that is not taken back."""
@@ -321,14 +335,15 @@ class Past:
             return self.revisions.number_at(stamp_of(since) - 1)
         return int(begins_with_creation(self.revisions))
 
-    def _before_all(self, since: datetime | None) -> tuple[State, list[Patch]]:
-        """Take records of 1.1 back from the state before revision 1; return their patches, too."""
-        base, legacy = self._state(0), self.revisions.legacy(since)
-        if base is None and legacy:  # they end in a document that was deleted unrecorded
-            raise StateNotKeptError(self.revisions.key, 0)
-        if base is None:
-            raise DocumentDidNotExistError(self.revisions.key, 0)
-        return unwind(reversed(legacy), base)
+    def _overwritten(self, number: int, kept: State) -> tuple[Overwritten, State]:
+        """Return what the revisions after a number overwrote, and the newest state."""
+        overwritten, state = Overwritten(), kept
+        for revision in self.revisions.between(number + 1) if self.head.number > number else ():
+            is_first = revision.number == 1  # late writes were taken out of the state before it
+            after = (self._state(1) or {}) if is_first else revision.after(state)
+            overwritten.add(revision.patches, state, after)
+            state = {} if revision.leaves_nothing else after
+        return overwritten, state
 
     def put_back(self, wanted: State, operation: str) -> None:
         """Put a state onto the document, to be recorded as *operation* when it is saved."""

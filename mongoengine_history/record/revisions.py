@@ -26,7 +26,6 @@ from mongoengine_history.record.head import Head, Turn, turn_at
 from mongoengine_history.record.indexes import BY_REVISION, BY_STAMP, OWNER
 from mongoengine_history.record.layout import revision_of
 from mongoengine_history.record.place import Place, projection
-from mongoengine_history.state.patches import paths_of
 from mongoengine_history.state.problem import (
     LARGEST_NUMBER,
     UNREADABLE,
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from bson.codec_options import CodecOptions
     from mongoengine import Document
 
-    from mongoengine_history.state.values import Path
 
 Made = TypeVar("Made")
 
@@ -344,10 +342,6 @@ class Revisions:
             return number
         found = self.records(query, order, index, limit=1)
         raise self._malformed(next(found, {}), f"its revision is {number!r}")
-
-    def touched(self, first: int) -> set[Path]:
-        """Name the paths that revisions set, from number *first* on."""
-        return {path for it in self.between(first) for path in paths_of(it.patches)}
 
     def legacy(self, since: datetime | None = None) -> list[Mapping[str, Any]]:
         """Read the records that mongoengine-history 1.1 wrote at or after *since*, oldest first."""

@@ -73,7 +73,7 @@ def overlay(stored: State, head: State, target: State, paths: Iterable[Path]) ->
     paths = sorted(paths, key=len)
     for key in {str(path[0]): None for path in paths}:
         if same(find(stored, (key,)), find(head, (key,))):
-            _put(draft, (key,), find(target, (key,)))
+            put(draft, (key,), find(target, (key,)))
             continue
         for path in paths:
             if path[0] == key:
@@ -88,10 +88,11 @@ def _put_back(draft: Draft, path: Path, target: State) -> None:
         if found is not ABSENT and not isinstance(found, dict):
             path = path[:length]
             break
-    _put(draft, path, find(target, path))
+    put(draft, path, find(target, path))
 
 
-def _put(draft: Draft, path: Path, value: object) -> None:
+def put(draft: Draft, path: Path, value: object) -> None:
+    """Put a value at a path, or take it away where it is `ABSENT`."""
     if value is not ABSENT:
         draft.dict_at(path[:-1])[str(path[-1])] = value
     elif find(draft.state, path) is not ABSENT:

@@ -206,7 +206,7 @@ def test_all_ways_to_read_are_among_them() -> None:
         "of", "owner", "mine", "address", "turn", "seen_by",
         "stored", "recordable", "head", "opening", "looked", "revision", "between", "records",
         "complete", "made", "reading", "gone",
-        "changes", "number_at", "number_in", "last_touching", "touched", "legacy",
+        "changes", "number_at", "number_in", "last_touching", "legacy",
         "state_at", "replayed", "begins_with_creation", "folded", "state_as_of",
         "may_have_existed",
     }  # fmt: skip
