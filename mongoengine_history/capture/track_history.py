@@ -85,6 +85,7 @@ def track_history(
     mask: Iterable[str] = ...,
     volatile: Iterable[str] = ...,
     fingerprint_key: bytes | None = ...,
+    checksum_key: bytes | None = ...,
     version_every: int = ...,
     identity: Callable[[], object] | None = ...,
     strict: bool = ...,
@@ -101,6 +102,7 @@ def track_history(
     mask: Iterable[str] = ...,
     volatile: Iterable[str] = ...,
     fingerprint_key: bytes | None = ...,
+    checksum_key: bytes | None = ...,
     version_every: int = ...,
     identity: Callable[[], object] | None = ...,
     strict: bool = ...,
@@ -116,6 +118,7 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
     mask: Iterable[str] = NOT_GIVEN,
     volatile: Iterable[str] = NOT_GIVEN,
     fingerprint_key: bytes | None = NOT_GIVEN,
+    checksum_key: bytes | None = NOT_GIVEN,
     version_every: int = NOT_GIVEN,
     identity: Callable[[], object] | None = NOT_GIVEN,
     strict: bool = NOT_GIVEN,
@@ -146,6 +149,7 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
             `revert_changeset`, which leave them as they are.
         fingerprint_key: 16 bytes or more. With it masked values get a keyed fingerprint, by which
             equal ones are recognised.
+        checksum_key: 16 bytes or more. With it nobody else can make the checksums of revisions.
         version_every: A full state is kept with every so many revisions: 1 keeps each one, 0 none;
             100 if nothing is said.
         identity: Is called at each write for which nobody else says who answers.
@@ -172,6 +176,7 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
         "mask": mask,
         "volatile": volatile,
         "fingerprint_key": fingerprint_key,
+        "checksum_key": checksum_key,
         "version_every": version_every,
         "identity": identity,
         "strict": strict,

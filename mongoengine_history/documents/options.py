@@ -18,7 +18,10 @@ OPTIONS_ATTRIBUTE: Final = "_history_options"
 """Where a tracked class, and so each of its subclasses, has what `track_history` was given."""
 
 SHORTEST_KEY: Final = 16
-"""Bytes of a key below which fingerprints could be guessed."""
+"""Bytes of a key below which it could be guessed."""
+
+SECRETS: Final = ("fingerprint_key", "checksum_key")
+"""Options that no message may tell."""
 
 REACTIONS: Final = ("raise", "log")
 
@@ -63,6 +66,8 @@ class HistoryOptions:
     volatile: Iterable[str] = ()
     #: The key by which equal masked values are recognised.
     fingerprint_key: bytes | None = field(default=None, repr=False)
+    #: The key without which nobody can make a checksum.
+    checksum_key: bytes | None = field(default=None, repr=False)
     #: A full state is kept with every so many revisions: 1 keeps each one, 0 none.
     version_every: int = 100
     #: Says who answers for a write, where nobody else does.
@@ -87,7 +92,8 @@ class HistoryOptions:
             object.__setattr__(self, name, _paths(name, getattr(self, name)))
         self._check_renamed()
         self._check_paths()
-        self._check_key()
+        for name in SECRETS:
+            self._check_key(name)
         if self.identity is not None and not callable(self.identity):
             raise OptionsError("identity", self.identity, "it is called at each write")
         if not isinstance(self.strict, bool):
@@ -127,13 +133,13 @@ class HistoryOptions:
         if meta.get("allow_inheritance"):
             raise OptionsError("history", given, "records have no _cls, so it cannot inherit")
 
-    def _check_key(self) -> None:
-        key = self.fingerprint_key
+    def _check_key(self, name: str) -> None:
+        key = getattr(self, name)
         if key is None:
             return
         if not isinstance(key, bytes) or len(key) < SHORTEST_KEY:
             # The key itself is a secret, which no message may tell.
-            raise OptionsError("fingerprint_key", "…", f"it must be {SHORTEST_KEY} bytes or more")
+            raise OptionsError(name, "…", f"it must be {SHORTEST_KEY} bytes or more")
 
 
 DEFAULT: Final = HistoryOptions()
@@ -201,7 +207,7 @@ def own_options(model: type[Any]) -> Given:
     meta, given = _in_meta(model), vars(model).get(OPTIONS_ATTRIBUTE) or {}
     for name in meta.keys() & given.keys() - {*ADDED_UP}:
         if meta[name] != given[name]:
-            shown = "…" if name == "fingerprint_key" else given[name]
+            shown = "…" if name in SECRETS else given[name]
             problem = f"meta['history'] of {model.__name__} says something else; say it once"
             raise OptionsError(name, shown, problem)
     return _and(meta, given)
@@ -213,7 +219,7 @@ def _in_meta(model: type[Any]) -> Given:
     if given is None or any(given is _history_in(base) for base in model.__mro__[1:]):
         return {}  # MongoEngine hands it down
     unknown = given.keys() - NAMES if isinstance(given, dict) else given
-    if unknown or not isinstance(given, dict):  # no values: the key of fingerprints is a secret
+    if unknown or not isinstance(given, dict):  # no values: keys are secrets
         raise OptionsError("meta['history']", unknown, f"it must be a dict of {sorted(NAMES)}")
     checked = HistoryOptions(**given)
     # What gives its paths only once is asked once.

@@ -18,6 +18,7 @@ from pymongo.errors import (
 
 from mongoengine_history.documents.formerly import one_of
 from mongoengine_history.errors import HistoryError, HistoryNotRecordedError, RevisionConflictError
+from mongoengine_history.record.chain import link
 from mongoengine_history.record.head import Head
 from mongoengine_history.record.layout import Base, documents_of_revision, state_of
 from mongoengine_history.record.not_recorded import LOG, not_recorded, report
@@ -148,7 +149,7 @@ def _append(
                 base = _beginning_anew(revisions, change, head, least)
                 known = least = head.number
             revision, state = _with_state(revisions, numbered(change, head, known), head)
-            documents = _laid_out(revisions, revision, state, None if head.number else base)
+            documents = _laid_out(revisions, revision, head, state, None if head.number else base)
             if change.record is not None:
                 documents[0]["_id"] = change.record
             is_inserted = _insert(revisions, documents, head)
@@ -161,10 +162,11 @@ def _append(
                 raise
             if _is_done(place, documents, head, error):  # only the answer was lost
                 return _head_after(revision, state, head, documents)
-            documents = documents or _laid_out(revisions, numbered(change, head, known))
+            documents = documents or _laid_out(revisions, numbered(change, head, known), head)
             raise not_recorded(place, [revisions.key], documents, error) from error
     with suppress(PyMongoError):  # a number that may still be free when they are inserted later
-        documents = _laid_out(revisions, numbered(change, revisions.head(), known))
+        head = revisions.head()
+        documents = _laid_out(revisions, numbered(change, head, known), head)
     conflict = RevisionConflictError(revisions.key, NUMBERING_ATTEMPTS)
     raise not_recorded(place, [revisions.key], documents, conflict) from conflict
 
@@ -224,14 +226,17 @@ def _with_state(
 def _laid_out(
     revisions: Revisions,
     revision: StoredRevision,
+    head: Head,
     state: State | None = None,
     base: Base | None = None,
 ) -> list[dict[str, Any]]:
     """Return all that is inserted with a revision: its records first, version 0 at last."""
-    options = revisions.place.options
+    options, owner = revisions.place.options, revisions.owner
     version = state if options.is_due(revision.number) else None
     base = base if options.version_every else None
-    return documents_of_revision(revision, revisions.owner, version, base)
+    documents = documents_of_revision(revision, owner, version, base)
+    documents[0].update(link(revision, owner, head.checksum, options.checksum_key))
+    return documents
 
 
 def _beginning_anew(revisions: Revisions, change: Change, head: Head, known: int) -> Base | None:
@@ -356,8 +361,9 @@ def _head_after(
     revision: StoredRevision, state: State | None, head: Head, documents: list[dict[str, Any]]
 ) -> Head:
     number, stamp, operation, _, _, lists = revision
-    record, is_contended = documents[0]["_id"], head.is_contended
-    return Head(number, stamp, lists, state, operation, is_contended, record, is_remembered=True)
+    checksum, record = documents[0]["checksum"], documents[0]["_id"]
+    known = Head(number, stamp, lists, state, operation, head.is_contended, checksum, record)
+    return replace(known, is_remembered=True)
 
 
 def is_unmet(error: PyMongoError) -> bool:

@@ -6,9 +6,10 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mongoengine_history.record.append import Change, numbered, patched
+from mongoengine_history.record.chain import link
 from mongoengine_history.record.head import NO_HEAD, Head
 from mongoengine_history.record.layout import Base, documents_of_revision
-from mongoengine_history.state.revision import DELETE, UNDO, UPDATE
+from mongoengine_history.state.revision import DELETE, UNDO, UPDATE, StoredRevision
 from mongoengine_history.state.values import State, encode
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ class Found(NamedTuple):
         return cls(document.pop("_id"), document, moment=moment)
 
 
+LaidOut = dict[tuple[int, int], tuple[StoredRevision, list[dict[str, Any]]]]
+
+
 class Entry(NamedTuple):
     """A change of one document on its way into the history."""
 
@@ -52,7 +56,7 @@ def entries_of(
     stamp = time.time_ns() // 1000
     # Many documents of one write share the states before and after, and so what is recorded.
     alike: dict[bytes, Change] = {}
-    laid_out: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    laid_out: LaidOut = {}
     for found, before, after in changes:
         states = encode([before, after])
         if states not in alike:
@@ -66,7 +70,7 @@ def _entry(
     place: Place,
     found: Found,
     change: Change,
-    laid_out: dict[tuple[int, int], list[dict[str, Any]]],
+    laid_out: LaidOut,
 ) -> Entry:
     head, options, hiding = found.head, place.options, place.hiding
     base = state = None
@@ -75,13 +79,16 @@ def _entry(
     if options.is_due(head.number + 1):
         state = _kept(found, change, hiding)
     is_alike = base is None and state is None and not head.lists and head.stamp <= change.stamp
-    documents = laid_out.get((id(change), head.number)) if is_alike else None
-    if documents is None:
-        revision, owner = numbered(change, head), place.owner(found.key)
-        documents = documents_of_revision(revision, owner, state, base)
+    owner = place.owner(found.key)
+    known = laid_out.get((id(change), head.number)) if is_alike else None
+    if known is None:
+        revision = numbered(change, head)
+        known = revision, documents_of_revision(revision, owner, state, base)
         if is_alike:
-            laid_out[id(change), head.number] = documents
+            laid_out[id(change), head.number] = known
+    revision, documents = known
     own = [{**document, "document_id": found.key} for document in documents]
+    own[0].update(link(revision, owner, head.checksum, options.checksum_key))
     return Entry(found, change, base, own)
 
 

@@ -39,6 +39,8 @@ class Head:
     operation: str = ""
     #: Whether another writer was seen, so that a look comes before the next number is tried.
     is_contended: bool = False
+    #: The checksum that it carries; empty where it has none.
+    checksum: bytes = b""
     #: ``_id`` of its first record, where that is known …
     record: Any = None
     #: … and whether it was learned by an earlier write, so that it may be gone by now.
@@ -57,11 +59,13 @@ class Head:
             return cls()
         number, stamp, record = newest["revision"], newest.get("stamp"), newest.get("record")
         lists, operation = newest.get("lists"), newest.get("operation")
+        checksum = newest.get("checksum")
         return cls(
             number if isinstance(number, int) else int(float(str(number))),  # what sorts before
             stamp if is_stamp(stamp) else 0,  # type: ignore[arg-type]  # what None is not
             lists if lists and are_hashes(lists) else {},
             operation=operation if isinstance(operation, str) else "",
+            checksum=checksum if isinstance(checksum, bytes) else b"",
             record=record,
         )
 

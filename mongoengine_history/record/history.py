@@ -297,6 +297,12 @@ class BaseHistory(Document, metaclass=_Apart):  # type: ignore[misc]  # MongoEng
     metadata = _RawField(default=None)
     #: Hashes of lists after the revision, by path; on its first record.
     lists = _RawField(default=None)
+    #: Chains the revision to the one before; on its first record, as what it is made with.
+    checksum = _RawField(default=None)
+    salt = _RawField(default=None)
+    #: The same where a value was erased: by the number of a value.
+    salts = _RawField(default=None)
+    digests = _RawField(default=None)
 
     _is_history = True
     _history_options = None  # it has no history itself, even where all documents have one

@@ -67,7 +67,7 @@ NUMBERABLE: Final = {"revision": {"$gte": 0, "$lt": LARGEST_NUMBER}}
 NUMBERED_TWICE: Final = "its number is there twice: formerly= came after the first new write"
 """What is wrong where numbers began again under the new name of a collection."""
 
-OF_NEWEST: Final = dict.fromkeys(["revision", "stamp", "lists", "operation"], 1)
+OF_NEWEST: Final = dict.fromkeys(["revision", "stamp", "lists", "operation", "checksum"], 1)
 
 ONE_NUMBER: Final[Any] = {"projection": {"_id": 0, "revision": 1}, "limit": 1}
 
