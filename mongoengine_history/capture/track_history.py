@@ -30,6 +30,7 @@ from mongoengine_history.documents.snapshot import check_id
 from mongoengine_history.documents.stand_in import is_stand_in, is_warned_of
 from mongoengine_history.errors import HistoryNotRecordedError, OptionsError
 from mongoengine_history.record.history import kept_by
+from mongoengine_history.record.neighbours import check_apart
 from mongoengine_history.record.place import LIES_IN_HISTORY
 
 if TYPE_CHECKING:
@@ -271,10 +272,10 @@ def _check_collection(cls: type[Document]) -> None:
     tracked = {it for root in _covers for it in with_subclasses(root)}
     check_names(cls, (it for it in tracked if not it._meta.get("abstract")))
     kept = kept_by(cls)
-    if kept._get_collection_name() != cls._get_collection_name():
-        return
-    if kept.kept_at in {None, cls._meta.get("db_alias", DEFAULT_CONNECTION_NAME)}:
+    lies_there = kept._get_collection_name() == cls._get_collection_name()
+    if lies_there and kept.kept_at in {None, cls._meta.get("db_alias", DEFAULT_CONNECTION_NAME)}:
         raise OptionsError("cls", cls, LIES_IN_HISTORY)
+    check_apart(cls)
 
 
 def _hear(sender: type[Document], document: Document, **said: Any) -> None:

@@ -13,7 +13,7 @@ from mongoengine_history.documents.options import options_of
 from mongoengine_history.documents.snapshot import stored_key
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.classes import NOWHERE, is_of
-from mongoengine_history.record.indexes import INDEXES, OWNER, RECORDS, VERSIONS
+from mongoengine_history.record.indexes import OWNER, RECORDS, VERSIONS, create_indexes
 from mongoengine_history.record.touching import conditions
 from mongoengine_history.state.revision import (
     identity_of,
@@ -329,7 +329,7 @@ class BaseHistory(Document, metaclass=_Apart):  # type: ignore[misc]  # MongoEng
         own = cls._meta.get("db_alias", connection.DEFAULT_CONNECTION_NAME)
         known = connection._connection_settings
         for name in [alias] if alias else [own] if own in known else known or [own]:
-            _database(name)[cls._get_collection_name()].create_indexes(INDEXES)
+            create_indexes(_database(name)[cls._get_collection_name()])
 
     @classmethod
     def beside(cls, database: Database[Any]) -> Collection[Any]:

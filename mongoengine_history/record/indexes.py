@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.errors import OperationFailure
+
+if TYPE_CHECKING:
+    from pymongo.collection import Collection
+
+CONFLICTING_INDEX: Final = (85, 86)
 
 RECORDS: Final = {"action": {"$exists": True}}
 """What tells records from the versions and the parts of large values in the same collection."""
@@ -12,8 +19,12 @@ RECORDS: Final = {"action": {"$exists": True}}
 OWNER: Final = {"document_type", "document_id"}
 """The fields that say whose record, version or part it is."""
 
-NUMBERED: Final = {"revision": {"$gte": 0}}
-"""The condition that a query must hold to be served by the index of revisions."""
+NUMBERED: Final = {"revision": {"$gte": 0}, "document_type": {"$exists": True}}
+"""
+The condition that a query must hold to be served by the index of revisions.
+
+What other programs store in the collection, whatever number it has, is not in it.
+"""
 
 BY_REVISION: Final = ("document_type", "document_id", "revision", "position")
 """The index of numbered records, of their parts and of versions …"""
@@ -39,3 +50,18 @@ INDEXES: Final = [
 
 VERSIONS: Final = {"position": {"$lt": 0}, "part_of": {"$exists": False}}
 """What tells versions from records and from the parts of large states."""
+
+
+def create_indexes(history: Collection[Any], session: Any = None, **options: Any) -> None:
+    """Create what is missing; an index of an earlier form, or under another name, serves, too."""
+    try:
+        history.create_indexes(INDEXES, session=session, **options)
+    except OperationFailure as error:
+        if error.code not in CONFLICTING_INDEX:
+            raise
+        unique, *others = INDEXES
+        if unique.document["name"] not in history.index_information(session=session):
+            history.create_indexes([unique], session=session, **options)
+        for index in others:
+            with suppress(OperationFailure):
+                history.create_indexes([index], session=session, **options)

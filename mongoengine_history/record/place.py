@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakKeyDictionary
@@ -19,7 +19,8 @@ from mongoengine_history.documents.snapshot import check_id
 from mongoengine_history.documents.stand_in import check_real
 from mongoengine_history.errors import IndexesMissingError, OptionsError
 from mongoengine_history.record.history import kept_by
-from mongoengine_history.record.indexes import BY_REVISION, INDEXES
+from mongoengine_history.record.indexes import BY_REVISION, create_indexes
+from mongoengine_history.record.neighbours import check_apart
 from mongoengine_history.record.sealed import is_decrypting, sealed_collection
 from mongoengine_history.record.sessions import APART, active_session
 from mongoengine_history.state.rules import CLASS
@@ -57,8 +58,6 @@ OTHER_CLIENT: Final = (
     "outside of the session, or in an untracked() block"
 )
 """Why a history on another connection has no sessions."""
-
-CONFLICTING_INDEX: Final = (85, 86)
 
 BAD_HINT: Final = 2
 
@@ -217,11 +216,13 @@ class Place:
 
         Raises:
             IndexesMissingError: a transaction is active that uses the history already.
+            OptionsError: a class of the application lies there, too.
         """
         client, name = self.history.database.client, self.history.full_name
         done = indexed.setdefault(client, set())
         if name in done:
             return
+        check_apart(self._class)
         # Outside a transaction an index may take its time; inside it may wait for that very one.
         limit: Any = {"maxTimeMS": PATIENCE} if self.in_transaction else {}
         try:
@@ -244,17 +245,7 @@ class Place:
 
     def _create_indexes(self, session: Any, limit: Any) -> None:
         history = self.history.with_options(write_concern=WriteConcern(w=1))  # one has them: enough
-        try:
-            history.create_indexes(INDEXES, session=session, **limit)
-        except OperationFailure as error:
-            if error.code not in CONFLICTING_INDEX:
-                raise
-            # The application has one on the same keys under its own name, which serves as well.
-            unique, *others = INDEXES
-            history.create_indexes([unique], session=session, **limit)
-            for index in others:
-                with suppress(OperationFailure):
-                    history.create_indexes([index], session=session, **limit)
+        create_indexes(history, session=session, **limit)
 
 
 def _all_of(cursor: Any, size: int | None) -> Iterator[Mapping[str, Any]]:

@@ -89,7 +89,7 @@ class OwnClient(MongoClient[Any]):
         return OwnDatabase(self, name)
 
 
-class Parcel(me.DynamicDocument):
+class Bundle(me.DynamicDocument):
     meta = {"collection": "parcels", "db_alias": ALIAS, "auto_create_index": False}
     n = me.IntField()
 
@@ -103,37 +103,37 @@ def collection(request: Any, mongodb_uri: str, database: Any) -> Iterator[Any]:
         mongo_client_class=OwnClient,
         uuidRepresentation="standard",
     )
-    before = Parcel._get_collection() if request.param == "tracked after" else None
-    track_history(Parcel)
+    before = Bundle._get_collection() if request.param == "tracked after" else None
+    track_history(Bundle)
     Counting.calls.clear()
     OwnCollection.failures = 0
-    yield before if before is not None else Parcel._get_collection()
-    untrack_history(Parcel)
-    Parcel._collection = None
+    yield before if before is not None else Bundle._get_collection()
+    untrack_history(Bundle)
+    Bundle._collection = None
     me.disconnect(ALIAS)
 
 
 def operations(key: Any) -> list[str]:
-    return [it.operation for it in history_of(Parcel, key)]
+    return [it.operation for it in history_of(Bundle, key)]
 
 
 def test_methods_of_its_own_write_and_are_recorded(collection: Any) -> None:
-    parcel = Parcel(n=0).save()
+    bundle = Bundle(n=0).save()
     assert isinstance(collection, OwnCollection)
     assert type(collection).__name__ == "OwnCollection"
-    assert collection.bump({"_id": parcel.pk}).modified_count == 1
-    assert operations(parcel.pk) == ["create", "update"]
+    assert collection.bump({"_id": bundle.pk}).modified_count == 1
+    assert operations(bundle.pk) == ["create", "update"]
 
 
 def test_what_it_tries_again_is_recorded_each_time(collection: Any) -> None:
-    parcel = Parcel(n=0).save()
-    collection.bump({"_id": parcel.pk}, again=2)
-    assert [history_of(parcel).state(it)["n"] for it in range(1, 5)] == [0, 1, 2, 3]
+    bundle = Bundle(n=0).save()
+    collection.bump({"_id": bundle.pk}, again=2)
+    assert [history_of(bundle).state(it)["n"] for it in range(1, 5)] == [0, 1, 2, 3]
 
 
 def test_what_it_adds_is_recorded(collection: Any) -> None:
     key = collection.insert_one({"n": 1}).inserted_id
-    assert history_of(Parcel, key).state(1) == {"n": 1, "by_hand": True}
+    assert history_of(Bundle, key).state(1) == {"n": 1, "by_hand": True}
 
 
 def test_it_counts_what_the_application_calls_alone(collection: Any) -> None:
@@ -150,46 +150,46 @@ def test_it_counts_what_the_application_calls_alone(collection: Any) -> None:
 
 
 def test_what_it_forbids_is_not_done(collection: Any) -> None:
-    parcel = Parcel(n=0).save()
+    bundle = Bundle(n=0).save()
     for write in (
         lambda: collection.delete_many({}),
         lambda: collection.insert_many([{}]),
-        Parcel.objects.delete,
-        lambda: Parcel.objects.modify(n=1),
+        Bundle.objects.delete,
+        lambda: Bundle.objects.modify(n=1),
     ):
         with pytest.raises(ForbiddenError):
             write()
-    assert Parcel.objects.get().n == 0
-    assert operations(parcel.pk) == ["create"]
+    assert Bundle.objects.get().n == 0
+    assert operations(bundle.pk) == ["create"]
 
 
 def test_saves_have_who_and_why_and_options_keep_the_class(collection: Any) -> None:
     with changeset("alice"):
-        parcel = Parcel(n=0).save(write_concern={"w": 1})
-        parcel.n = 1
-        parcel.save()
-        assert [it.identity for it in history_of(parcel)] == ["alice", "alice"]
-    other = Parcel._get_collection().with_options(write_concern=WriteConcern(w=0))
+        bundle = Bundle(n=0).save(write_concern={"w": 1})
+        bundle.n = 1
+        bundle.save()
+        assert [it.identity for it in history_of(bundle)] == ["alice", "alice"]
+    other = Bundle._get_collection().with_options(write_concern=WriteConcern(w=0))
     assert isinstance(other, OwnCollection)
     other.insert_one({"_id": FIRST})
     assert operations(FIRST) == ["create"]
 
 
 def test_its_database_keeps_its_methods_and_is_asked_once(collection: Any) -> None:
-    parcel = Parcel(n=0).save()
-    assert Parcel._get_db().greet() == f"hello from {Parcel._get_db().name}"
-    assert Parcel._get_db().with_options().name == Parcel._get_db().name
+    bundle = Bundle(n=0).save()
+    assert Bundle._get_db().greet() == f"hello from {Bundle._get_db().name}"
+    assert Bundle._get_db().with_options().name == Bundle._get_db().name
     Counting.calls.clear()
-    Parcel.drop_collection()
+    Bundle.drop_collection()
     assert Counting.calls == ["drop_collection"]
-    assert operations(parcel.pk) == ["create", "delete"]
+    assert operations(bundle.pk) == ["create", "delete"]
 
 
 def test_the_database_of_a_strict_class_keeps_its_methods(collection: Any) -> None:
-    untrack_history(Parcel)
-    track_history(Parcel, strict=True)
-    Parcel(n=0).save()
-    database = Parcel._get_db()
+    untrack_history(Bundle)
+    track_history(Bundle, strict=True)
+    Bundle(n=0).save()
+    database = Bundle._get_db()
     assert database.greet() == f"hello from {database.name}"
     with pytest.raises(WriteRefusedError):
         database.drop_collection("parcels")
@@ -200,7 +200,7 @@ def test_the_database_of_a_strict_class_keeps_its_methods(collection: Any) -> No
 def test_an_error_that_it_tries_again_after_leaves_nothing_out(
     collection: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parcel, ever = Parcel(n=0).save(), Collection.find_one_and_update
+    bundle, ever = Bundle(n=0).save(), Collection.find_one_and_update
     broken = [AutoReconnect("connection closed")]
 
     def failing(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -212,8 +212,8 @@ def test_an_error_that_it_tries_again_after_leaves_nothing_out(
     monkeypatch.setattr(Collection, "find_one_and_update", failing)
     for _ in range(2):
         try:
-            collection.update_one({"_id": parcel.pk}, {"$inc": {"n": 1}})
+            collection.update_one({"_id": bundle.pk}, {"$inc": {"n": 1}})
         except AutoReconnect:
             continue
-    assert Parcel.objects.get().n == 2
-    assert history_of(parcel).state(-1)["n"] == 2
+    assert Bundle.objects.get().n == 2
+    assert history_of(bundle).state(-1)["n"] == 2

@@ -75,7 +75,7 @@ def test_a_changeset_is_taken_back_from_there(kept: type[BaseHistory]) -> None:
 
 def test_a_class_in_the_collection_of_its_history_is_refused() -> None:
     class Chronicle(me.Document):
-        meta = {"collection": "history", "auto_create_index": False}
+        meta = {"collection": "history", "auto_create_index": False, "db_alias": "nowhere"}
 
     with pytest.raises(OptionsError, match="history="):
         track_history(Chronicle)
@@ -91,7 +91,8 @@ def test_only_a_class_of_records_keeps_records(wrong: Any) -> None:
 def test_no_class_of_the_application_is_displaced() -> None:
     for own in (History, Version, BaseHistory):
         assert get_document(own._class_name) is own or own is BaseHistory
-        named = type(own.__name__, (me.Document,), {"meta": {"auto_create_index": False}})
+        meta = {"auto_create_index": False, "db_alias": "nowhere"}
+        named = type(own.__name__, (me.Document,), {"meta": meta})
         assert get_document(own.__name__) is named
     assert pickle.loads(pickle.dumps(History(path="a"))).path == "a"
 

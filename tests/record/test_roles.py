@@ -23,12 +23,12 @@ from mongoengine_history.record.indexes import INDEXES
 from mongoengine_history.record.place import indexed
 
 
-class Parcel(me.Document):
+class Crate(me.Document):
     meta = {"collection": "parcels", "auto_create_index": False, "db_alias": "limited"}
     n = me.IntField()
 
 
-track_history(Parcel)
+track_history(Crate)
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +75,12 @@ def limited(root: MongoClient[Any], port: int) -> Iterator[MongoClient[Any]]:
 
 def test_it_writes_and_records(root: MongoClient[Any], limited: MongoClient[Any]) -> None:
     root.limited.history.create_indexes(INDEXES)
-    parcel = Parcel(n=1).save()
-    parcel.n = 2
-    parcel.save()
-    Parcel.objects.update(n=3)
-    Parcel.objects.delete()
-    assert [it.operation for it in history_of(parcel)] == ["create", "update", "update", "delete"]
+    crate = Crate(n=1).save()
+    crate.n = 2
+    crate.save()
+    Crate.objects.update(n=3)
+    Crate.objects.delete()
+    assert [it.operation for it in history_of(crate)] == ["create", "update", "update", "delete"]
 
 
 def test_it_is_told_where_the_indexes_are_missing(
@@ -89,12 +89,12 @@ def test_it_is_told_where_the_indexes_are_missing(
     root.limited.create_collection("history")
     indexed.clear()
     with pytest.raises(IndexesMissingError, match="right"):
-        Parcel(n=1).save()
+        Crate(n=1).save()
 
 
 def test_a_server_without_transactions_says_so_when_the_block_begins(
     root: MongoClient[Any], limited: MongoClient[Any]
 ) -> None:
     with pytest.raises(OptionsError, match="replica set"), changeset(atomic="limited"):
-        Parcel(n=1).save()
+        Crate(n=1).save()
     assert not root.limited.parcels.count_documents({})
