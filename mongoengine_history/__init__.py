@@ -42,6 +42,8 @@ from mongoengine_history.record.backfill import backfill
 from mongoengine_history.record.history import BaseHistory, History, Version
 from mongoengine_history.state.revision import Revision
 from mongoengine_history.state.values import ABSENT
+from mongoengine_history.trust.finding import Finding
+from mongoengine_history.trust.verify import Verification, verify
 
 __all__ = [
     "ABSENT",
@@ -55,6 +57,7 @@ __all__ = [
     "DocumentDidNotExistError",
     "DocumentExistsError",
     "DocumentTrack",
+    "Finding",
     "History",
     "HistoryError",
     "HistoryNotRecordedError",
@@ -74,6 +77,7 @@ __all__ = [
     "StateNotKeptError",
     "Timeline",
     "UndoConflictError",
+    "Verification",
     "Version",
     "WriteRefusedError",
     "as_of",
@@ -90,5 +94,6 @@ __all__ = [
     "undo",
     "untrack_history",
     "untracked",
+    "verify",
 ]
 __version__ = "2.0.0.dev0"

@@ -31,7 +31,7 @@ from mongoengine_history.state.rules import (
     rules_for,
     united,
 )
-from mongoengine_history.state.values import ABSENT, State, encode
+from mongoengine_history.state.values import ABSENT, State, encode, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -101,6 +101,12 @@ class Hiding:
         """Return a state as the history may have it."""
         hidden: State = _hidden(state, self.rules, self._masking(state)) if self.rules else state
         return hidden
+
+    def hides_all_of(self, state: State) -> bool:
+        """Say whether there is nothing in a state that would have to be hidden."""
+        if not self.rules:
+            return True
+        return same(_blank(_hidden(state, self.rules, _blank_mask)), _blank(state))
 
     def pair(self, before: State, after: State) -> tuple[State, State]:
         """

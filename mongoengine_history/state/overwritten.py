@@ -11,7 +11,7 @@ from mongoengine_history.state.patches import CHANGE, REMOVE, Draft, Patch, touc
 from mongoengine_history.state.values import ABSENT, Path, State, encode, find, same, unordered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 class Overwritten:
@@ -60,6 +60,29 @@ class Overwritten:
         left = Counter(_name(new) for _, new in steps)
         overlap = not in_order and _name(believed) in (found - left or found)
         return believed if overlap else steps[0][0]
+
+    def explains(self, state: State, stored: State) -> bool:
+        """
+        Say whether *stored* is what they leave in another order than that of their numbers.
+
+        *state* is the one to which they lead in that order. Keys may stand in another order, too.
+        """
+        draft = Draft(state)
+        for path, steps in self._steps.items():
+            now, then = find(stored, path), find(state, path)
+            are_dicts = isinstance(now, dict) and isinstance(then, dict)  # of which parts are told
+            if not are_dicts and not same(now, then):
+                if not _may_end(steps, now):
+                    return False
+                put(draft, path, now)
+        return same(unordered(draft.state), unordered(stored))
+
+
+def _may_end(steps: Sequence[tuple[object, object]], value: object) -> bool:
+    """Say whether steps, each from one value to another, can end with a value in some order."""
+    left = Counter(_name(new) for _, new in steps)
+    found = Counter(_name(old) for old, _ in steps)
+    return _name(value) in (left - found or left)
 
 
 def _found(patches: Iterable[Patch], before: State) -> Iterator[tuple[Path, object]]:

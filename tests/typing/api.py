@@ -23,6 +23,7 @@ from mongoengine_history import (
     DocumentDidNotExistError,
     DocumentExistsError,
     DocumentTrack,
+    Finding,
     History,
     HistoryError,
     HistoryNotRecordedError,
@@ -42,6 +43,7 @@ from mongoengine_history import (
     StateNotKeptError,
     Timeline,
     UndoConflictError,
+    Verification,
     Version,
     WriteRefusedError,
     as_of,
@@ -58,6 +60,7 @@ from mongoengine_history import (
     undo,
     untrack_history,
     untracked,
+    verify,
 )
 from mongoengine_history.record.history import HistoryQuerySet
 
@@ -105,6 +108,14 @@ def begin_and_end() -> None:
     backfill("invoice")  # type: ignore[arg-type]
     with untracked():
         Invoice().save()
+
+
+def trust(invoice: Invoice) -> None:
+    report = verify(invoice)
+    assert_type(report, Verification)
+    assert_type(next(iter(report)), Finding)
+    assert_type(verify(Invoice, keys=[b"key"], progress=print).ok, bool)
+    assert_type(verify().findings, tuple[Finding, ...])
 
 
 def say(user: Document) -> None:

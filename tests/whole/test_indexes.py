@@ -28,6 +28,7 @@ from mongoengine_history import (
     track_history,
     undo,
     untrack_history,
+    verify,
 )
 from mongoengine_history.record import states
 from mongoengine_history.record.revisions import Revisions
@@ -166,6 +167,8 @@ def uses(document: Any) -> list[Callable[[], Any]]:
         lambda: list(History.objects.by("ann").order_by("-created_at").limit(3)),
         lambda: len(history_of(Car, document.pk)),  # of which class was it?
         lambda: list(History.objects.of(Car, document.pk)),
+        lambda: list(verify(document)),
+        lambda: (list(verify(type(document))), list(verify(type(document), resume=document.pk))),
     ]
 
 
@@ -176,7 +179,7 @@ def is_of_one_number(command: Mapping[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["note", "renamed"])
-@pytest.mark.parametrize("place", range(21))
+@pytest.mark.parametrize("place", range(23))
 def test_each_query_is_served_by_an_index_and_sorts_nothing(
     database: Any, commands: Any, request: pytest.FixtureRequest, kind: str, place: int
 ) -> None:

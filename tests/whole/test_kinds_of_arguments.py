@@ -29,6 +29,7 @@ from mongoengine_history import (
     track_history,
     undo,
     untrack_history,
+    verify,
 )
 
 
@@ -96,6 +97,9 @@ WRONG: dict[str, tuple[Callable[[Any], Any], list[Any]]] = {
     "restore": (lambda it: restore(it, 1), [None, "x", 2**63, int]),
     "backfill": (backfill, [None, "x", 2**63, int]),
     "backfill, progress": (lambda it: backfill(Card, it), ["x", 2**63]),
+    "verify": (verify, ["x", 2**63, int]),
+    "verify, progress": (lambda it: verify(Card, progress=it), ["x", 2**63]),
+    "verify, keys": (lambda it: verify(Card, keys=it), [None, "x", b"x", ["x"], 2**63]),
     "track_history": (track_history, ["x", 2**63, int, Card]),
     "untrack_history": (untrack_history, [None, "x", [], {}, int]),
     "DocumentTrack": (DocumentTrack, [None, "x", 2**63, Card]),

@@ -1,0 +1,283 @@
+"""One history is gone through, all of its documents once and in order; every fault is named."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final
+
+from mongoengine_history.errors import PatchError
+from mongoengine_history.record.chain import is_intact
+from mongoengine_history.record.layout import revision_of, state_of
+from mongoengine_history.state.hiding import Hiding
+from mongoengine_history.state.merge import check, differs
+from mongoengine_history.state.patches import paths_of, record_of
+from mongoengine_history.state.problem import UNREADABLE, is_number, problem_in
+from mongoengine_history.state.revision import ANEW, stamp_of
+from mongoengine_history.state.rules import CLASS
+from mongoengine_history.state.values import same
+from mongoengine_history.trust.finding import (
+    ALTERED,
+    IN_CLEAR,
+    MALFORMED,
+    MISSING,
+    NOT_CHAINED,
+    OTHER_VERSION,
+    REPLAY,
+    UNCHAINED,
+    Finding,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from mongoengine_history.state.overwritten import Overwritten
+    from mongoengine_history.state.revision import StoredRevision
+    from mongoengine_history.state.values import State
+
+    Documents = Sequence[Mapping[str, Any]]
+
+SHARED: Final = ("stamp", "created_at", "operation", "identity", "reason", "metadata", "changeset")
+"""What all records of a revision have alike; only the first one is in the chain."""
+
+QUARTER: Final = 15 * 60 * 1_000_000
+"""Microseconds: the clocks of two time zones differ by so many, or a multiple."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the class of a document asks of its history."""
+
+    #: What must not be in it.
+    hiding: Hiding = field(default_factory=Hiding)
+    #: The keys that checksums may have been made with, the newest first.
+    keys: tuple[bytes | None, ...] = (None,)
+
+
+class Inspection:
+    """Goes through one history, and says what it finds and to which state it leads."""
+
+    def __init__(
+        self, owner: tuple[str, Any], rules: Rules, overwritten: Overwritten | None = None
+    ) -> None:
+        self._owner, self._rules = owner, rules
+        #: Is told all that the revisions overwrote.
+        self.overwritten = overwritten
+        self.findings: list[Finding] = []
+        #: The number of the last revision.
+        self.number = 0
+        #: How many there were.
+        self.count = 0
+        #: The state after the last one, None if it is not known or nothing is left.
+        self.state: State | None = None
+        #: Whether the state is known.
+        self.is_known = False
+        self._stamp = 0
+        #: The checksum of the last revision; None if nobody knows it any more.
+        self._before: bytes | None = b""
+        self._is_keyed = False
+        #: Whether it leads to what is stored, and nothing is wrong; after `compare`.
+        self.leads_there = self.is_right = False
+
+    @property
+    def key(self) -> Any:
+        """The primary key of the document."""
+        return self._owner[1]
+
+    def compare(self, stored: State | None) -> None:
+        """Say whether all is right, with the document as it is stored; None if it is not."""
+        self.leads_there = self._leads_to(stored)
+        self.is_right = self.leads_there and not any(it.is_fault for it in self.findings)
+
+    def _leads_to(self, stored: State | None) -> bool:
+        if not self.is_known:
+            return True
+        if stored is None or self.state is None:
+            return stored is self.state
+        if not differs(stored, self.state):
+            return True
+        return self.overwritten is not None and self.overwritten.explains(self.state, stored)
+
+    def find(self, kind: str, what: str, number: int | None = None) -> None:
+        """Note what was found about a revision, the last one if no other is named."""
+        where = self.number if number is None else number
+        self.findings.append(Finding(*self._owner, where, kind, what))
+
+    def go_through(self, documents: Iterable[Mapping[str, Any]]) -> Inspection:
+        """Take all documents of the history, sorted by revision and position."""
+        for number, group in groupby(documents, itemgetter("revision")):
+            some = list(group)
+            if not is_number(number):
+                self.find(MALFORMED, f"its revision is {number!r}"[:200])
+                continue
+            kept = [it for it in some if _place_of(it) < 0]
+            records = [it for it in some if _place_of(it) >= 0]
+            state = self._state_of(kept, int(number)) if kept else None
+            if number:
+                self._take(int(number), records, state, kept)
+            elif state is not None:
+                self._begin(state)
+        return self
+
+    def _begin(self, state: State) -> None:
+        self.state, self.is_known = state, True
+
+    def _state_of(self, kept: Documents, number: int) -> State | None:
+        try:
+            if kept[-1]["position"] != -1 or kept[0].get("size") != len(kept):
+                self.find(MISSING, "a part of the version is gone", number)
+                return None
+            state = state_of(kept, starting=not number)
+        except UNREADABLE as error:
+            self.find(MALFORMED, f"the version: {problem_in(kept, error)[1]}", number)
+            return None
+        self._look_for_values(state, number)
+        return state
+
+    def _take(
+        self, number: int, records: Documents, version: State | None, kept: Documents
+    ) -> None:
+        if number != self.number + 1:
+            self._leap(number, version, kept)
+        self.number, self.count = number, self.count + 1
+        revision = self._revision(records)
+        if revision is None:
+            self._before, self.state, self.is_known = None, version, version is not None
+            return
+        self._compare_records(revision, records)
+        self._follow(revision, records[0])
+        self._replay(revision)
+        if version is None or not kept:
+            return
+        if self.is_known and differs(version, self.state or {}):
+            self.find(OTHER_VERSION, "the full state is not what the revisions lead to")
+        if kept[-1].get("stamp") != revision.stamp and "pruned" not in kept[-1]:
+            self.find(OTHER_VERSION, "its stamp is not that of its revision")
+        self._begin(version)
+
+    def _leap(self, number: int, version: State | None, kept: Documents) -> None:
+        """Go on behind a hole, which is no fault where the history was pruned there."""
+        before = kept[-1].get("before") if kept and not self.number else None
+        is_pruned = bool(kept) and not self.number and "pruned" in kept[-1]
+        if not is_pruned:
+            last = number - 1
+            gone = f"revisions {self.number + 1} to {last}" if last > self.number + 1 else "it"
+            self.find(MISSING, f"{gone} is gone"[:200], self.number + 1)
+        self._before = before if isinstance(before, bytes) else (b"" if is_pruned else None)
+        self.state, self.is_known = version, version is not None
+
+    def _revision(self, records: Documents) -> StoredRevision | None:
+        places = [_place_of(it) for it in records]
+        if not records or places != list(range(records[0].get("size") or 0)):
+            self.find(MISSING, "records of it are gone, or there are too many")
+            return None
+        try:
+            return revision_of(records)
+        except UNREADABLE as error:
+            self.find(MALFORMED, problem_in(records, error)[1])
+            return None
+
+    def _compare_records(self, revision: StoredRevision, records: Documents) -> None:
+        """Compare what stands in a revision twice."""
+        first = records[0]
+        for name in _unlike(records) if len(records) > 1 else ():
+            self.find(ALTERED, f"the {name} of its records differs")
+        for record, patch in zip(records, revision.patches, strict=False):
+            if record["path"] != record_of(patch)["path"]:
+                self.find(ALTERED, "path is not what keys say")
+        if not _agree(first["created_at"], revision.stamp):
+            self.find(ALTERED, "created_at is not what stamp says")
+        if revision.stamp < self._stamp:
+            self.find(ALTERED, "its stamp is lower than that of the revision before")
+        self._stamp = revision.stamp
+
+    def _follow(self, revision: StoredRevision, first: Mapping[str, Any]) -> None:
+        """Check the checksum of a revision over it and the one before."""
+        before, self._before = self._before, first.get("checksum", b"")
+        if not self._before:
+            if before:
+                self.find(UNCHAINED, "it has no checksum")
+            return
+        if self.number > 1 and before == b"":
+            self.find(NOT_CHAINED, f"the history is not chained until revision {self.number}")
+        if before is None:  # what came before is gone
+            return
+        try:
+            key = self._key(revision, first, before)
+        except UNREADABLE:
+            self.find(ALTERED, "its salt or its digests are not what they were")
+            return
+        if key is NO_KEY:
+            self.find(ALTERED, "its checksum is not made of it and the revision before")
+        elif key is None and self._is_keyed:
+            self.find(ALTERED, "its checksum was made without the key")
+        self._is_keyed = self._is_keyed or (key is not None and key is not NO_KEY)
+
+    def _key(self, revision: StoredRevision, first: Mapping[str, Any], before: bytes) -> Any:
+        """Return the key that the checksum was made with, `NO_KEY` if by none of them."""
+        for key in self._rules.keys:
+            if is_intact(revision, first, before, key):
+                return key
+        return NO_KEY
+
+    def _replay(self, revision: StoredRevision) -> None:
+        if revision.operation in ANEW:
+            self._begin({})
+        if not self.is_known:
+            self.is_known = revision.leaves_nothing
+            return
+        before = self.state or {}
+        try:
+            after = revision.after(before)
+            check(after, revision.lists)
+        except PatchError as error:
+            self.find(REPLAY, f"it does not fit the state before it at {list(error.path)!r}"[:200])
+            self.is_known = False
+            return
+        self.state = None if revision.leaves_nothing else after
+        if self.overwritten is not None:
+            self.overwritten.add(revision.patches, before, after)
+        if self._rules.hiding.rules:
+            self._look_into(revision, after)
+
+    def _look_into(self, revision: StoredRevision, after: State) -> None:
+        """Look for values in the patches of a revision, old ones and new ones."""
+        names = {CLASS, *(str(path[0]) for path in paths_of(revision.patches) if path)}
+        with suppress(PatchError):  # of which nothing is wrong, since it fitted forwards
+            for state in (revision.before(after), after):
+                said = {name: value for name, value in state.items() if name in names}
+                self._look_for_values(said, self.number)
+
+    def _look_for_values(self, state: State, number: int) -> None:
+        if not self._rules.hiding.hides_all_of(state):
+            self.find(IN_CLEAR, "it holds what the class hides; redact it", number)
+
+
+NO_KEY: Final = object()
+
+
+def _unlike(records: Documents) -> list[str]:
+    """Name what the records of a revision do not have alike; parts have a stamp only."""
+    own = [it for it in records if "part_of" not in it]
+    return [
+        name
+        for name in SHARED
+        for some in (records if name == "stamp" else own,)
+        if any(not same(it.get(name), some[0].get(name)) for it in some[1:])
+    ]
+
+
+def _place_of(document: Mapping[str, Any]) -> int:
+    place = document.get("position")
+    return place if isinstance(place, int) else 0
+
+
+def _agree(clock: object, stamp: int) -> bool:
+    """Say whether a wall clock, of whatever time zone, shows the moment of a stamp."""
+    if not isinstance(clock, datetime):
+        return False
+    shown = clock.replace(tzinfo=timezone.utc)
+    return (stamp_of(shown) - stamp // 1000 * 1000) % QUARTER == 0

@@ -1,0 +1,223 @@
+"""Is a history complete and unaltered, and does it lead to what is stored?"""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
+
+import bson
+from mongoengine import Document
+
+from mongoengine_history.documents.fieldrules import with_subclasses
+from mongoengine_history.documents.options import is_tracked
+from mongoengine_history.documents.snapshot import check_model, key_in
+from mongoengine_history.errors import OptionsError
+from mongoengine_history.record.indexes import BY_REVISION
+from mongoengine_history.record.overview import SMALL, recorded
+from mongoengine_history.record.place import Place
+from mongoengine_history.record.revisions import ONE_BY_ONE, Revisions
+from mongoengine_history.state.overwritten import Overwritten
+from mongoengine_history.state.values import WIRE, encode, identifier
+from mongoengine_history.trust.finding import DRIFT, Finding
+from mongoengine_history.trust.inspection import Inspection, Rules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from mongoengine_history.state.values import State
+
+PAUSES: Final = (0.0, 0.1, 0.3, 0.6)
+"""Seconds before each further look at histories in which something seems to be wrong."""
+
+ALL_NUMBERS: Final = {"revision": {"$gte": 0}}
+
+
+def verify(
+    target: Document | type[Document] | None = None,
+    *,
+    keys: Sequence[bytes] = (),
+    resume: object = None,
+    progress: Callable[[Verification], object] | None = None,
+) -> Verification:
+    """
+    Check a history: complete, unaltered, and leading to what is stored. Reads only.
+
+    Its revisions are numbered without gaps and have all their records. Each checksum is that of
+    the revision and the one before. Replayed, they lead to each full state that is kept and to the
+    stored document. Nothing that the class hides stands in it. While others write, what seems
+    wrong is looked at again until it is at rest.
+
+    Args:
+        target: A document, a class with all documents of its collection, those that are gone
+            included; None for all classes that are tracked.
+        keys: Earlier values of the class's ``checksum_key``.
+        resume: What `Verification.resume` was: goes on behind that document. For a class only.
+        progress: Is called after every 500 documents with the report.
+
+    Returns:
+        A report. Iterating it does the work, once, in constant memory; `Verification.ok` and
+        `Verification.findings` do it to the end.
+
+    Raises:
+        OptionsError: *target* is no class or saved document, or another argument cannot be used.
+    """
+    if progress is not None and not callable(progress):
+        raise OptionsError("progress", progress, "it is called with the report")
+    if resume is not None and not isinstance(target, type):
+        raise OptionsError("resume", resume, "only the sweep through one class can be resumed")
+    if isinstance(target, type):
+        check_model(target)
+    elif not isinstance(target, Document | None):
+        raise OptionsError("target", target, "it must be a document, a class of them, or None")
+    earlier = tuple(keys) if isinstance(keys, list | tuple) else ("",)
+    if not all(isinstance(it, bytes) for it in earlier):
+        raise OptionsError("keys", "…", "it must be a list of keys, each some bytes")
+    if isinstance(target, Document):
+        return Verification(_one(target, earlier), progress)
+    return Verification(_all(_places(target), earlier, resume), progress)
+
+
+class Verification:
+    """What `verify` finds, while it is iterated."""
+
+    def __init__(
+        self,
+        batches: Iterator[list[Inspection]],
+        progress: Callable[[Verification], object] | None = None,
+    ) -> None:
+        self._findings, self._progress = self._gone_through(batches), progress
+        #: How many histories were gone through so far …
+        self.documents = 0
+        #: … and how many revisions.
+        self.revisions = 0
+        #: Where `verify` can go on, once it was interrupted.
+        self.resume: object = None
+
+    def __iter__(self) -> Iterator[Finding]:
+        """Find what is wrong, and what is worth knowing; each finding comes once."""
+        return self._findings
+
+    def _gone_through(self, batches: Iterator[list[Inspection]]) -> Iterator[Finding]:
+        for batch in batches:
+            for inspection in batch:
+                yield from inspection.findings
+                self.documents += 1
+                self.revisions += inspection.count
+            self.resume = batch[-1].key if batch else self.resume
+            if self._progress:
+                self._progress(self)
+
+    @cached_property
+    def all(self) -> tuple[Finding, ...]:
+        """All findings that were not iterated before, faults or not."""
+        return tuple(self)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """The faults."""
+        return tuple(it for it in self.all if it.is_fault)
+
+    @property
+    def notes(self) -> tuple[Finding, ...]:
+        """What is no fault but worth knowing."""
+        return tuple(it for it in self.all if not it.is_fault)
+
+    @property
+    def ok(self) -> bool:
+        """Say whether there is no fault."""
+        return not self.findings
+
+    def __repr__(self) -> str:
+        return f"<Verification: {self.documents} documents, {self.revisions} revisions>"
+
+
+def _one(document: Document, keys: tuple[bytes, ...]) -> Iterator[list[Inspection]]:
+    place, key = Place(document), key_in(document)
+    found = Revisions(place, key).records(ALL_NUMBERS)
+    rules = _rules(place, keys)
+    yield _at_rest(place, rules, [_inspection(place, rules, key).go_through(found)])
+
+
+def _all(
+    places: Iterable[Place], keys: tuple[bytes, ...], resume: object
+) -> Iterator[list[Inspection]]:
+    for place in places:
+        rules = _rules(place, keys)
+        batch: list[Inspection] = []
+        for key, documents in _histories(place, resume):
+            batch.append(_inspection(place, rules, key).go_through(documents))
+            if len(batch) == SMALL:
+                yield _at_rest(place, rules, batch)
+                batch = []
+        yield _at_rest(place, rules, batch)
+
+
+def _places(model: type[Document] | None) -> Iterator[Place]:
+    """Yield where to look: of each collection once, by the class with which it begins."""
+    if model is not None:
+        yield Place(model)
+        return
+    seen = set()
+    for known in with_subclasses(Document):
+        if not known._meta.get("abstract") and is_tracked(known):
+            place = Place(known)
+            where = id(place.client), place.database, place.document_type
+            if where not in seen:
+                seen.add(where)
+                yield place
+
+
+def _rules(place: Place, keys: tuple[bytes, ...]) -> Rules:
+    own = place.options.checksum_key
+    return Rules(place.hiding, (*([own] if own else []), *keys, None))
+
+
+def _inspection(place: Place, rules: Rules, key: Any, *, telling: bool = False) -> Inspection:
+    overwritten = Overwritten() if telling else None
+    return Inspection((place.document_type, key), rules, overwritten)
+
+
+def _histories(place: Place, resume: object) -> Iterator[tuple[Any, Iterable[Mapping[str, Any]]]]:
+    """Read all documents of all histories, in the order of the index of revisions."""
+    later = {} if resume is None else {"$expr": {"$gt": ["$document_id", {"$literal": resume}]}}
+    if len(place.names) > 1:  # what was recorded under former names comes first
+        for key in recorded(place, later):
+            yield key, Revisions(place, key).records(ALL_NUMBERS)
+        return
+    query = {"document_type": place.document_type, **ALL_NUMBERS, **later}
+    found = place.find(BY_REVISION, query, batch_size=ONE_BY_ONE)
+    for encoded, documents in groupby(found, lambda it: encode(it.get("document_id"))):
+        yield bson.decode(encoded, codec_options=WIRE)[""], documents
+
+
+def _at_rest(place: Place, rules: Rules, batch: list[Inspection]) -> list[Inspection]:
+    """Compare a batch with what is stored, and look again where something seems wrong."""
+    stored = _stored(place, batch)
+    for it in batch:
+        it.compare(stored.get(identifier(it.key)))
+    for pause in PAUSES:
+        doubtful = [it for it in batch if not it.is_right]
+        if not doubtful:
+            break
+        time.sleep(pause)
+        again = {id(it): _look(place, rules, it) for it in doubtful}
+        batch = [again.get(id(it), it) for it in batch]
+    return batch
+
+
+def _stored(place: Place, batch: list[Inspection]) -> dict[object, State]:
+    query = {"_id": {"$in": [it.key for it in batch]}}
+    found = place.documents.find(query, session=place.session) if batch else ()
+    return {identifier(it.pop("_id")): place.hiding.hidden(it) for it in found}
+
+
+def _look(place: Place, rules: Rules, before: Inspection) -> Inspection:
+    """Look at a history again; only what is at rest can differ from what is stored."""
+    revisions = Revisions(place, before.key)
+    now = _inspection(place, rules, before.key, telling=True)
+    now.go_through(revisions.records(ALL_NUMBERS)).compare(revisions.recordable())
+    if not now.is_right and not now.leads_there and now.number == before.number:
+        now.find(DRIFT, "the stored document is another one; reconcile it")
+    return now
