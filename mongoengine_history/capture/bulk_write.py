@@ -68,14 +68,20 @@ class _Mixed:
     @property
     def is_over(self) -> bool:
         """Say whether the rest is left undone."""
-        return self._ordered and bool(self.result["writeErrors"])
+        ends_by_error = self._ordered or self._in_transaction
+        return ends_by_error and bool(self.result["writeErrors"])
+
+    @property
+    def _in_transaction(self) -> bool:
+        session = self._options.get("session")
+        return session is not None and session.in_transaction
 
     def wait(self, asked: Collection[Any]) -> None:
         """Wait until as many servers have all of it as was asked for: a write of nothing does."""
         nothing: dict[str, Any] = {"_id": {"$in": []}}
-        session = self._options.get("session")
-        if session is not None and session.in_transaction:  # the commit waits, if all went well
+        if self._in_transaction:  # the commit waits, if all went well
             return
+        session = self._options.get("session")
         try:
             asked.update_one(nothing, {"$unset": {"_": 1}}, session=session)
         except WriteConcernError as error:

@@ -187,7 +187,9 @@ def _bulk(collection: RecordingCollection, call: Call) -> Bulk:
 def _bulk_write(collection: RecordingCollection, call: Call) -> Any:
     each = collection.of_pymongo().with_options(write_concern=WriteConcern(w=1))
     groups = Groups(partial(_bulk, collection, call), collection._sealed)
-    return write_in_groups(each, collection._plain, groups, **call.arguments)
+    # Of one that is only bound PyMongo does not know that a transaction takes no write concern.
+    inside = call.having(session=_place(collection, call).session)
+    return write_in_groups(each, collection._plain, groups, **inside.arguments)
 
 
 def _aggregate(collection: RecordingCollection, call: Call) -> Any:

@@ -65,8 +65,10 @@ class QueryWrite:
         try:
             yield from self._bulk.batches(self._call["filter"], roots, **self._call.given(READING))
         except OperationFailure:
-            if not self._bulk.place.in_transaction:  # which is over by that
-                self.nothing()
+            if self._bulk.place.in_transaction:  # which is over by that
+                with self._call.errors():
+                    raise
+            self.nothing()
             raise
 
     def _written(self, batch: Sequence[Found], record: Record, operation: str) -> Any:

@@ -7,10 +7,11 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import bson
+from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError, WriteConcernError
 
 from mongoengine_history.capture.answers import answer, answer_of_deletion, document
-from mongoengine_history.capture.call import READING, VALUES, Call
+from mongoengine_history.capture.call import READING, Call
 from mongoengine_history.capture.tracker import Known, context_at
 from mongoengine_history.errors import HistoryError, StaleDocumentError
 from mongoengine_history.record.append import Change, append, patched
@@ -59,9 +60,6 @@ WRITERS: Final = {
 }
 """What gives what was overwritten, by the argument that says what is written."""
 
-CREATORS: Final = {"find_one_and_update": "update_one", "find_one_and_replace": "replace_one"}
-"""The methods that tell the key of what an upsert has made."""
-
 
 class OneWrite:
     """
@@ -108,7 +106,8 @@ class OneWrite:
             try:
                 result = insert()
             except DuplicateKeyError as error:
-                if self._guard and (error.details or {}).get("keyPattern") == {"_id": 1}:
+                is_there = (error.details or {}).get("keyPattern") == {"_id": 1}
+                if self._guard and is_there and not self._place.in_transaction:
                     found = self._revisions.recordable() or {}
                     raise StaleDocumentError(document["_id"], (), ABSENT, found) from error
                 raise
@@ -274,8 +273,10 @@ class OneWrite:
             try:
                 before: State | None = read(**options, projection=projection(names))
             except OperationFailure:
-                if not self._place.in_transaction:  # which is over by that
-                    nothing.on(self._collection)
+                if self._place.in_transaction:  # which is over by that
+                    with call.errors():
+                        raise
+                nothing.on(self._collection)
                 raise
             if before is None:
                 break
@@ -341,16 +342,20 @@ class OneWrite:
 
     def _upserted(self, call: Call) -> Any:
         """Make a document by an upsert that matches nothing; return its key, or `ABSENT`."""
-        name, names = CREATORS.get(call.name), (*VALUES, "collation", "session")
-        creating = Call(name, call.given(names)) if name else call
+        creating, is_asked = call.limited_to({"$in": []}), call.name.startswith("find_one_and")
+        if is_asked:
+            creating = creating.having(projection={"_id": 1}, return_document=ReturnDocument.AFTER)
+        collection = self._collection.with_options(codec_options=self._place.wire)
         try:
-            made = creating.limited_to({"$in": []}).having(upsert=True).on(self._collection)
+            made = creating.having(upsert=True).on(collection)
         except DuplicateKeyError:
+            if self._place.in_transaction:  # which is over by that
+                raise
             options = {"session": call["session"]}
             if self._place.documents.find_one(call["filter"], {"_id": 1}, **options):
                 return ABSENT
             raise
-        return made.upserted_id
+        return made["_id"] if is_asked else made.upserted_id
 
     def _answer(
         self, call: Call, before: State | None, after: State | None, modified: int = 0

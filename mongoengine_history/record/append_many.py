@@ -8,7 +8,7 @@ from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any
 
 import bson
-from pymongo.errors import ConnectionFailure, PyMongoError
+from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
 from mongoengine_history.errors import HistoryNotRecordedError
 from mongoengine_history.record.append import (
@@ -293,6 +293,8 @@ class Bulk:
         record: Callable[[], None],
     ) -> None:
         """Record what a write did that gave an error, or remember that it may have done it."""
+        if self.place.in_transaction and isinstance(error, OperationFailure):
+            return  # which is over by that, with all that was done
         is_open = is_doubtful(error)
         if not isinstance(error, ConnectionFailure):
             try:
