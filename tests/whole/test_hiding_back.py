@@ -127,7 +127,7 @@ def test_all_but_what_is_hidden_is_kept_and_comes_back(
         Unbound,
         exclude=map(".".join, exclude),
         mask=map(".".join, mask),
-        fingerprint_key=key if mask else None,
+        fingerprint_key=key if hiding.has_masks else None,
     )
     try:
         Unbound._get_db()["vault_free"].delete_many({})
