@@ -1,11 +1,14 @@
-"""Classes of the application that lie where a history lies, which neither of the two survives."""
+"""What must not meet in one history: classes of the application, documents of two databases."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 from mongoengine import Document
 from mongoengine.connection import DEFAULT_CONNECTION_NAME
+from pymongo.errors import DuplicateKeyError
 
 from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.options import OPTIONS_ATTRIBUTE
@@ -13,11 +16,26 @@ from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.history import kept_by
 from mongoengine_history.record.indexes import OWNER
 
+if TYPE_CHECKING:
+    from pymongo import MongoClient
+    from pymongo.collection import Collection
+
 NEIGHBOUR: Final = (
     "the class {} of the application lies in its collection {!r}, and would read records as its "
     "documents. Put the records elsewhere: history=… of track_history, or of meta['history'], with "
     "a class derived from BaseHistory. Derive a class that is to read records from that one, too"
 )
+
+SECOND_DATABASE: Final = (
+    "it says a db_alias, so it keeps the documents of one database, which is {!r}; those of {!r} "
+    "need a class of their own derived from BaseHistory, or one without db_alias"
+)
+
+WHOSE: Final = "documents of"
+"""The key of what says of which database a history elsewhere keeps the documents."""
+
+_kept: Final[WeakKeyDictionary[MongoClient[Any], dict[str, str]]] = WeakKeyDictionary()
+"""The databases of histories elsewhere that were looked up."""
 
 
 def check_apart(model: Document | type[Document]) -> None:
@@ -48,3 +66,33 @@ def _reads_records(known: Any) -> bool:
     """Say whether a class is one of records, or of versions."""
     is_ours = getattr(known, OPTIONS_ATTRIBUTE, known) is None
     return is_ours or set(known._db_field_map.values()) >= OWNER
+
+
+def claim(history: Collection[Any], database: str) -> None:
+    """
+    Say in a history elsewhere that it keeps the documents of a database.
+
+    Raises:
+        OptionsError: it keeps those of another one.
+    """
+    with suppress(DuplicateKeyError):
+        history.insert_one({"_id": WHOSE, "database": database})
+    check_database(history, database, is_known=False)
+
+
+def check_database(history: Collection[Any], database: str, *, is_known: bool = True) -> None:
+    """
+    Check that a history elsewhere keeps the documents of a database; asked once if *is_known*.
+
+    Raises:
+        OptionsError: it keeps those of another one.
+    """
+    kept = _kept.setdefault(history.database.client, {})
+    if is_known and kept.get(history.full_name) == database:
+        return
+    found = history.find_one({"_id": WHOSE}) or {}
+    if found.get("database", database) != database:
+        problem = SECOND_DATABASE.format(found["database"], database)
+        raise OptionsError("history", history.full_name, problem)
+    if found:
+        kept[history.full_name] = database

@@ -20,7 +20,7 @@ from mongoengine_history.documents.stand_in import check_real
 from mongoengine_history.errors import IndexesMissingError, OptionsError
 from mongoengine_history.record.history import kept_by
 from mongoengine_history.record.indexes import BY_REVISION, create_indexes
-from mongoengine_history.record.neighbours import check_apart
+from mongoengine_history.record.neighbours import check_apart, check_database, claim
 from mongoengine_history.record.sealed import is_decrypting, sealed_collection
 from mongoengine_history.record.sessions import APART, active_session
 from mongoengine_history.state.rules import CLASS
@@ -78,7 +78,8 @@ class Place:
 
     Raises:
         OptionsError: the collection only stands in for PyMongo's, so it has no history; or its
-            client encrypts, or decrypts and a session of it is active.
+            client encrypts, or decrypts and a session of it is active; or the history lies
+            elsewhere and keeps the documents of another database.
     """
 
     def __init__(
@@ -126,7 +127,10 @@ class Place:
         """The collection of the history."""
         kept = sealed_collection(self._kept_by.beside(self._collection.database))
         concern = None if kept.write_concern.acknowledged else WriteConcern(w=1)
-        return Collection.with_options(kept, WIRE, PRIMARY, concern, LOCAL)
+        history = Collection.with_options(kept, WIRE, PRIMARY, concern, LOCAL)
+        if self._kept_by.kept_at:
+            check_database(history, self.database)
+        return history
 
     def _check_history(self, model: Document | type[Document]) -> None:
         """Raise an OptionsError where documents and their history lie in each other's way."""
@@ -223,6 +227,8 @@ class Place:
         if name in done:
             return
         check_apart(self._class)
+        if self._kept_by.kept_at:
+            claim(self.history, self.database)
         # Outside a transaction an index may take its time; inside it may wait for that very one.
         limit: Any = {"maxTimeMS": PATIENCE} if self.in_transaction else {}
         try:

@@ -23,6 +23,7 @@ from mongoengine_history import (
     untrack_history,
 )
 from mongoengine_history.record.indexes import BY_REVISION
+from mongoengine_history.record.neighbours import _kept
 from mongoengine_history.record.place import indexed
 
 SHARED = {"db_alias": "shared", "auto_create_index": False}
@@ -175,3 +176,71 @@ def test_an_index_of_an_earlier_form_serves_as_well(shared: Any) -> None:
         assert "history_changeset" in shared.history.index_information()
     finally:
         untrack_history(Bill)
+
+
+class Elsewhere(BaseHistory):
+    meta = {"collection": "elsewhere", "db_alias": "other"}
+
+
+class Ticket(me.Document):
+    meta = {"collection": "shared_bills", "auto_create_index": False}
+    amount = me.IntField()
+
+
+@pytest.fixture
+def elsewhere(shared: Any) -> Iterator[Any]:
+    """A history elsewhere, of documents of the default database and of what may be theirs."""
+    track_history(Ticket, history=Elsewhere)
+    track_history(Bill, history=Elsewhere)
+    yield me.get_db("other")["elsewhere"]
+    untrack_history(Ticket)
+    untrack_history(Bill)
+
+
+SECOND = {
+    "another class": lambda ticket: Bill(pk=ticket.pk, amount=2).save(),
+    "a query of another class": lambda _: Bill.objects.create(amount=2),
+    "a document that was switched": lambda it: it.switch_db("shared").save(force_insert=True),
+    "a look": lambda ticket: len(history_of(Bill, ticket.pk)),
+    "a backfill": lambda _: backfill(Bill),
+}
+
+
+@pytest.mark.parametrize("name", SECOND)
+@pytest.mark.parametrize("is_new", [False, True])
+def test_a_history_elsewhere_keeps_the_documents_of_one_database(
+    shared: Any, elsewhere: Any, name: str, is_new: bool
+) -> None:
+    ticket = Ticket(amount=1).save()
+    if is_new:  # as a process that has just begun
+        indexed.clear()
+        _kept.clear()
+    with pytest.raises(OptionsError, match=r"db_alias.*BaseHistory"):
+        SECOND[name](ticket)
+    assert shared.list_collection_names() == []
+    ticket = Ticket.objects.get()
+    ticket.amount = 3
+    ticket.save()
+    assert len(history_of(ticket)) == elsewhere.count_documents({"revision": {"$gte": 1}}) == 2
+    assert Elsewhere.objects.count() == 2
+
+
+def test_emptied_it_is_free_for_another_one(shared: Any, elsewhere: Any) -> None:
+    Ticket(amount=1).save()
+    elsewhere.drop()
+    bill = Bill(amount=1).save()
+    assert len(history_of(bill)) == 1
+    with pytest.raises(OptionsError, match="db_alias"):
+        indexed.clear()
+        _kept.clear()
+        Ticket(amount=1).save()
+
+
+def test_without_a_db_alias_each_database_has_its_own(shared: Any) -> None:
+    track_history(Ticket, history=Apart)
+    try:
+        ticket = Ticket(amount=1).save()
+        ticket.switch_db("shared").save(force_insert=True)
+        assert len(history_of(ticket)) == len(history_of(Ticket, ticket.pk)) == 1
+    finally:
+        untrack_history(Ticket)
