@@ -184,7 +184,9 @@ class Bulk:
     def _completed_by_server(self, made: Sequence[Found]) -> list[Found]:
         """Read the documents into which the server has put something itself."""
         open_ones = [found for found in made if is_completed(found.state)]
-        stored = self.stored(open_ones) if open_ones else {}
+        if not open_ones:
+            return list(made)
+        stored = self.stored(open_ones)
         return [it._replace(state=stored.get(identifier(it.key), it.state)) for it in made]
 
     def _created(self, made: Iterable[Found], operation: str) -> Iterator[Entry]:
@@ -216,6 +218,8 @@ class Bulk:
     def _with_heads(self, batch: Sequence[Found], fresh: Set[object] = frozenset()) -> list[Found]:
         """Read the newest revisions of documents, but of those that are *fresh*."""
         keys = [it.key for it in batch if not fresh or identifier(it.key) not in fresh]
+        if not keys:
+            return list(batch)
         newest = heads(self.place, keys)
         return [it._replace(head=newest.get(identifier(it.key), NO_HEAD)) for it in batch]
 

@@ -37,7 +37,7 @@ class Found(NamedTuple):
         return cls(document.pop("_id"), document, moment=moment)
 
 
-LaidOut = dict[tuple[int, int], tuple[StoredRevision, list[dict[str, Any]]]]
+LaidOut = dict[tuple[Any, ...], tuple[StoredRevision, list[dict[str, Any]]]]
 
 
 class Entry(NamedTuple):
@@ -78,14 +78,14 @@ def _entry(
         base = Base(hiding.hidden(found.state), found.moment)
     if options.is_due(head.number + 1):
         state = _kept(found, change, hiding)
-    is_alike = base is None and state is None and not head.lists and head.stamp <= change.stamp
-    owner = place.owner(found.key)
-    known = laid_out.get((id(change), head.number)) if is_alike else None
+    is_alike = base is None and state is None and head.stamp <= change.stamp
+    owner, alike = place.owner(found.key), (id(change), head.number, *head.lists.items())
+    known = laid_out.get(alike) if is_alike else None
     if known is None:
         revision = numbered(change, head)
         known = revision, documents_of_revision(revision, owner, state, base)
         if is_alike:
-            laid_out[id(change), head.number] = known
+            laid_out[alike] = known
     revision, documents = known
     own = [{**document, "document_id": found.key} for document in documents]
     own[0].update(link(revision, owner, head.checksum, options.checksum_key))

@@ -79,8 +79,7 @@ def documents_of_revision(
 def _said(revision: StoredRevision) -> dict[str, Any]:
     """Return who and why."""
     context = revision.context
-    said = {name: getattr(context, name) for name in SAID}
-    said = {name: value for name, value in said.items() if value is not None}
+    said = {name: it for name in SAID if (it := getattr(context, name)) is not None}
     return {**said, "metadata": dict(context.metadata)} if context.metadata else said
 
 

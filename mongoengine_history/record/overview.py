@@ -176,7 +176,9 @@ def heads(place: Place, keys: list[Any]) -> dict[object, Head]:
         ]
         for it in place.aggregate(pipeline, batchSize=MOST + 1):  # in one round trip
             key = identifier(it["_id"])
-            newest[key] = max(newest.get(key, it), it, key=lambda it: Head.of(it).number)
+            other = newest.get(key)  # under another name
+            is_older = other is not None and Head.of(it).number <= Head.of(other).number
+            newest[key] = other if is_older else it
     is_later = {key for key, it in newest.items() if is_number(it["position"]) and it["position"]}
     several = {newest[key]["revision"] for key in is_later}
     if several:  # revisions of several records, of which the first has what is wanted

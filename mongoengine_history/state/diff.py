@@ -40,6 +40,9 @@ def diff(before: State, after: State) -> list[Patch]:
     They are proven: applied they give *after*, inverted they give *before*, to the byte; a single
     patch of a value has nothing to get wrong. Both states must be as `values.wire` returns them.
     """
+    if not (before and after):  # no other result, but all documents that come or go have it
+        items = list((before or after).items())
+        return [Patch(REMOVE if before else ADD, (), items)] if items else []
     proven: list[Patch] = []
     for root, group in groupby(_diff(before, after, ()), lambda patch: patch.path[:1]):
         patches = list(group)

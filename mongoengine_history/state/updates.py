@@ -13,6 +13,8 @@ from mongoengine_history.state.values import ABSENT, find
 if TYPE_CHECKING:
     from mongoengine_history.state.values import Path, State
 
+EMPTY: Final = Timestamp(0, 0)
+
 SIMPLE: Final = {"$set", "$unset"}
 """The operators that MongoEngine itself sends; `updated` works them out."""
 
@@ -35,7 +37,7 @@ def roots_of(update: Any) -> set[str] | None:
 
 def is_completed(state: State) -> bool:
     """Say whether the server puts its time into a new document, in the place of an empty one."""
-    return Timestamp(0, 0) in state.values()
+    return EMPTY in state.values()
 
 
 def only(state: State, roots: set[str] | None) -> State:

@@ -8,7 +8,8 @@ import mongoengine as me
 import pytest
 from support.changes import automatic, tracked_otherwise
 
-from mongoengine_history import Version, history_of, untracked
+from mongoengine_history import History, Version, history_of, untracked
+from mongoengine_history.state.merge import list_hash
 
 
 class Shelf(me.Document):
@@ -55,6 +56,14 @@ def test_a_list_that_is_not_the_one_that_was_drifts_no_further() -> None:
     Shelf.objects(count=0).update(push__names="e")
     names = [history_of(shelf).state(number)["names"] for number in (1, 2, 3)]
     assert names == [["a", "b", "c"], ["x", "b", "c", "d"], ["x", "b", "c", "d", "e"]]
+
+
+def test_documents_that_change_alike_keep_what_the_history_knows_of_their_own_lists() -> None:
+    shelves = [Shelf(names=[name]).save() for name in "aba"]
+    Shelf.objects.update(inc__count=1)
+    records = [History.objects.of(it).order_by("-revision").first() for it in shelves]
+    hashes = [it.to_mongo()["lists"]["names"] for it in records]
+    assert hashes == [list_hash([name]) for name in "aba"]
 
 
 def test_where_revisions_are_lost_a_version_is_a_new_beginning(database: Any) -> None:
