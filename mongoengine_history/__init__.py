@@ -43,6 +43,7 @@ from mongoengine_history.record.history import BaseHistory, History, Version
 from mongoengine_history.state.revision import Revision
 from mongoengine_history.state.values import ABSENT
 from mongoengine_history.trust.finding import Finding
+from mongoengine_history.trust.spool import Flushed, flush_spool, spool
 from mongoengine_history.trust.verify import Verification, verify
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "DocumentExistsError",
     "DocumentTrack",
     "Finding",
+    "Flushed",
     "History",
     "HistoryError",
     "HistoryNotRecordedError",
@@ -83,12 +85,14 @@ __all__ = [
     "as_of",
     "backfill",
     "changeset",
+    "flush_spool",
     "history_of",
     "load_history",
     "restore",
     "revert",
     "revert_changeset",
     "set_identity_provider",
+    "spool",
     "track_changes",
     "track_history",
     "undo",

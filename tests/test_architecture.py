@@ -48,6 +48,7 @@ ROWS = [
 NEIGHBOURS = {
     "ABSENT": "values",
     "BaseHistory": "history",
+    **dict.fromkeys(["Flushed", "flush_spool"], "spool"),
     "PlanStep": "changeset_plan",
     "Misfit": "as_of",
     "Timeline": "history_of",

@@ -335,9 +335,11 @@ class OneWrite:
             raise error
         remember(self._revisions, operation, self._context)
         unread = not_recorded(self._place, [self._revisions.key], [], error)
-        if call["return_document"]:  # it is the one after the write
+        options, is_asked = self._place.options, call["return_document"]
+        if callable(options.on_error) or not is_asked:
+            report(unread, options)
+        if is_asked:  # it is the one after the write
             raise unread
-        report(unread, self._place.options)
         return state
 
     def _upserted(self, call: Call) -> Any:

@@ -92,7 +92,7 @@ def track_history(
     strict: bool = ...,
     renamed: Mapping[str, str] = ...,
     formerly: Iterable[str] = ...,
-    on_error: str = ...,
+    on_error: str | Callable[[HistoryNotRecordedError], object] = ...,
     history: type[BaseHistory] = ...,
 ) -> M: ...
 @overload
@@ -109,7 +109,7 @@ def track_history(
     strict: bool = ...,
     renamed: Mapping[str, str] = ...,
     formerly: Iterable[str] = ...,
-    on_error: str = ...,
+    on_error: str | Callable[[HistoryNotRecordedError], object] = ...,
     history: type[BaseHistory] = ...,
 ) -> Callable[[M], M]: ...
 def track_history(  # noqa: PLR0913  # each option has its name, only the class has a place
@@ -125,7 +125,7 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
     strict: bool = NOT_GIVEN,
     renamed: Mapping[str, str] = NOT_GIVEN,
     formerly: Iterable[str] = NOT_GIVEN,
-    on_error: str = NOT_GIVEN,
+    on_error: str | Callable[[HistoryNotRecordedError], object] = NOT_GIVEN,
     history: type[BaseHistory] = NOT_GIVEN,
 ) -> Any:
     """
@@ -161,7 +161,8 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
         formerly: Names that the collection had before: what was recorded under them is the history
             of its documents, which goes on.
         on_error: What happens where records could not be written: ``raise`` a
-            HistoryNotRecordedError, as if nothing is said, or ``log`` one.
+            HistoryNotRecordedError, as if nothing is said, ``log`` one, or what is called with it,
+            such as `spool`; what raises there is logged, and the error raised.
         history: The class of the records, derived from `BaseHistory`: its collection and, if it
             says one, its ``db_alias`` are where they are kept; `History` if nothing is said.
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from mongoengine import Document
 
+    from mongoengine_history.errors import HistoryNotRecordedError
+
 OPTIONS_ATTRIBUTE: Final = "_history_options"
 """Where a tracked class, and so each of its subclasses, has what `track_history` was given."""
 
@@ -78,8 +80,9 @@ class HistoryOptions:
     renamed: Mapping[str, str] | tuple[tuple[str, str], ...] = ()
     #: Names that the collection had before.
     formerly: Iterable[str] = ()
-    #: What happens where a write could not be recorded: ``raise`` or ``log``.
-    on_error: str = "raise"
+    #: What happens where a write could not be recorded: ``raise``, ``log``, or what is called with
+    #: the error.
+    on_error: str | Callable[[HistoryNotRecordedError], object] = "raise"
     #: The class of the records, derived from ``BaseHistory``; None for ``History``.
     history: Any = None
 
@@ -98,10 +101,11 @@ class HistoryOptions:
             raise OptionsError("identity", self.identity, "it is called at each write")
         if not isinstance(self.strict, bool):
             raise OptionsError("strict", self.strict, "it must be True or False")
-        if self.on_error not in REACTIONS:
-            raise OptionsError("on_error", self.on_error, f"it must be one of {REACTIONS}")
+        if self.on_error not in REACTIONS and not callable(self.on_error):
+            problem = f"it must be one of {REACTIONS}, or called with the error"
+            raise OptionsError("on_error", self.on_error, problem)
         self._check_history()
-        if self.strict and self.on_error != "raise":
+        if self.strict and self.on_error == "log":
             raise OptionsError("on_error", self.on_error, "a strict history has to raise")
 
     def is_due(self, number: int) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import mongoengine
@@ -16,7 +17,12 @@ from pymongo.errors import PyMongoError
 
 from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.options import is_tracked
-from mongoengine_history.errors import HistoryNotRecordedError, OptionsError, StateNotKeptError
+from mongoengine_history.errors import (
+    HistoryError,
+    HistoryNotRecordedError,
+    OptionsError,
+    StateNotKeptError,
+)
 from mongoengine_history.record.append import Change, append_late, take_out
 from mongoengine_history.record.doubt import Doubt, find_out, settle
 from mongoengine_history.record.layout import Base, revision_of, state_of
@@ -24,9 +30,13 @@ from mongoengine_history.record.not_recorded import not_recorded
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import replayed, state_at
+from mongoengine_history.state.merge import check
+from mongoengine_history.state.revision import ANEW
 from mongoengine_history.state.values import State, identifier
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
     from mongoengine_history.state.revision import StoredRevision
 
 Records = list[dict[str, Any]]
@@ -34,23 +44,58 @@ Records = list[dict[str, Any]]
 
 def write_late(error: HistoryNotRecordedError) -> None:
     """Write the records of an error, as its `record` says."""
-    place = _place(error)
-    lost: Records = []
-    keys: list[Any] = []
-    own: defaultdict[object, Records] = defaultdict(list)
-    for each in error.records:
-        own[identifier(each["document_id"])].append(each)
+    place = place_of(error)
+    own, lost, keys = records_of(error), Records(), list[Any]()
     why: Exception = error
-    for key in error.document_ids:
+    for key, records in own:
         try:
-            _write(Revisions(place, key), own[identifier(key)])
+            write_all(Revisions(place, key), [records])
         except (HistoryNotRecordedError, PyMongoError) as failure:
-            why, lost, keys = failure, lost + own[identifier(key)], [*keys, key]
+            why, lost, keys = failure, lost + records, [*keys, key]
     if keys:
         raise not_recorded(place, keys, lost, why)
 
 
-def _place(error: HistoryNotRecordedError) -> Place:
+def records_of(error: HistoryNotRecordedError) -> list[tuple[Any, Records]]:
+    """Return the records that an error has of each document, by their keys."""
+    own: defaultdict[object, Records] = defaultdict(list)
+    for each in error.records:
+        own[identifier(each["document_id"])].append(each)
+    return [(key, own[identifier(key)]) for key in error.document_ids]
+
+
+def write_all(revisions: Revisions, missing: Iterable[Records]) -> None:
+    """
+    Write what is missing of one document, in order, and then what nobody has told of.
+
+    Each of the *missing* is the records of revisions that one write has made, none where what was
+    written could not be read. Those that are there already are left.
+
+    Raises:
+        HistoryNotRecordedError: they cannot be written yet, or pymongo.errors.PyMongoError.
+        HistoryError: the history cannot be read.
+    """
+    revisions.place.ensure_indexes()
+    parted = [records for each in missing for records in _apart(each)]
+    for index, records in enumerate(parted):
+        _write(revisions, records, parted[index + 1 :])
+    with suppress(StateNotKeptError):  # then nobody can compare
+        find_out(Doubt(revisions))  # what nobody has told, or has written over it
+
+
+def _apart(records: Records) -> list[Records]:
+    """Part the records of several revisions of a document, each of which begins with position 0."""
+    starts = [index for index, it in enumerate(records) if it["position"] == 0] or [0]
+    return [records[start:end] for start, end in zip(starts, [*starts[1:], None], strict=True)]
+
+
+def place_of(error: HistoryNotRecordedError) -> Place:
+    """
+    Find the class of an error, and where its documents lie.
+
+    Raises:
+        OptionsError: this process does not know the class.
+    """
     known = [it for it in with_subclasses(Document) if not it._meta.get("abstract")]
     named = [it for it in known if it._class_name == error.document_class]
     if not named:
@@ -62,9 +107,9 @@ def _place(error: HistoryNotRecordedError) -> Place:
     return Place(named[-1], database[error.collection])
 
 
-def _write(revisions: Revisions, records: Records) -> None:
+def _write(revisions: Revisions, records: Records, later: Sequence[Records] = ()) -> None:
+    """Write the records of one revision; the *later* ones are missing, too."""
     place = revisions.place
-    place.ensure_indexes()
     if not records:  # nothing could be read of what was written
         settle(revisions)
     else:
@@ -72,11 +117,9 @@ def _write(revisions: Revisions, records: Records) -> None:
         if _has_lost_its_head(revisions, records, found):
             take_out(place, records)
         elif found is None:
-            append_late(revisions, *_change(revisions, records))
+            append_late(revisions, *_change(revisions, records, later))
         elif found["revision"] == records[0]["revision"]:
             _complete(revisions, records)
-    with suppress(StateNotKeptError):  # then nobody can compare
-        find_out(Doubt(revisions))  # what nobody has told, or has written over it
 
 
 def _has_lost_its_head(revisions: Revisions, records: Records, found: object) -> bool:
@@ -106,28 +149,63 @@ def _complete(revisions: Revisions, records: Records) -> None:
         history.insert_many(rest)
 
 
-def _change(revisions: Revisions, records: Records) -> tuple[Change, int, Base | None]:
+def _change(
+    revisions: Revisions, records: Records, later: Sequence[Records]
+) -> tuple[Change, int, Base | None]:
     """Make the change again that was recorded, with the states before and after it."""
     revision = revision_of([it for it in records if it["position"] >= 0])
     kept = [it for it in records if it["position"] < 0 and not it["revision"]]
-    number, operation = revision.number, revision.operation
-    before: State = state_of(kept) if kept else {}
-    if number > 1:
-        before = _before(revisions, revision) or {}
+    base = Base(state_of(kept)) if kept else None
+    before, after = _states(revision, _guesses(revisions, revision, base, later))
     change = Change(
-        *(operation, revision.context, before, revision.after(before)),
+        *(revision.operation, revision.context, before, after),
         *(list(revision.patches), revision.stamp),
         record=records[0]["_id"],
     )
-    return change, number, Base(before) if kept else None
+    return change, revision.number, base
 
 
-def _before(revisions: Revisions, revision: StoredRevision) -> State | None:
-    """Rebuild the state before a revision that is not there, but in the stored document."""
-    try:
-        return replayed(revisions, revision.number - 1)
-    except StateNotKeptError:
-        return revision.before(state_at(revisions, revision.number - 1) or {})
+def _states(revision: StoredRevision, guesses: Iterable[Callable[[], Any]]) -> tuple[State, State]:
+    """
+    Return the first state of some *guesses* that a revision fits, and the one after it.
+
+    Raises:
+        HistoryError: it fits none.
+    """
+    misfit: HistoryError | None = None
+    for guess in guesses:
+        try:
+            before = guess() or {}
+            after = revision.after(before)
+            check(after, revision.lists)
+        except HistoryError as error:
+            misfit = misfit or error
+        else:
+            return before, after
+    raise misfit or ValueError(guesses)
+
+
+def _guesses(
+    revisions: Revisions, revision: StoredRevision, base: Base | None, later: Sequence[Records]
+) -> list[Callable[[], Any]]:
+    """Tell what may be the state before a revision that is not there; what is sure comes first."""
+    if revision.operation in ANEW:
+        return [dict]
+    if base is not None:
+        return [lambda: base.state]
+    numbers = (revision.number - 1, revisions.head().number)
+    kept = [partial(replayed, revisions, number) for number in numbers]
+    return [*kept, *(partial(_unwound, revisions, revision, it, later) for it in numbers), dict]
+
+
+def _unwound(
+    revisions: Revisions, revision: StoredRevision, number: int, later: Sequence[Records]
+) -> State:
+    """Take a revision that is not there, and *later* ones, back from the state at a number."""
+    state = state_at(revisions, number) or {}
+    for records in reversed([it for it in later if it]):
+        state = revision_of([it for it in records if it["position"] >= 0]).before(state)
+    return revision.before(state)
 
 
 HistoryNotRecordedError._write_late = write_late

@@ -11,7 +11,7 @@ from mongoengine.connection import DEFAULT_CONNECTION_NAME, _connections
 from mongoengine_history.errors import HistoryNotRecordedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from mongoengine_history.documents.options import HistoryOptions
     from mongoengine_history.record.place import Place
@@ -36,7 +36,25 @@ def not_recorded(
 def report(
     error: HistoryNotRecordedError, options: HistoryOptions, because_of: BaseException | None = None
 ) -> None:
-    """Raise an error, or log it with its records where the class, or another error, goes on."""
-    if options.on_error == "raise" and because_of is None:
+    """
+    Raise an error, log it with its records, or hand it over, as the class says.
+
+    Where another error is raised, or handing over fails, none is lost: it is logged, or raised.
+    """
+    if callable(options.on_error) and _is_taken_over(error, options.on_error):
+        return
+    if options.on_error != "log" and because_of is None:
         raise error
     LOG.error("%s", error, extra={"records": error.records, "error": error})
+
+
+def _is_taken_over(
+    error: HistoryNotRecordedError, take: Callable[[HistoryNotRecordedError], object]
+) -> bool:
+    try:
+        take(error)
+    except Exception as failure:  # whatever the application's own code raises
+        if failure is not error:
+            LOG.exception("on_error=%r could not take over: %s", take, error)
+        return False
+    return True

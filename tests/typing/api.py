@@ -24,6 +24,7 @@ from mongoengine_history import (
     DocumentExistsError,
     DocumentTrack,
     Finding,
+    Flushed,
     History,
     HistoryError,
     HistoryNotRecordedError,
@@ -49,12 +50,14 @@ from mongoengine_history import (
     as_of,
     backfill,
     changeset,
+    flush_spool,
     history_of,
     load_history,
     restore,
     revert,
     revert_changeset,
     set_identity_provider,
+    spool,
     track_changes,
     track_history,
     undo,
@@ -116,6 +119,14 @@ def trust(invoice: Invoice) -> None:
     assert_type(next(iter(report)), Finding)
     assert_type(verify(Invoice, keys=[b"key"], progress=print).ok, bool)
     assert_type(verify().findings, tuple[Finding, ...])
+
+
+def keep_in_a_spool() -> None:
+    track_history(Invoice, on_error=spool("history.spool"))
+    track_history(Invoice, on_error=print)
+    track_history(Invoice, on_error=5)  # type: ignore[call-overload]
+    assert_type(flush_spool("history.spool"), Flushed)
+    assert_type(flush_spool("history.spool").left, int)
 
 
 def say(user: Document) -> None:
