@@ -206,6 +206,15 @@ def test_what_comes_while_it_is_flushed_stays(file: Path, monkeypatch: Any) -> N
     assert told(other) == [("create", None), ("update", "ada")]
 
 
+def test_in_a_transaction_it_stays_as_it_is(file: Path, database: Any) -> None:
+    parcel = Parcel(weight=1).save()
+    with refusing():
+        weighed(parcel, 2)
+    with changeset(atomic=True):
+        assert flush_spool(file) == Flushed(0, 1, 0)
+    assert flush_spool(file) == Flushed(1, 0, 0)
+
+
 @pytest.mark.parametrize("cut", [1, 10, 70, 200])
 def test_a_torn_line_is_no_harm_to_those_around_it(file: Path, cut: int, caplog: Any) -> None:
     parcel = Parcel(weight=1).save()
