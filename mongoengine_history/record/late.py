@@ -7,8 +7,9 @@ found where it was written already.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import mongoengine
@@ -35,11 +36,14 @@ from mongoengine_history.state.revision import ANEW
 from mongoengine_history.state.values import State, identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable
 
     from mongoengine_history.state.revision import StoredRevision
 
 Records = list[dict[str, Any]]
+
+Unwound = Callable[["StoredRevision", int], State]
+"""Takes a revision that is not there back from the state after the one of a number."""
 
 
 def write_late(error: HistoryNotRecordedError) -> None:
@@ -77,8 +81,9 @@ def write_all(revisions: Revisions, missing: Iterable[Records]) -> None:
     """
     revisions.place.ensure_indexes()
     parted = [records for each in missing for records in _apart(each)]
+    known = cache(partial(state_at, revisions))  # as it was before the first of them is written
     for index, records in enumerate(parted):
-        _write(revisions, records, parted[index + 1 :])
+        _write(revisions, records, partial(_unwound, known, parted[index + 1 :]))
     with suppress(StateNotKeptError):  # then nobody can compare
         find_out(Doubt(revisions))  # what nobody has told, or has written over it
 
@@ -107,8 +112,8 @@ def place_of(error: HistoryNotRecordedError) -> Place:
     return Place(named[-1], database[error.collection])
 
 
-def _write(revisions: Revisions, records: Records, later: Sequence[Records] = ()) -> None:
-    """Write the records of one revision; the *later* ones are missing, too."""
+def _write(revisions: Revisions, records: Records, unwound: Unwound) -> None:
+    """Write the records of one revision."""
     place = revisions.place
     if not records:  # nothing could be read of what was written
         settle(revisions)
@@ -117,7 +122,7 @@ def _write(revisions: Revisions, records: Records, later: Sequence[Records] = ()
         if _has_lost_its_head(revisions, records, found):
             take_out(place, records)
         elif found is None:
-            append_late(revisions, *_change(revisions, records, later))
+            append_late(revisions, *_change(revisions, records, unwound))
         elif found["revision"] == records[0]["revision"]:
             _complete(revisions, records)
 
@@ -150,13 +155,13 @@ def _complete(revisions: Revisions, records: Records) -> None:
 
 
 def _change(
-    revisions: Revisions, records: Records, later: Sequence[Records]
+    revisions: Revisions, records: Records, unwound: Unwound
 ) -> tuple[Change, int, Base | None]:
     """Make the change again that was recorded, with the states before and after it."""
     revision = revision_of([it for it in records if it["position"] >= 0])
     kept = [it for it in records if it["position"] < 0 and not it["revision"]]
     base = Base(state_of(kept)) if kept else None
-    before, after = _states(revision, _guesses(revisions, revision, base, later))
+    before, after = _states(revision, _guesses(revisions, revision, base, unwound))
     change = Change(
         *(revision.operation, revision.context, before, after),
         *(list(revision.patches), revision.stamp),
@@ -186,7 +191,7 @@ def _states(revision: StoredRevision, guesses: Iterable[Callable[[], Any]]) -> t
 
 
 def _guesses(
-    revisions: Revisions, revision: StoredRevision, base: Base | None, later: Sequence[Records]
+    revisions: Revisions, revision: StoredRevision, base: Base | None, unwound: Unwound
 ) -> list[Callable[[], Any]]:
     """Tell what may be the state before a revision that is not there; what is sure comes first."""
     if revision.operation in ANEW:
@@ -195,14 +200,17 @@ def _guesses(
         return [lambda: base.state]
     numbers = (revision.number - 1, revisions.head().number)
     kept = [partial(replayed, revisions, number) for number in numbers]
-    return [*kept, *(partial(_unwound, revisions, revision, it, later) for it in numbers), dict]
+    return [*kept, *(partial(unwound, revision, number) for number in numbers), dict]
 
 
 def _unwound(
-    revisions: Revisions, revision: StoredRevision, number: int, later: Sequence[Records]
+    known: Callable[[int], State | None],
+    later: Sequence[Records],
+    revision: StoredRevision,
+    number: int,
 ) -> State:
     """Take a revision that is not there, and *later* ones, back from the state at a number."""
-    state = state_at(revisions, number) or {}
+    state = known(number) or {}
     for records in reversed([it for it in later if it]):
         state = revision_of([it for it in records if it["position"] >= 0]).before(state)
     return revision.before(state)
