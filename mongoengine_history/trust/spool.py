@@ -29,7 +29,7 @@ if sys.platform != "win32":
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-WHOSE: Final = ("document_class", "alias", "database", "collection")
+ADDRESS: Final = ("document_class", "alias", "database", "collection")
 """The facts of an error that say where its documents lie."""
 
 CHECKSUM: Final = 64
@@ -64,7 +64,7 @@ class Spool:
             OSError: it cannot be written.
         """
         entries = [
-            {**_whose(error), "document_id": key, "records": records}
+            {**_address(error), "document_id": key, "records": records}
             for key, records in records_of(error)
         ]
         _append(self.path, b"".join(dict.fromkeys(map(_line, entries))))
@@ -140,8 +140,8 @@ def _checked(path: _File) -> Path:
     return file
 
 
-def _whose(error: HistoryNotRecordedError) -> dict[str, str]:
-    return {name: getattr(error, name) for name in WHOSE}
+def _address(error: HistoryNotRecordedError) -> dict[str, str]:
+    return {name: getattr(error, name) for name in ADDRESS}
 
 
 def _line(entry: dict[str, Any]) -> bytes:
@@ -214,7 +214,7 @@ def _known(path: Path) -> tuple[list[list[_Entry]], int]:
         if entry is not None:
             records = entry["records"]
             stamp = records[0]["stamp"] if records else sys.maxsize
-            whose = [*(entry[name] for name in WHOSE[1:]), entry["document_id"]]
+            whose = [*(entry[name] for name in ADDRESS[1:]), entry["document_id"]]
             own[encode(whose)].append(_Entry(stamp, start, line[:CHECKSUM]))
         elif line.strip():
             torn += 1
@@ -240,7 +240,7 @@ def _recorded(path: Path, own: list[_Entry]) -> list[_Entry]:
             file.seek(it.start)
             found.append(_entry(file.readline()) or {})
     error = HistoryNotRecordedError([found[-1]["document_id"]], [], None)
-    vars(error).update({name: found[-1][name] for name in WHOSE})
+    vars(error).update({name: found[-1][name] for name in ADDRESS})
     try:
         place = place_of(error)
         if place.in_transaction:
