@@ -147,11 +147,20 @@ class Inspection:
         if revision is None:
             self._before, self.state, self.is_known = None, version, version is not None
             return
+        try:
+            self._examine(revision, records)
+        except UNREADABLE as error:
+            self.find(MALFORMED, problem_in(records, error)[1])
+            self._before, self.is_known = None, False
+        if version is not None:
+            self._compare_version(revision, version, kept)
+
+    def _examine(self, revision: StoredRevision, records: Documents) -> None:
         self._compare_records(revision, records)
         self._follow(revision, records[0])
         self._replay(revision)
-        if version is None or not kept:
-            return
+
+    def _compare_version(self, revision: StoredRevision, version: State, kept: Documents) -> None:
         if self.is_known and differs(version, self.state or {}):
             self.find(OTHER_VERSION, "the full state is not what the revisions lead to")
         if kept[-1].get("stamp") != revision.stamp and "pruned" not in kept[-1]:
@@ -186,9 +195,9 @@ class Inspection:
         for name in _unlike(records) if len(records) > 1 else ():
             self.find(ALTERED, f"the {name} of its records differs")
         for record, patch in zip(records, revision.patches, strict=False):
-            if record["path"] != record_of(patch)["path"]:
+            if record.get("path") != record_of(patch)["path"]:
                 self.find(ALTERED, "path is not what keys say")
-        if not _agree(first["created_at"], revision.stamp):
+        if not _agree(first.get("created_at"), revision.stamp):
             self.find(ALTERED, "created_at is not what stamp says")
         if revision.stamp < self._stamp:
             self.find(ALTERED, "its stamp is lower than that of the revision before")
