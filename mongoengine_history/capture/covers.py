@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 COVERED: Final = ("_save_create", "_save_update", "_get_update_doc", "reload", "modify")
 
+KEYS_TOO: Final = {"reload", "modify"}
+"""Those that a DynamicDocument may have as keys: then nobody can call the method."""
+
 
 def cover(document: Document) -> None:
     """Cover the methods of a document, if that is of use: it is watched, guarded or reverted."""
@@ -37,13 +40,17 @@ def uncover(document: Document) -> None:
     tracker = Tracker.of(document)
     if is_covered(document) and not (tracker.blocks or tracker.exact):
         end_writing(document)
-        for name in COVERED:
-            document.__dict__.pop(name)
+        for name in [name for name in COVERED if _is_cover(document.__dict__.get(name))]:
+            del document.__dict__[name]
 
 
 def is_covered(document: Document) -> bool:
     """Say whether the methods of a document are covered now."""
-    return COVERED[0] in document.__dict__
+    return _is_cover(document.__dict__.get(COVERED[0]))
+
+
+def _is_cover(method: Any) -> bool:
+    return isinstance(getattr(method, "__self__", None), _Cover)
 
 
 class _Own:
@@ -81,7 +88,8 @@ class _Cover:
     def __init__(self, document: Document) -> None:
         self._document, self._tracker = document, Tracker.of(document)
         for name in COVERED:
-            document.__dict__[name] = getattr(self, name)
+            if name not in KEYS_TOO or name not in document.__dict__:
+                document.__dict__[name] = getattr(self, name)
 
     def _beneath(self, name: str) -> Any:
         return getattr(type(self._document), name).__get__(self._document)

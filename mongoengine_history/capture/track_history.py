@@ -247,11 +247,12 @@ def _is_as_ever(cls: type[Document], name: str) -> bool:
     """
     Say whether a method is of the kind that MongoEngine has: of documents, or of the class.
 
-    One of another kind is the application's own, and what that writes is recorded all the same.
+    One of another kind is the application's own, and what that writes is recorded all the same. So
+    is a field, a property or a value of that name.
     """
     of_class = (classmethod, staticmethod)
     kinds = {isinstance(getattr_static(model, name), of_class) for model in (cls, Document)}
-    return len(kinds) == 1
+    return len(kinds) == 1 and callable(getattr(cls, name))
 
 
 def _check(cls: type[Document]) -> None:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from mongoengine_history.record.place import Place
     from mongoengine_history.state.revision import Context
 
-TRACKER_ATTRIBUTE: Final = "_history_tracker"
+TRACKER_ATTRIBUTE: Final = "mongoengine_history:tracker"
+"""Where a document has its tracker: no attribute of the application can have that name."""
 
 
 class Known(NamedTuple):

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
     from mongoengine_history.errors import HistoryNotRecordedError
 
-OPTIONS_ATTRIBUTE: Final = "_history_options"
-"""Where a tracked class, and so each of its subclasses, has what `track_history` was given."""
+OPTIONS_ATTRIBUTE: Final = "mongoengine_history:options"
+"""
+Where a tracked class, and so each of its subclasses, has what `track_history` was given.
+
+No field or attribute of the application can have that name.
+"""
 
 SHORTEST_KEY: Final = 16
 """Bytes of a key below which it could be guessed."""

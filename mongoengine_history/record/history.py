@@ -9,7 +9,7 @@ from mongoengine.connection import get_db
 from mongoengine.queryset import QuerySet, QuerySetManager
 
 from mongoengine_history.documents.formerly import names_of
-from mongoengine_history.documents.options import options_of
+from mongoengine_history.documents.options import OPTIONS_ATTRIBUTE, options_of
 from mongoengine_history.documents.snapshot import stored_key
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.classes import NOWHERE, is_of
@@ -49,6 +49,8 @@ class _Apart(type(Document)):  # type: ignore[misc]  # MongoEngine has no types
 
     def __new__(mcs, name: str, bases: Any, attrs: dict[str, Any]) -> Any:
         is_own = attrs["__module__"] == __name__
+        # They have no history themselves, even where all documents have one.
+        attrs = {**attrs, OPTIONS_ATTRIBUTE: None}
         made = super().__new__(mcs, f"{OWN_NAME}{name}" if is_own else name, bases, attrs)
         made.__name__ = name
         # switch_db leaves an alias behind where the class had said none.
@@ -305,8 +307,6 @@ class BaseHistory(Document, metaclass=_Apart):  # type: ignore[misc]  # MongoEng
     digests = _RawField(default=None)
 
     _is_history = True
-    _history_options = None  # it has no history itself, even where all documents have one
-
     meta = {  # noqa: RUF012  # MongoEngine's way to configure a class
         "abstract": True,
         "queryset_class": HistoryQuerySet,
@@ -379,8 +379,6 @@ class Version(Document, metaclass=_Apart):  # type: ignore[misc]  # MongoEngine 
     created_at = _WallTimeField()
     #: When, truly; microseconds since 1970 UTC.
     stamp = fields.IntField()
-
-    _history_options = None  # it has no history itself, even where all documents have one
 
     meta = {  # noqa: RUF012  # MongoEngine's way to configure a class
         "collection": "history",

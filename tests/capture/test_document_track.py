@@ -24,6 +24,7 @@ from mongoengine_history import (
     revert,
     track_changes,
 )
+from mongoengine_history.capture.tracker import TRACKER_ATTRIBUTE
 
 connected = watched(Note, Coded, Person, deletions=False)
 
@@ -263,8 +264,8 @@ def test_copies_and_pickles_of_a_watched_document_are_plain() -> None:
         for twin in (copy.copy(note), copy.deepcopy(note), pickle.loads(pickle.dumps(note))):
             change_text(twin, twin.text + "x")
     assert told("revision") == []
-    assert "_history_tracker" not in note._data
-    assert "_history_tracker" not in note.to_mongo()
+    assert TRACKER_ATTRIBUTE not in note._data
+    assert TRACKER_ATTRIBUTE not in note.to_mongo()
 
 
 def test_a_number_of_a_sequence_is_not_used_up_by_watching(database: Any) -> None:
