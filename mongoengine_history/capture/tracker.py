@@ -100,7 +100,8 @@ class Tracker:
         """Close a block. After the last one nothing is recorded any more."""
         self._blocks = [block for block in self._blocks if block[0] != order]
         self.record_if_asked()  # a write whose save failed later, in a cascade
-        self._pending.clear()
+        if not self._blocks:  # else somebody may ask for it in one that is around
+            self._pending.clear()
 
     def begin(self, *, recording: bool, asked: bool, said: Mapping[str, Any]) -> None:
         """

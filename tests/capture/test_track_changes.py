@@ -182,3 +182,22 @@ def test_a_failing_look_at_the_history_stops_the_save_before_it_writes(monkeypat
         with pytest.raises(AutoReconnect):
             note.save()
     assert raw(note)["text"] == "a"
+
+
+def test_a_change_that_waits_outlives_the_inner_of_two_blocks(database: Any) -> None:
+    signals.post_save._clear_state()
+    heard: list[dict[str, Any]] = []
+
+    def later(sender: type, **said: Any) -> None:
+        heard.append({"sender": sender, **said})
+
+    signals.post_save.connect(later, sender=Note)
+    note = Note(text="a").save()
+    heard.clear()
+    with DocumentTrack(note, "outer"):
+        with DocumentTrack(note, "inner"):
+            change_text(note, "b")
+        track_changes(**heard.pop())
+    change_text(note, "c")
+    track_changes(**heard.pop())
+    assert told("identity", "path") == [("inner", "text")]
