@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pymongo import ReturnDocument
 from pymongo.results import DeleteResult, UpdateResult
 
-from mongoengine_history.state.values import State, native
+from mongoengine_history.state.values import State, native, same
 
 if TYPE_CHECKING:
     from mongoengine_history.capture.call import Call
@@ -27,6 +27,13 @@ def answer(
     place = revisions.place
     read = place.documents.with_options(codec_options=place.codec).find_one
     return read({"_id": revisions.key}, call["projection"], session=call["session"])
+
+
+def modified(call: Call, key: object, before: State, after: State) -> int:
+    """Count a document that was written, as the server does: a replacement without a key always."""
+    new: Any = call["replacement"]
+    is_same = same(before, after) if new is None else same({"_id": key, **before}, new)
+    return int(not is_same)
 
 
 def answer_of_deletion(call: Call, revisions: Revisions, before: State | None) -> Any:

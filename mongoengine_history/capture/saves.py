@@ -10,7 +10,7 @@ import bson
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError, WriteConcernError
 
-from mongoengine_history.capture.answers import answer, answer_of_deletion, document
+from mongoengine_history.capture.answers import answer, answer_of_deletion, document, modified
 from mongoengine_history.capture.call import READING, Call
 from mongoengine_history.capture.tracker import Known, context_at
 from mongoengine_history.errors import HistoryError, StaleDocumentError
@@ -161,7 +161,8 @@ class OneWrite:
                     return self._answer(call, before, self._unread(UPDATE, before, call, error), 1)
                 complete = dicts_in(call["update"], before)
                 self._take(UPDATE, before, after, complete)
-                return self._answer(call, before, after, int(not same(before, after)))
+                count = modified(call, self._revisions.key, before, after)
+                return self._answer(call, before, after, count)
             is_over = self._guard or not call["upsert"]
             made = None if is_over else self._made(call)
             if is_over or made is not None:

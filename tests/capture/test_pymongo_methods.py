@@ -144,6 +144,9 @@ RECORDED: dict[str, dict[str, Write]] = {
         "no match": lambda it: it.replace_one({"number": 99}, {"a": 1}),
         "another key": lambda it: it.replace_one({"number": 2}, {"_id": NEW}),
         "the same": lambda it: it.replace_one({"number": 2}, it.find_one({"number": 2})),
+        "the same without a key": lambda it: it.replace_one(
+            {"number": 2}, it.find_one({"number": 2}, {"_id": 0})
+        ),
         "an operator": lambda it: it.replace_one({}, {"$set": {"name": "b"}}),
     },
     "delete_one": {
