@@ -227,8 +227,6 @@ class Place:
         if name in done:
             return
         check_apart(self._class)
-        if self._kept_by.kept_at:
-            claim(self.history, self.database)
         # Outside a transaction an index may take its time; inside it may wait for that very one.
         limit: Any = {"maxTimeMS": PATIENCE} if self.in_transaction else {}
         try:
@@ -240,14 +238,19 @@ class Place:
             if error.code != UNAUTHORIZED:
                 raise
             self._check_indexes()
+        if self._kept_by.kept_at:
+            claim(self.history, self.database)
         done.add(name)
 
     def _check_indexes(self) -> None:
         """Raise an IndexesMissingError where records were written without an index."""
-        try:
-            self.history.find_one({}, {"_id": 1}, hint=[(it, ASCENDING) for it in BY_REVISION])
+        hint, database = dict.fromkeys(BY_REVISION, ASCENDING), self.history.database
+        try:  # explained, since where there is no collection any hint is taken
+            plan = database.command("explain", {"find": self.history.name, "hint": hint})
         except OperationFailure as error:
             raise IndexesMissingError(self.database) from error
+        if "IXSCAN" not in str(plan["queryPlanner"]):
+            raise IndexesMissingError(self.database)
 
     def _create_indexes(self, session: Any, limit: Any) -> None:
         history = self.history.with_options(write_concern=WriteConcern(w=1))  # one has them: enough

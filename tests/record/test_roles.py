@@ -92,6 +92,19 @@ def test_it_is_told_where_the_indexes_are_missing(
         Crate(n=1).save()
 
 
+def test_it_is_told_where_there_is_no_history_at_all(
+    root: MongoClient[Any], limited: MongoClient[Any]
+) -> None:
+    """To insert is to make a collection, which would have no index that numbers revisions."""
+    for _ in range(2):
+        indexed.clear()
+        with pytest.raises(IndexesMissingError, match=r"ensure_indexes"):
+            Crate(n=1).save()
+    assert root.limited.list_collection_names() == []
+    root.limited.history.create_indexes(INDEXES)
+    assert len(history_of(Crate(n=1).save())) == 1
+
+
 def test_a_server_without_transactions_says_so_when_the_block_begins(
     root: MongoClient[Any], limited: MongoClient[Any]
 ) -> None:
