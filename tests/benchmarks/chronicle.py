@@ -12,6 +12,7 @@ from benchmarks.lives import Life, Population, fill
 from bson import ObjectId
 
 from mongoengine_history import History
+from mongoengine_history.record.chain import link
 from mongoengine_history.record.layout import documents_of_version, records_of_revision
 from mongoengine_history.state.patches import ADD, CHANGE, Patch
 from mongoengine_history.state.revision import CREATE, UPDATE, Context, StoredRevision
@@ -31,15 +32,19 @@ def write(population: Population) -> None:
 
 
 def _history(population: Population) -> Iterator[dict[str, Any]]:
+    last: dict[ObjectId, bytes] = {}
     for life, number in population.changes():
-        yield from _documents(life, number)
+        documents = _documents(life, number, last.get(life.key, b""))
+        last[life.key] = documents[0]["checksum"]
+        yield from documents
 
 
-def _documents(life: Life, number: int) -> list[dict[str, Any]]:
-    """Lay out one revision, and the version beside it if one is due."""
+def _documents(life: Life, number: int, before: bytes) -> list[dict[str, Any]]:
+    """Lay out one revision behind a checksum, and the version beside it if one is due."""
     owner = {"document_type": life.collection, "document_id": life.key}
     revision = _revision(life, number)
     documents = records_of_revision(revision, owner)
+    documents[0].update(link(revision, owner, before))
     if number % VERSION_EVERY == 0:
         documents += documents_of_version(life.state(number), revision, owner)
     return documents

@@ -1,0 +1,92 @@
+"""
+Measure what it costs that a history can be relied on.
+
+    PYTHONPATH=tests python -m benchmarks trust [factor]
+
+The history is the one of a million records that is read elsewhere. One part is how long `verify`
+takes for all of it, in seconds of the clock and of this process, and how much memory it needs. The
+other is a save with its checksum against the same save without one. A *factor* scales both.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+from unittest.mock import patch
+
+import mongoengine as me
+from benchmarks import chronicle
+from benchmarks.databases import databases
+from benchmarks.lives import KINDS, Population
+from benchmarks.tables import show, show_head
+from benchmarks.turns import Arm, ratio, take_turns
+
+from mongoengine_history import track_history, untrack_history, verify
+from mongoengine_history.embedded import server_uri
+from mongoengine_history.record import append
+
+SAVES: Final = 1_000
+EMPTY: Final = {"salt": bytes(16), "checksum": bytes(32)}
+
+
+def megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def show_verify(factor: float) -> None:
+    population = Population(factor)
+    chronicle.write(population)
+    show_head("verify", ["revisions", "s", "a second", "a second of this process", "MB more"])
+    before, wall, own = megabytes(), time.perf_counter(), time.process_time()
+    reports = [verify(kind) for kind in KINDS.values()]
+    assert [it for report in reports for it in report.findings] == []
+    wall, own = time.perf_counter() - wall, time.process_time() - own
+    number = sum(report.revisions for report in reports)
+    assert number == population.records
+    rates = [f"{number / wall:,.0f}", f"{number / own:,.0f}"]
+    show([f"{number:,}", f"{wall:.1f}", *rates, f"{megabytes() - before:.0f}"])
+
+
+class Saves:
+    """Saves of one document, with checksums or without."""
+
+    def __init__(self, document: Any, *, is_chained: bool) -> None:
+        self._document, self._is_chained = document.save(), is_chained
+
+    def save(self, number: int) -> Any:
+        self._document.s1 = f"{number}"
+        if self._is_chained:
+            return self._document.save
+        return self._unchained
+
+    def _unchained(self) -> None:
+        with patch.object(append, "link", lambda *_: dict(EMPTY)):
+            self._document.save()
+
+
+@contextmanager
+def tracked(kind: Any) -> Iterator[None]:
+    track_history(kind)
+    yield
+    untrack_history(kind)
+
+
+def show_saves(factor: float) -> None:
+    kind = KINDS["one"]
+    with tracked(kind):
+        arms = [Arm(Saves(kind(), is_chained=it).save) for it in (True, False)]
+        take_turns(arms, round(SAVES * factor))
+    chained, plain = arms
+    show_head("a save", ["with checksum ms", "without ms", "x"])
+    times = ratio(chained.milliseconds, plain.milliseconds)
+    show([f"{chained.median:.3f}", f"{plain.median:.3f}", f"{times:.3f}"])
+
+
+def main(factor: float = 1.0) -> None:
+    with server_uri() as uri, databases(uri, 1) as [name]:
+        me.connect(name, host=uri, uuidRepresentation="standard")
+        show_verify(factor)
+        show_saves(factor)
