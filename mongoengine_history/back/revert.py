@@ -32,7 +32,7 @@ from mongoengine_history.errors import (
 from mongoengine_history.record.doubt import settle
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
-from mongoengine_history.record.states import begins_with_creation, replayed, state_at
+from mongoengine_history.record.states import creation_of, replayed, state_at
 from mongoengine_history.state.hiding import is_mask
 from mongoengine_history.state.legacy import unwind
 from mongoengine_history.state.merge import conflicts, differs, overlay
@@ -143,7 +143,8 @@ def undo(document: D, number: int | None = None, *, revision: int | None = None)
         The same document.
 
     Raises:
-        OptionsError: it is no number, none or two are given, or the document has no primary key.
+        OptionsError: it is no number, none or two are given, the document has no primary key, or
+            the revision is an event, which changed nothing.
         RevisionNotFoundError: there is no such revision.
         UndoConflictError: a later write changed the same value. The document is as it was.
         DocumentDidNotExistError: the revision created the document: delete it instead.
@@ -154,6 +155,11 @@ def undo(document: D, number: int | None = None, *, revision: int | None = None)
     stored_key(document)
     past = Past.of(document)
     found = past.revisions.revision(past.head.number + 1 + index if index < 0 else index)
+    if found.is_unchanging:
+        problem = (
+            f"it is of operation {found.operation!r}, which changed nothing that could be undone"
+        )
+        raise OptionsError("number", found.number, problem)
     if found.operation in ANEW:
         raise DocumentDidNotExistError(past.revisions.key, found.number - 1)
     before = found.before({}) if found.leaves_nothing else past.at(found.number - 1)
@@ -247,8 +253,19 @@ def _last(revisions: Revisions, head: Head) -> State | None:
     kept = None if head.number else _kept(revisions)
     if kept is not None:
         return kept
-    newest = revisions.revision(max(head.number, 1))
+    newest = _without_events(revisions, revisions.revision(max(head.number, 1)))
     return newest.before({}) if newest.leaves_nothing else state_at(revisions, newest.number)
+
+
+def _without_events(revisions: Revisions, newest: StoredRevision) -> StoredRevision:
+    """Return the deletion where events came after it, else the newest revision."""
+    if not (newest.is_unchanging and newest.leaves_nothing):
+        return newest
+    earlier = revisions.between(1, newest.number - 1, newest_first=True)
+    found = next((it for it in earlier if not it.is_unchanging), None)
+    if found is None:
+        raise DocumentDidNotExistError(revisions.key, newest.number)
+    return found
 
 
 def _kept(revisions: Revisions) -> State | None:
@@ -333,7 +350,7 @@ class Past:
         """Return the number of the newest revision that is not taken back."""
         if since is not None:
             return self.revisions.number_at(stamp_of(since) - 1)
-        return int(begins_with_creation(self.revisions))
+        return creation_of(self.revisions)
 
     def _overwritten(self, number: int, kept: State) -> tuple[Overwritten, State]:
         """Return what the revisions after a number overwrote, and the newest state."""

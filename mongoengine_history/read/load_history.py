@@ -17,7 +17,7 @@ from mongoengine_history.state.patches import (
     as_dictdiffer,
     dictdiffer_patch,
 )
-from mongoengine_history.state.revision import last_stamp, stamp_of, wall_clock
+from mongoengine_history.state.revision import UNCHANGING, last_stamp, stamp_of, wall_clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -76,6 +76,8 @@ def load_history(
 def _patches_of(
     records: Sequence[Mapping[str, Any]], codec: CodecOptions[Any]
 ) -> list[DictdifferPatch]:
+    if records[0].get("operation") in UNCHANGING:
+        return []
     return [dictdiffer_patch(it) for it in reversed(joined(records, codec))]
 
 

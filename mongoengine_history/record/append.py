@@ -27,7 +27,15 @@ from mongoengine_history.state.diff import diff
 from mongoengine_history.state.hiding import settled
 from mongoengine_history.state.merge import collapse, is_relative, list_hash, overlay, remember
 from mongoengine_history.state.patches import ADD, REMOVE, Patch, outermost_list
-from mongoengine_history.state.revision import ANEW, DELETE, UPDATE, Context, StoredRevision
+from mongoengine_history.state.revision import (
+    ANEW,
+    DELETE,
+    UNCHANGING,
+    UPDATE,
+    Context,
+    StoredRevision,
+    nothing_done,
+)
 from mongoengine_history.state.values import find
 
 if TYPE_CHECKING:
@@ -334,6 +342,8 @@ def numbered(change: Change, head: Head, known: int | None = None) -> StoredRevi
     """
     is_alone = known is None or known == head.number
     whole = {*_sent_whole(change, is_alone=is_alone), *_unlike(change, head)}
+    if change.operation in UNCHANGING and head.number:
+        change = change._replace(patches=[nothing_done(is_gone=head.operation == DELETE)])
     patches = collapse(change.patches, whole, change.before, change.after)
     is_anew = change.operation in ANEW or change.operation == DELETE
     lists = remember({} if is_anew else head.lists, patches, change.after)
@@ -362,6 +372,7 @@ def _head_after(
 ) -> Head:
     number, stamp, operation, _, _, lists = revision
     checksum, record = documents[0]["checksum"], documents[0]["_id"]
+    operation = DELETE if revision.leaves_nothing else operation
     known = Head(number, stamp, lists, state, operation, head.is_contended, checksum, record)
     return replace(known, is_remembered=True)
 

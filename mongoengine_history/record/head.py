@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 from mongoengine_history.state.merge import list_hash, path_text
 from mongoengine_history.state.problem import are_hashes, is_stamp
+from mongoengine_history.state.revision import DELETE, leaves_nothing
 from mongoengine_history.state.values import State, find
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Head:
     lists: Mapping[str, bytes] = field(default_factory=dict)
     #: The state that the history replays to, where it is known without reading.
     state: State | None = None
-    #: What it was; empty where that is not known.
+    #: What it was, ``delete`` wherever there is no document after it; empty if that is not known.
     operation: str = ""
     #: Whether another writer was seen, so that a look comes before the next number is tried.
     is_contended: bool = False
@@ -59,12 +60,12 @@ class Head:
             return cls()
         number, stamp, record = newest["revision"], newest.get("stamp"), newest.get("record")
         lists, operation = newest.get("lists"), newest.get("operation")
-        checksum = newest.get("checksum")
+        checksum, is_gone = newest.get("checksum"), leaves_nothing(operation, newest.get("action"))
         return cls(
             number if isinstance(number, int) else int(float(str(number))),  # what sorts before
             stamp if is_stamp(stamp) else 0,  # type: ignore[arg-type]  # what None is not
             lists if lists and are_hashes(lists) else {},
-            operation=operation if isinstance(operation, str) else "",
+            operation=DELETE if is_gone else operation if isinstance(operation, str) else "",
             checksum=checksum if isinstance(checksum, bytes) else b"",
             record=record,
         )

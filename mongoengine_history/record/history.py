@@ -138,8 +138,15 @@ class OwnedQuerySet(_Typed[R]):
         Raises:
             OptionsError: it is a document that was not saved, or no BSON value.
         """
-        who = plain("identity", identity_of(identity), self._collection.codec_options)
-        return self.filter(identity=who)
+        return self.filter(identity=self._plain(identity))
+
+    def on_behalf_of(self, identity: object) -> Self:
+        """Keep what was done on behalf of *identity*, which metadata says; errors as `by`."""
+        there = {"$eq": self._plain(identity), "$exists": True}
+        return self.filter(__raw__={"metadata.on_behalf_of": there})
+
+    def _plain(self, identity: object) -> Any:
+        return plain("identity", identity_of(identity), self._collection.codec_options)
 
     def between(self, since: datetime | None = None, until: datetime | None = None) -> Self:
         """
@@ -288,8 +295,8 @@ class BaseHistory(Document, metaclass=_Apart):  # type: ignore[misc]  # MongoEng
     position = fields.IntField()
     #: How many records the revision has, parts of large values included.
     size = fields.IntField()
-    #: ``create``, ``update``, ``delete``, ``revert``, ``undo``, ``restore``, ``external``, or a
-    #: later word.
+    #: ``create``, ``update``, ``delete``, ``revert``, ``undo``, ``restore``, ``external``,
+    #: ``event``, or a later word.
     operation = fields.StringField()
     #: Shared by all revisions of one unit of work.
     changeset = fields.ObjectIdField()

@@ -42,6 +42,11 @@ INDEXES: Final = [
     IndexModel([(name, ASCENDING) for name in BY_STAMP], name="history_stamp"),
     IndexModel([("identity", ASCENDING), ("created_at", DESCENDING)], name="history_identity"),
     IndexModel(
+        [("metadata.on_behalf_of", ASCENDING), ("created_at", DESCENDING)],
+        name="history_on_behalf_of",
+        partialFilterExpression={"metadata.on_behalf_of": {"$exists": True}},
+    ),
+    IndexModel(
         [("changeset", ASCENDING)],
         name="history_changeset",
         partialFilterExpression={"changeset": {"$exists": True}},

@@ -23,7 +23,7 @@ from mongoengine_history.record.sealed import sealed, sealed_collection
 from mongoengine_history.record.sessions import in_transaction
 from mongoengine_history.record.states import FOLDABLE, folded, replayed
 from mongoengine_history.state.problem import is_number
-from mongoengine_history.state.revision import ANEW
+from mongoengine_history.state.revision import ANEW, UNCHANGING
 from mongoengine_history.state.values import WIRE, encode, identifier
 
 if TYPE_CHECKING:
@@ -192,15 +192,20 @@ def heads(place: Place, keys: list[Any]) -> dict[object, Head]:
 
 
 def revisions_of(changeset: object, database: Database[Any], session: Any) -> Iterator[Any]:
-    """Find the first record of each revision that belongs to a changeset in a database."""
+    """Find the first record of each revision by which a changeset changed something somewhere."""
     wanted = ("document_type", "document_id", "revision", "stamp")
+    query: dict[str, Any] = {
+        "changeset": changeset,
+        "position": 0,
+        "operation": {"$nin": [*UNCHANGING]},
+    }
     for kept in _histories(database):
         history = sealed_collection(kept.with_options(WIRE, PRIMARY, read_concern=LOCAL))
         client = history.database.client
         if client is not sealed(database.client) and in_transaction(database.client):
             continue  # where it cannot be asked, and nothing can have been written
         own = session if session and session.client is client else None
-        yield from history.find({"changeset": changeset, "position": 0}, wanted, session=own)
+        yield from history.find(query, wanted, session=own)
 
 
 def clients_of(changeset: object, database: Database[Any]) -> list[MongoClient[Any]]:

@@ -67,13 +67,15 @@ NUMBERABLE: Final = {"revision": {"$gte": 0, "$lt": LARGEST_NUMBER}}
 NUMBERED_TWICE: Final = "its number is there twice: formerly= came after the first new write"
 """What is wrong where numbers began again under the new name of a collection."""
 
-OF_NEWEST: Final = dict.fromkeys(["revision", "stamp", "lists", "operation", "checksum"], 1)
+OF_NEWEST: Final = dict.fromkeys(
+    ["revision", "stamp", "lists", "operation", "action", "checksum"], 1
+)
 
 ONE_NUMBER: Final[Any] = {"projection": {"_id": 0, "revision": 1}, "limit": 1}
 
 NEEDED: Final = {
     "_id": 0,
-    **dict.fromkeys(["revision", "position", "size", "action", "keys", "data"], 1),
+    **dict.fromkeys(["revision", "position", "size", "operation", "action", "keys", "data"], 1),
     **dict.fromkeys(["parts", "part_of", "bytes"], 1),
 }
 """The fields that patches are made of."""

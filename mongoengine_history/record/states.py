@@ -17,6 +17,7 @@ from mongoengine_history.state.revision import (
     ANEW,
     DELETE,
     last_stamp,
+    leaves_nothing,
     replay,
     stamp_of,
     wall_clock,
@@ -76,7 +77,7 @@ def _from_creation(revisions: Revisions, number: int, first: int) -> State | Non
     state: State = {}
     last = None
     for revision in revisions.between(first, max(number, 1)):
-        is_anew = revision.operation in ANEW or (number and revision.leaves_nothing)
+        is_anew = revision.comes_from_nothing or (number and revision.leaves_nothing)
         if last is None and not is_anew:
             return _from_creation(revisions, number, _creation_before(revisions, number))
         last, state = revision, revision.after(state)
@@ -100,10 +101,14 @@ def _creation_before(revisions: Revisions, number: int) -> int:
     return nearest
 
 
-def begins_with_creation(revisions: Revisions) -> bool:
-    """Say whether the first revision made the document."""
-    first = next(revisions.between(1, 1), None)
-    return first is not None and first.operation in ANEW
+def creation_of(revisions: Revisions) -> int:
+    """Return the number of the revision that made the document; 0 if the history begins later."""
+    number = 1
+    while first := next(revisions.between(number, number), None):
+        if not (first.is_unchanging and first.leaves_nothing):  # an event before it was made
+            return number if first.operation in ANEW else 0
+        number += 1
+    return 0
 
 
 def _version_near(revisions: Revisions, bounds: Mapping[str, int], order: int) -> int | None:
@@ -128,7 +133,7 @@ def folded(
     newest: Mapping[str, Any] = complete[-1][0] if complete else {"revision": 0}
     if number and newest["revision"] != number:
         raise RevisionNotFoundError(revisions.key, number, revisions.head().number)
-    if newest.get("operation") == DELETE:
+    if leaves_nothing(newest.get("operation"), newest.get("action")):
         return None
     later = [whole for whole in complete if whole[0]["revision"] > nearest]
     with revisions.reading([record for whole in later or complete[-1:] for record in whole]):
@@ -149,7 +154,7 @@ def _unwound(revisions: Revisions, number: int) -> State | None:
         with revisions.reading(version):
             state = state_of(version)
     for revision in revisions.between(number + 1, later, newest_first=True):
-        if revision.operation in ANEW:
+        if revision.comes_from_nothing:
             state = None
         elif state is not None or revision.leaves_nothing:
             state = revision.before(state or {})

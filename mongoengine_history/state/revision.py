@@ -14,10 +14,19 @@ import bson
 from bson import DBRef, ObjectId
 
 from mongoengine_history.errors import OptionsError
-from mongoengine_history.state.patches import DictdifferPatch, Draft, Patch, apply, apply_to, invert
+from mongoengine_history.state.patches import (
+    ADD,
+    REMOVE,
+    DictdifferPatch,
+    Draft,
+    Patch,
+    apply,
+    apply_to,
+    invert,
+)
 from mongoengine_history.state.telling import json_ready, told
 from mongoengine_history.state.values import WIRE, depth
-from mongoengine_history.state.wording import changes, shortened
+from mongoengine_history.state.wording import changes, facts, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,9 +42,19 @@ REVERT: Final = "revert"
 UNDO: Final = "undo"
 RESTORE: Final = "restore"
 EXTERNAL: Final = "external"
+EVENT: Final = "event"
+REDACT: Final = "redact"
 
 ANEW: Final = {CREATE, RESTORE}
 """Operations that start from nothing, whatever the history had before."""
+
+UNCHANGING: Final = (EVENT, REDACT)
+"""
+Operations that change nothing.
+
+The one patch of such a revision is empty: it adds nothing to the document, or removes nothing where
+there is none.
+"""
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 MICROSECOND: Final = timedelta(microseconds=1)
@@ -79,8 +98,8 @@ class Revision:
     at: datetime
     #: Who answers for it; None if nobody was named.
     identity: Any
-    #: ``create``, ``update``, ``delete``, ``revert``, ``undo``, ``restore``, ``external``, or a
-    #: later word.
+    #: ``create``, ``update``, ``delete``, ``revert``, ``undo``, ``restore``, ``external``,
+    #: ``event``, or a later word.
     operation: str
     #: Why, in words.
     reason: str | None
@@ -95,14 +114,19 @@ class Revision:
         return hash((self.number, self.at, self.operation))
 
     def __str__(self) -> str:
-        return f"{self._head()}: {'; '.join(changes(self.patches, room=60, most=3))}"
+        return f"{self._head()}: {'; '.join(self._lines(room=60, most=3))}"
 
     def __format__(self, wanted: str) -> str:
         """Write one line, as ``str()`` does, or with ``full`` one for each change, uncut."""
         if wanted != "full":
             return format(str(self), wanted)
-        lines = changes(self.patches, room=sys.maxsize, most=sys.maxsize)
+        lines = self._lines(room=sys.maxsize, most=sys.maxsize)
         return "\n".join([self._head(), *(f"  {line}" for line in lines)])
+
+    def _lines(self, room: int, most: int) -> list[str]:
+        if self.operation == EVENT:
+            return facts(self.metadata, room, most)
+        return changes(self.patches, room, most)
 
     def _head(self) -> str:
         who = "" if self.identity is None else f" by {shortened(str(self.identity), 60)}"
@@ -177,13 +201,23 @@ class StoredRevision(NamedTuple):
             self.context.reason,
             self.context.metadata,
             self.context.changeset,
-            tuple(patch.as_dictdiffer() for patch in self.patches),
+            () if self.is_unchanging else tuple(patch.as_dictdiffer() for patch in self.patches),
         )
+
+    @property
+    def is_unchanging(self) -> bool:
+        """Say whether the document is after it what it was before."""
+        return self.operation in UNCHANGING
 
     @property
     def leaves_nothing(self) -> bool:
         """Say whether there is no document after it."""
-        return self.operation == DELETE
+        return leaves_nothing(self.operation, next((it.action for it in self.patches), ADD))
+
+    @property
+    def comes_from_nothing(self) -> bool:
+        """Say whether there was no document before it, as far as that matters."""
+        return self.operation in ANEW or (self.is_unchanging and self.leaves_nothing)
 
     def after(self, state: State) -> State:
         """Return the state after this revision, given the one before it; see `replay`."""
@@ -196,9 +230,19 @@ class StoredRevision(NamedTuple):
         Raises:
             PatchError: the revision led to another state.
         """
-        if self.operation in ANEW:
+        if self.comes_from_nothing:
             return {}
         return apply(invert(self.patches), {} if self.leaves_nothing else state)
+
+
+def leaves_nothing(operation: object, action: object) -> bool:
+    """Say whether there is no document after a revision, by what its first record says."""
+    return operation == DELETE or (operation in UNCHANGING and action == REMOVE)
+
+
+def nothing_done(*, is_gone: bool) -> Patch:
+    """Return the patch of a revision that changes nothing of a document, be it gone or not."""
+    return Patch(REMOVE if is_gone else ADD, (), [])
 
 
 def replay(steps: Iterable[tuple[str, Iterable[Patch]]], state: State) -> State:

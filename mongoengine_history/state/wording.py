@@ -10,7 +10,7 @@ from mongoengine_history.state.hiding import fingerprint_of, is_mask
 from mongoengine_history.state.patches import CHANGE, REMOVE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mongoengine_history.state.values import Path
 
@@ -27,6 +27,13 @@ def changes(
     if len(lines) <= most:
         return lines
     return [*lines[: most - 1], f"... and {len(lines) - most + 1:,} more"]
+
+
+def facts(said: Mapping[str, Any], room: int, most: int) -> list[str]:
+    """Write what an event says: its kind, then one line for each other fact, as `changes` does."""
+    told = [("add", (), [(name, value)]) for name, value in said.items() if name != "kind"]
+    lines = [line.removeprefix("+ ") for line in changes(told, room, max(most - 1, 1))]
+    return [shortened(str(said.get("kind")), room), *lines]
 
 
 def _lines_of(action: str, path: Sequence[str | int], data: Any, room: int) -> list[str]:

@@ -165,7 +165,8 @@ class Inspection:
             self.find(OTHER_VERSION, "the full state is not what the revisions lead to")
         if kept[-1].get("stamp") != revision.stamp and "pruned" not in kept[-1]:
             self.find(OTHER_VERSION, "its stamp is not that of its revision")
-        self._begin(version)
+        if not revision.leaves_nothing:
+            self._begin(version)
 
     def _leap(self, number: int, version: State | None, kept: Documents) -> None:
         """Go on behind a hole, which is no fault where the history was pruned there."""

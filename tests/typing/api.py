@@ -53,6 +53,7 @@ from mongoengine_history import (
     flush_spool,
     history_of,
     load_history,
+    record_event,
     restore,
     revert,
     revert_changeset,
@@ -119,6 +120,12 @@ def trust(invoice: Invoice) -> None:
     assert_type(next(iter(report)), Finding)
     assert_type(verify(Invoice, keys=[b"key"], progress=print).ok, bool)
     assert_type(verify().findings, tuple[Finding, ...])
+
+
+def happen(invoice: Invoice) -> None:
+    assert_type(record_event("login"), Revision)
+    record_event("approved", invoice, level=2, reason="because")
+    assert_type(History.objects.on_behalf_of("bob"), HistoryQuerySet[History])
 
 
 def keep_in_a_spool() -> None:

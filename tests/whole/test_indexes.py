@@ -21,6 +21,7 @@ from mongoengine_history import (
     changeset,
     history_of,
     load_history,
+    record_event,
     restore,
     revert,
     revert_changeset,
@@ -35,6 +36,7 @@ from mongoengine_history.record.revisions import Revisions
 
 SERVING = {
     *("history_revision", "history_stamp", "history_identity", "history_changeset", "_id_"),
+    "history_on_behalf_of",
 }
 
 UNWANTED = {"COLLSCAN", "SORT"}
@@ -167,6 +169,8 @@ def uses(document: Any) -> list[Callable[[], Any]]:
         lambda: list(History.objects.by("ann").order_by("-created_at").limit(3)),
         lambda: len(history_of(Car, document.pk)),  # of which class was it?
         lambda: list(History.objects.of(Car, document.pk)),
+        lambda: list(History.objects.on_behalf_of("bob").order_by("-created_at").limit(3)),
+        lambda: (record_event("read", document), list(records.filter(operation="event"))),
         lambda: list(verify(document)),
         lambda: (list(verify(type(document))), list(verify(type(document), resume=document.pk))),
     ]
@@ -179,7 +183,7 @@ def is_of_one_number(command: Mapping[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["note", "renamed"])
-@pytest.mark.parametrize("place", range(23))
+@pytest.mark.parametrize("place", range(25))
 def test_each_query_is_served_by_an_index_and_sorts_nothing(
     database: Any, commands: Any, request: pytest.FixtureRequest, kind: str, place: int
 ) -> None:
@@ -210,7 +214,7 @@ def test_all_ways_to_read_are_among_them() -> None:
         "stored", "recordable", "head", "opening", "looked", "revision", "between", "records",
         "complete", "made", "reading", "gone",
         "changes", "number_at", "number_in", "last_touching", "legacy",
-        "state_at", "replayed", "begins_with_creation", "folded", "state_as_of",
+        "state_at", "replayed", "creation_of", "folded", "state_as_of",
         "may_have_existed",
     }  # fmt: skip
 
