@@ -13,6 +13,7 @@ from typing import Any
 
 import mongoengine as me
 import pytest
+from bson import ObjectId
 from mongoengine import signals
 from mongoengine.context_managers import switch_collection, switch_db
 from pymongo.errors import OperationFailure
@@ -30,10 +31,19 @@ from mongoengine_history import (
     revert,
     track_changes,
 )
+from mongoengine_history.record.append import Change, append
 from mongoengine_history.record.head import Head
 from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.state.revision import Context, nothing_done
 
 connected = watched(Page, deletions=False)
+
+
+def test_after_an_event_of_no_document_the_head_says_that_there_is_none(database: Any) -> None:
+    revisions, nothing = Revisions.of(Page(pk=ObjectId())), [nothing_done(is_gone=True)]
+    revisions.place.ensure_indexes()
+    change = Change("event", Context(), {}, {}, nothing, 0)
+    assert append(revisions, change, Head(), None).operation == "delete"
 
 
 def test_indexes_are_made_and_made_again_when_somebody_dropped_them(database: Any) -> None:

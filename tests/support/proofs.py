@@ -24,7 +24,7 @@ from mongoengine_history import (
 )
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
-from mongoengine_history.record.states import begins_with_creation, state_at
+from mongoengine_history.record.states import creation_of, state_at
 from mongoengine_history.state.merge import list_hash
 from mongoengine_history.state.patches import apply
 
@@ -44,7 +44,7 @@ def begun(model: type[Any], key: int) -> dict[str, bytes]:
 def replayed(model: type[Any], key: Any) -> list[dict[str, Any]]:
     """Return all states by their numbers, each made of the first one and all patches since."""
     recorded = Revisions(Place(model), key)
-    state: Any = {} if begins_with_creation(recorded) else state_at(recorded, 0)
+    state: Any = {} if creation_of(recorded) else state_at(recorded, 0)
     states = [state]
     for revision in recorded.between():
         state = apply(revision.patches, state)
