@@ -43,6 +43,7 @@ from mongoengine_history.record.history import BaseHistory, History, Version
 from mongoengine_history.state.revision import Revision
 from mongoengine_history.state.values import ABSENT
 from mongoengine_history.trust.finding import Finding
+from mongoengine_history.trust.reconcile import Reconciled, Reconciliation, reconcile
 from mongoengine_history.trust.record_event import record_event
 from mongoengine_history.trust.spool import Flushed, flush_spool, spool
 from mongoengine_history.trust.verify import Verification, verify
@@ -72,6 +73,8 @@ __all__ = [
     "OptionsError",
     "PatchError",
     "PlanStep",
+    "Reconciled",
+    "Reconciliation",
     "Revision",
     "RevisionConflictError",
     "RevisionNotFoundError",
@@ -89,6 +92,7 @@ __all__ = [
     "flush_spool",
     "history_of",
     "load_history",
+    "reconcile",
     "record_event",
     "restore",
     "revert",

@@ -52,6 +52,7 @@ NEIGHBOURS = {
     "PlanStep": "changeset_plan",
     "Misfit": "as_of",
     "Timeline": "history_of",
+    **dict.fromkeys(["Reconciled", "Reconciliation"], "reconcile"),
     "Verification": "verify",
     "Version": "history",
     **dict.fromkeys(["restore", "undo"], "revert"),

@@ -13,7 +13,6 @@ from pymongo.errors import (
     BulkWriteError,
     PyMongoError,
     ServerSelectionTimeoutError,
-    WriteConcernError,
 )
 
 from mongoengine_history.documents.formerly import one_of
@@ -21,7 +20,13 @@ from mongoengine_history.errors import HistoryError, HistoryNotRecordedError, Re
 from mongoengine_history.record.chain import link
 from mongoengine_history.record.head import Head
 from mongoengine_history.record.layout import Base, documents_of_revision, state_of
-from mongoengine_history.record.not_recorded import LOG, not_recorded, report
+from mongoengine_history.record.not_recorded import (
+    LOG,
+    duplicate_in,
+    is_unmet,
+    not_recorded,
+    report,
+)
 from mongoengine_history.record.states import replayed
 from mongoengine_history.state.diff import diff
 from mongoengine_history.state.hiding import settled
@@ -50,8 +55,6 @@ NUMBERING_ATTEMPTS: Final = 30
 
 LONGEST_WAIT: Final = 0.05
 """Seconds between two attempts at most."""
-
-DUPLICATE_KEY: Final = 11000
 
 
 class Change(NamedTuple):
@@ -100,6 +103,18 @@ def append_late(revisions: Revisions, change: Change, number: int, base: Base | 
         revisions.turn.head = _append(revisions, change, revisions.head(), base, number - 1)
 
 
+def append_next(revisions: Revisions, change: Change, head: Head) -> Head:
+    """
+    Insert a change as the revision after *head*, or not at all; return the new head.
+
+    Raises:
+        HistoryNotRecordedError: another revision has that number, or the records were not written.
+    """
+    with revisions.turn.taken():
+        appended = revisions.turn.head = _append(revisions, change, head, None, None)
+    return appended
+
+
 def _recorded(revisions: Revisions, change: Change, head: Head, base: Base | None) -> Head:
     place = revisions.place
     if place.hiding.rules:
@@ -144,12 +159,14 @@ def _mend_beginning(revisions: Revisions, base: Base, number: int) -> None:
 
 
 def _append(
-    revisions: Revisions, change: Change, head: Head, base: Base | None, known: int
+    revisions: Revisions, change: Change, head: Head, base: Base | None, known: int | None
 ) -> Head:
-    place = revisions.place
+    """Append it, though others were faster; only as the next one where nothing is *known*."""
+    place, attempts = revisions.place, NUMBERING_ATTEMPTS if known is not None else 1
+    known = head.number if known is None else known
     documents: list[dict[str, Any]] = []
     least, is_gone = min(known, head.number), False
-    for attempt in range(NUMBERING_ATTEMPTS):
+    for attempt in range(attempts):
         try:
             if attempt or head.is_contended:
                 head = _looked_again(revisions, head, attempt)
@@ -175,7 +192,7 @@ def _append(
     with suppress(PyMongoError):  # a number that may still be free when they are inserted later
         head = revisions.head()
         documents = _laid_out(revisions, numbered(change, head, known), head)
-    conflict = RevisionConflictError(revisions.key, NUMBERING_ATTEMPTS)
+    conflict = RevisionConflictError(revisions.key, attempts)
     raise not_recorded(place, [revisions.key], documents, conflict) from conflict
 
 
@@ -375,18 +392,3 @@ def _head_after(
     operation = DELETE if revision.leaves_nothing else operation
     known = Head(number, stamp, lists, state, operation, head.is_contended, checksum, record)
     return replace(known, is_remembered=True)
-
-
-def is_unmet(error: PyMongoError) -> bool:
-    """Say whether records are not on as many servers as the write concern asks for."""
-    if isinstance(error, BulkWriteError):
-        return bool(error.details.get("writeConcernErrors"))
-    return isinstance(error, WriteConcernError)
-
-
-def duplicate_in(error: PyMongoError) -> int | None:
-    """Return the index of the document whose key is taken, None if it failed otherwise."""
-    if not isinstance(error, BulkWriteError) or is_unmet(error):
-        return None
-    first = error.details["writeErrors"][0] if error.details.get("writeErrors") else {}
-    return first["index"] if first.get("code") == DUPLICATE_KEY else None

@@ -13,15 +13,18 @@ from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 from mongoengine_history.errors import HistoryNotRecordedError
 from mongoengine_history.record.append import (
     append,
-    duplicate_in,
-    is_unmet,
     missing,
     take_out,
 )
 from mongoengine_history.record.doubt import is_doubtful, remember, settle_all
 from mongoengine_history.record.entries import Entry, Found, entries_of
 from mongoengine_history.record.head import NO_HEAD
-from mongoengine_history.record.not_recorded import not_recorded, report
+from mongoengine_history.record.not_recorded import (
+    duplicate_in,
+    is_unmet,
+    not_recorded,
+    report,
+)
 from mongoengine_history.record.overview import MOST, heads, states_of
 from mongoengine_history.record.place import projection
 from mongoengine_history.record.revisions import Revisions

@@ -73,7 +73,13 @@ def _drift(
     before = replayed(revisions, head.number) if head.number else None
     if before is None and after is None:
         return head, None
+    return head, change_between(before, after, context, operation, now)
+
+
+def change_between(
+    before: State | None, after: State | None, context: Context, operation: str, stamp: int
+) -> Change | None:
+    """Make a change of two states as the history may have them; None if they are alike."""
     done = DELETE if after is None else CREATE if before is None else operation
-    change = Change(done, context, before or {}, after or {}, [], now)
-    change = patched(change, Hiding())  # as the history may have it
-    return head, change if change.patches else None
+    change = patched(Change(done, context, before or {}, after or {}, [], stamp), Hiding())
+    return change if change.patches else None

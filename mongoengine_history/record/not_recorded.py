@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bson import ObjectId
 from mongoengine.connection import DEFAULT_CONNECTION_NAME, _connections
+from pymongo.errors import BulkWriteError, WriteConcernError
 
 from mongoengine_history.errors import HistoryNotRecordedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pymongo.errors import PyMongoError
+
     from mongoengine_history.documents.options import HistoryOptions
     from mongoengine_history.record.place import Place
 
 LOG: Final = logging.getLogger("mongoengine_history")
+
+DUPLICATE_KEY: Final = 11000
 
 
 def not_recorded(
@@ -58,3 +63,18 @@ def _is_taken_over(
             LOG.exception("on_error=%r could not take over: %s", take, error)
         return False
     return True
+
+
+def is_unmet(error: PyMongoError) -> bool:
+    """Say whether records are not on as many servers as the write concern asks for."""
+    if isinstance(error, BulkWriteError):
+        return bool(error.details.get("writeConcernErrors"))
+    return isinstance(error, WriteConcernError)
+
+
+def duplicate_in(error: PyMongoError) -> int | None:
+    """Return the index of the document whose key is taken, None if it failed otherwise."""
+    if not isinstance(error, BulkWriteError) or is_unmet(error):
+        return None
+    first = error.details["writeErrors"][0] if error.details.get("writeErrors") else {}
+    return first["index"] if first.get("code") == DUPLICATE_KEY else None

@@ -52,6 +52,19 @@ def recorded(place: Place, query: Mapping[str, Any]) -> Iterator[Any]:
     return (found["_id"] for found in _grouped(place, place.names, query, order, {}))
 
 
+def keys_behind(place: Place, key: object = None) -> Iterator[Any]:
+    """Read the keys of all documents that have a history, in their order, behind one if given."""
+    later = {} if key is None else {"$expr": {"$gt": ["$document_id", {"$literal": key}]}}
+    pipeline: list[dict[str, Any]] = [
+        {"$match": {"document_type": one_of(place.names), **later}},
+        {"$sort": dict.fromkeys(BY_STAMP[:2], ASCENDING)},
+        {"$group": {"_id": "$document_id"}},
+        {"$sort": {"_id": ASCENDING}},  # keys may be of several types
+    ]
+    options: dict[str, Any] = {"allowDiskUse": True, "session": place.session}
+    return (it["_id"] for it in place.history.aggregate(pipeline, **options))
+
+
 def numbers_at(place: Place, keys: list[Any], stamp: int) -> dict[bytes, Any]:
     """
     Read the number of the last revision of each document at a moment, by its encoded key.

@@ -15,7 +15,7 @@ from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.documents.snapshot import check_model, key_in
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.indexes import BY_REVISION
-from mongoengine_history.record.overview import SMALL, recorded
+from mongoengine_history.record.overview import SMALL, keys_behind
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import ONE_BY_ONE, Revisions
 from mongoengine_history.state.overwritten import Overwritten
@@ -181,11 +181,11 @@ def _inspection(place: Place, rules: Rules, key: Any, *, telling: bool = False) 
 
 def _histories(place: Place, resume: object) -> Iterator[tuple[Any, Iterable[Mapping[str, Any]]]]:
     """Read all documents of all histories, in the order of the index of revisions."""
-    later = {} if resume is None else {"$expr": {"$gt": ["$document_id", {"$literal": resume}]}}
     if len(place.names) > 1:  # what was recorded under former names comes first
-        for key in recorded(place, later):
+        for key in keys_behind(place, resume):
             yield key, Revisions(place, key).records(ALL_NUMBERS)
         return
+    later = {} if resume is None else {"$expr": {"$gt": ["$document_id", {"$literal": resume}]}}
     query = {"document_type": place.document_type, **ALL_NUMBERS, **later}
     found = place.find(BY_REVISION, query, batch_size=ONE_BY_ONE)
     for encoded, documents in groupby(found, lambda it: encode(it.get("document_id"))):

@@ -36,6 +36,8 @@ from mongoengine_history import (
     OptionsError,
     PatchError,
     PlanStep,
+    Reconciled,
+    Reconciliation,
     Revision,
     RevisionConflictError,
     RevisionNotFoundError,
@@ -53,6 +55,7 @@ from mongoengine_history import (
     flush_spool,
     history_of,
     load_history,
+    reconcile,
     record_event,
     restore,
     revert,
@@ -120,6 +123,10 @@ def trust(invoice: Invoice) -> None:
     assert_type(next(iter(report)), Finding)
     assert_type(verify(Invoice, keys=[b"key"], progress=print).ok, bool)
     assert_type(verify().findings, tuple[Finding, ...])
+    done = reconcile(invoice, identity="ann", reason="why")
+    assert_type(done, Reconciliation)
+    assert_type(done.recorded, tuple[Reconciled, ...])
+    reconcile(Invoice, resume=done.resume, progress=print)
 
 
 def happen(invoice: Invoice) -> None:

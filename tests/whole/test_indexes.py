@@ -21,6 +21,7 @@ from mongoengine_history import (
     changeset,
     history_of,
     load_history,
+    reconcile,
     record_event,
     restore,
     revert,
@@ -173,6 +174,8 @@ def uses(document: Any) -> list[Callable[[], Any]]:
         lambda: (record_event("read", document), list(records.filter(operation="event"))),
         lambda: list(verify(document)),
         lambda: (list(verify(type(document))), list(verify(type(document), resume=document.pk))),
+        lambda: reconcile(document),
+        lambda: (reconcile(type(document)), reconcile(type(document), resume=document.pk)),
     ]
 
 
@@ -183,7 +186,7 @@ def is_of_one_number(command: Mapping[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["note", "renamed"])
-@pytest.mark.parametrize("place", range(25))
+@pytest.mark.parametrize("place", range(27))
 def test_each_query_is_served_by_an_index_and_sorts_nothing(
     database: Any, commands: Any, request: pytest.FixtureRequest, kind: str, place: int
 ) -> None:
