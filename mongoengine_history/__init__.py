@@ -42,6 +42,7 @@ from mongoengine_history.record.backfill import backfill
 from mongoengine_history.record.history import BaseHistory, History, Version
 from mongoengine_history.state.revision import Revision
 from mongoengine_history.state.values import ABSENT
+from mongoengine_history.trust.checkpoint import Checkpoint, changed_since, checkpoint
 from mongoengine_history.trust.finding import Finding
 from mongoengine_history.trust.reconcile import Reconciled, Reconciliation, reconcile
 from mongoengine_history.trust.record_event import record_event
@@ -56,6 +57,7 @@ __all__ = [
     "ChangesetPartlyRevertedError",
     "ChangesetPlan",
     "ChangesetRefusedError",
+    "Checkpoint",
     "Conflict",
     "DocumentDidNotExistError",
     "DocumentExistsError",
@@ -88,7 +90,9 @@ __all__ = [
     "WriteRefusedError",
     "as_of",
     "backfill",
+    "changed_since",
     "changeset",
+    "checkpoint",
     "flush_spool",
     "history_of",
     "load_history",

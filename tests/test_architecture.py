@@ -48,6 +48,7 @@ ROWS = [
 NEIGHBOURS = {
     "ABSENT": "values",
     "BaseHistory": "history",
+    **dict.fromkeys(["Checkpoint", "changed_since"], "checkpoint"),
     **dict.fromkeys(["Flushed", "flush_spool"], "spool"),
     "PlanStep": "changeset_plan",
     "Misfit": "as_of",
@@ -62,7 +63,11 @@ NEIGHBOURS = {
 }
 
 #: The guard of the embedded server runs that file as a script and must start without PyMongo.
-IMPORTS_IN_FUNCTIONS = {"embedded": {"pymongo", "pymongo.errors"}}
+#: Signatures are an extra.
+IMPORTS_IN_FUNCTIONS = {
+    "embedded": {"pymongo", "pymongo.errors"},
+    "trust.note": {"cryptography.exceptions", "cryptography.hazmat.primitives.asymmetric"},
+}
 
 #: What each module of ``contrib`` connects. Beside it stand the data format and the public names.
 FRAMEWORKS = {

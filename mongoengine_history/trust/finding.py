@@ -32,7 +32,10 @@ IN_CLEAR: Final = "in clear"
 NOT_CHAINED: Final = "not chained"
 """The first revisions are older than checksums, or than the key of them: no fault."""
 
-NOTES: Final = (NOT_CHAINED,)
+PRUNED: Final = "pruned"
+"""What a checkpoint has seen was taken away by retention since: no fault."""
+
+NOTES: Final = (NOT_CHAINED, PRUNED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,8 @@ class Finding:
     #: The revision it is about; 0 is the state before the first one.
     revision: int
     #: ``missing``, ``malformed``, ``altered``, ``unchained``, ``replay``, ``version``, ``drift``,
-    #: ``in clear``; or ``not chained``, which is no fault; later releases may have more.
+    #: ``in clear``; or ``not chained`` and ``pruned``, which are no faults; later releases may
+    #: have more.
     kind: str
     #: What it is, in words. Names no stored value.
     what: str

@@ -19,6 +19,7 @@ from mongoengine_history import (
     ChangesetPartlyRevertedError,
     ChangesetPlan,
     ChangesetRefusedError,
+    Checkpoint,
     Conflict,
     DocumentDidNotExistError,
     DocumentExistsError,
@@ -51,7 +52,9 @@ from mongoengine_history import (
     WriteRefusedError,
     as_of,
     backfill,
+    changed_since,
     changeset,
+    checkpoint,
     flush_spool,
     history_of,
     load_history,
@@ -127,6 +130,11 @@ def trust(invoice: Invoice) -> None:
     assert_type(done, Reconciliation)
     assert_type(done.recorded, tuple[Reconciled, ...])
     reconcile(Invoice, resume=done.resume, progress=print)
+    made = checkpoint(Invoice, origin="example.com/shop", key=b"key", to=print)
+    assert_type(made, Checkpoint)
+    assert_type((made.origin, made.size, made.root), tuple[str, int, bytes])
+    assert_type(list(changed_since(made, Invoice)), list[Finding])
+    changed_since(made.text, public_key="key")  # type: ignore[arg-type]
 
 
 def happen(invoice: Invoice) -> None:

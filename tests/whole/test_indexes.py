@@ -18,7 +18,9 @@ from mongoengine_history import (
     History,
     Timeline,
     Version,
+    changed_since,
     changeset,
+    checkpoint,
     history_of,
     load_history,
     reconcile,
@@ -148,6 +150,11 @@ def uses(document: Any) -> list[Callable[[], Any]]:
         with automatic():
             revert_changeset(changes)
 
+    def see_what_is_gone() -> None:
+        made, query = checkpoint(type(document)), {"document_id": document.pk, "revision": 10}
+        History._get_collection().delete_many(query)
+        assert [it.revision for it in changed_since(made)] == [10]
+
     return [
         edit,
         bring_back,
@@ -173,6 +180,8 @@ def uses(document: Any) -> list[Callable[[], Any]]:
         lambda: list(History.objects.on_behalf_of("bob").order_by("-created_at").limit(3)),
         lambda: (record_event("read", document), list(records.filter(operation="event"))),
         lambda: list(verify(document)),
+        lambda: list(changed_since(checkpoint())),
+        see_what_is_gone,
         lambda: (list(verify(type(document))), list(verify(type(document), resume=document.pk))),
         lambda: reconcile(document),
         lambda: (reconcile(type(document)), reconcile(type(document), resume=document.pk)),

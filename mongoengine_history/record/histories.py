@@ -1,0 +1,219 @@
+"""All histories of a collection, or those of some classes: where each of them ends and begins."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from itertools import groupby, islice
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from mongoengine import Document
+from pymongo import ASCENDING, DESCENDING
+from pymongo.read_concern import ReadConcern
+
+from mongoengine_history.documents.fieldrules import with_subclasses
+from mongoengine_history.documents.formerly import names_of, one_of
+from mongoengine_history.documents.snapshot import check_model
+from mongoengine_history.errors import OptionsError
+from mongoengine_history.record.history import History
+from mongoengine_history.record.indexes import BY_REVISION
+from mongoengine_history.record.overview import SMALL
+from mongoengine_history.record.place import Place
+from mongoengine_history.record.revisions import RECORD
+from mongoengine_history.state.problem import LARGEST_NUMBER
+from mongoengine_history.state.values import identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from pymongo.collection import Collection
+
+MAJORITY: Final = ReadConcern("majority")
+"""What may still be rolled back by a failover is nothing to sign."""
+
+ON_ITS_WAY: Final = 0.2
+"""Seconds to wait for the rest of a revision."""
+
+IS_REVISION: Final = {"revision": {"$gte": 1, "$lt": LARGEST_NUMBER}}
+
+
+class Tip(NamedTuple):
+    """The newest revision of a history at some time."""
+
+    #: Name of the collection of the document, as its records have it.
+    document_type: str
+    #: Primary key of the document.
+    document_id: Any
+    #: The number of the revision.
+    revision: int
+    #: Its checksum; empty where it was recorded before there were any.
+    checksum: bytes
+
+
+class Beginning(NamedTuple):
+    """Where a history begins now."""
+
+    #: The lowest number that is there.
+    number: int
+    #: Whether it says itself that what was before has been pruned.
+    is_pruned: bool
+
+
+class Histories:
+    """
+    The histories of some classes, or all in the collection ``history`` of the default database.
+
+    Raises:
+        OptionsError: a transaction is active, or the histories lie in several collections.
+    """
+
+    def __init__(self, models: Sequence[type[Document]] = ()) -> None:
+        for model in models:
+            check_model(model)
+        places = [Place(model) for model in models or (History,)]
+        self._place = places[0]
+        if any(it.history != self._place.history for it in places):
+            problem = "their histories lie in several collections; name those of one at a time"
+            raise OptionsError("models", models, problem)
+        if self._place.in_transaction:
+            raise OptionsError("models", models, "it cannot be done inside a transaction")
+        self._place.history = self._place.history.with_options(read_concern=MAJORITY)
+        self._names = {name for it in places for name in it.names} if models else None
+
+    @property
+    def address(self) -> str:
+        """Name the database and the collection that they lie in."""
+        return self._place.history.full_name
+
+    def beside(self, suffix: str) -> Collection[Any]:
+        """Return a collection beside them, whose name has a *suffix*."""
+        history = self._place.history
+        return history.database[f"{history.name}{suffix}"]
+
+    def holds(self, tip: Tip) -> bool:
+        """Say whether a history is one of those that are asked of."""
+        return self._names is None or tip.document_type in self._names
+
+    def tips(self) -> Iterator[Tip]:
+        """Read the newest whole revision of each, by names and keys; holds one batch of them."""
+        for name in self._types() if self._names is None else sorted(self._names):
+            keys = self._keys(name)
+            while some := list(islice(keys, SMALL)):
+                yield from self._newest(name, some)
+
+    def _types(self) -> list[str]:
+        every = {"document_type": {"$gte": ""}, **IS_REVISION}
+        return [it["_id"] for it in self._place.aggregate(_first("document_type", every))]
+
+    def _keys(self, name: str) -> Iterator[Any]:
+        pipeline = _first("document_id", {"document_type": name, **IS_REVISION})
+        options: dict[str, Any] = {"session": self._place.session, "allowDiskUse": True}
+        return (it["_id"] for it in self._place.history.aggregate(pipeline, **options))
+
+    def _newest(self, name: str, keys: list[Any]) -> Iterator[Tip]:
+        query = {"document_type": name, "document_id": {"$in": keys}, **IS_REVISION}
+        wanted = ("revision", "position", "size", "checksum")
+        found = self._place.aggregate(_first("document_id", query, wanted, DESCENDING))
+        whole = [it if _is_last(it) else self._whole(name, it) for it in found]
+        last = sorted(filter(None, whole), key=lambda it: keys.index(it["_id"]))
+        several = [(it["_id"], it["revision"]) for it in last if it["position"]]
+        first = self.checksums((name,), several)
+        for it in last:
+            own = [it.get("checksum") or b""]
+            if it["position"]:
+                own = [*first.get((identifier(it["_id"]), it["revision"]), ()), b""]
+            yield Tip(name, it["_id"], it["revision"], own[0])
+
+    def _whole(self, name: str, newest: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return the last record of a whole revision; the newest one may be on its way, or torn."""
+        time.sleep(ON_ITS_WAY)
+        query = {"document_type": name, "document_id": {"$eq": newest["_id"]}, **IS_REVISION}
+        records = self._place.find(BY_REVISION, {**query, "position": RECORD}, DESCENDING)
+        for _, group in groupby(records, itemgetter("revision")):
+            last = next(group)
+            if _is_last(last):
+                return {**last, "_id": newest["_id"]}
+        return None
+
+    def names_like(self, name: str) -> tuple[str, ...]:
+        """Return all names under which there may be more of a history that has records of one."""
+        names = {name}
+        for model in with_subclasses(Document):
+            own = model._meta.get("collection")
+            if own and not model._meta.get("abstract") and name in (found := names_of(model, own)):
+                names |= {*found}
+        return tuple(sorted(names))
+
+    def checksums(
+        self, names: Sequence[str], revisions: Iterable[tuple[Any, int]]
+    ) -> dict[tuple[object, int], list[bytes]]:
+        """Read the checksums of revisions by the `identifier` of the key, and the number."""
+        made = defaultdict(list)
+        for it in self._first_records(names, revisions, "checksum"):
+            made[identifier(it["document_id"]), it["revision"]].append(it.get("checksum", b""))
+        return dict(made)
+
+    def _first_records(
+        self, names: Sequence[str], revisions: Iterable[tuple[Any, int]], wanted: str
+    ) -> Iterator[Mapping[str, Any]]:
+        """Read the first record of each of some revisions, as far as they are there."""
+        keys = defaultdict(list)
+        for key, number in revisions:
+            keys[number].append(key)
+        same: dict[str, Any] = {"document_type": one_of(names), "position": 0}
+        either = [{**same, "document_id": {"$in": its}, "revision": it} for it, its in keys.items()]
+        fields = dict.fromkeys(("document_id", "revision", wanted), 1)
+        options: dict[str, Any] = {"projection": fields, "batch_size": SMALL}
+        return self._place.find(BY_REVISION, {"$or": either}, **options) if either else iter(())
+
+    def beginnings(self, names: Sequence[str], keys: list[Any]) -> dict[object, Beginning]:
+        """Read where histories begin, by the `identifier` of the key."""
+        lowest: dict[object, tuple[int, Any]] = {}
+        for name in names:
+            query = {"document_type": name, "document_id": {"$in": keys}, **IS_REVISION}
+            for it in self._place.aggregate(_first("document_id", query, ("revision",))):
+                key, here = identifier(it["_id"]), (it["revision"], it["_id"])
+                lowest[key] = min(lowest.get(key, here), here, key=itemgetter(0))
+        cut = [(key, number) for number, key in lowest.values() if number > 1]
+        found = self._first_records(names, cut, "pruned")
+        marked = {identifier(it["document_id"]) for it in found if "pruned" in it}
+        begun = {key: Beginning(number, key in marked) for key, (number, _) in lowest.items()}
+        for key, number in cut:
+            if identifier(key) not in marked:  # pruning may be under way
+                begun[identifier(key)] = self._marked(names, key) or Beginning(number, False)
+        return begun
+
+    def _marked(self, names: Sequence[str], key: Any) -> Beginning | None:
+        """Look through one history for the revision with which it begins after pruning."""
+        owner = {"document_type": one_of(names), "document_id": {"$eq": key}, **IS_REVISION}
+        query = {**owner, "position": 0, "pruned": {"$exists": True}}
+        found = self._place.find(BY_REVISION, query, DESCENDING, limit=1)
+        return next((Beginning(it["revision"], True) for it in found), None)
+
+    def last(self, names: Sequence[str], key: Any) -> int:
+        """Read the number of the newest revision of one history; 0 where there is none."""
+        number = 0
+        for name in names:
+            query = {"document_type": name, "document_id": {"$eq": key}, **IS_REVISION}
+            query["position"] = RECORD
+            found = self._place.find(BY_REVISION, query, DESCENDING, limit=1)
+            number = max([number, *(it["revision"] for it in found)])
+        return number
+
+
+def _first(
+    by: str, query: Mapping[str, Any], wanted: Sequence[str] = (), order: int = ASCENDING
+) -> list[dict[str, Any]]:
+    """Return the pipeline that takes the first document of each group: one look into the index."""
+    return [
+        {"$match": query},
+        {"$sort": dict.fromkeys(BY_REVISION, order)},
+        {"$group": {"_id": f"${by}", **{name: {"$first": f"${name}"} for name in wanted}}},
+    ]
+
+
+def _is_last(record: Mapping[str, Any]) -> bool:
+    """Say whether a record with the highest position is the last one of its revision."""
+    position, size = record.get("position"), record.get("size")
+    return isinstance(position, int) and isinstance(size, int) and position == size - 1
