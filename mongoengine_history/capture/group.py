@@ -11,6 +11,7 @@ from pymongo.errors import BulkWriteError, OperationFailure
 
 from mongoengine_history.record.doubt import settle_all
 from mongoengine_history.record.entries import Found
+from mongoengine_history.record.not_recorded import DUPLICATE_KEY
 from mongoengine_history.state.revision import CREATE, DELETE, UPDATE
 from mongoengine_history.state.updates import only
 from mongoengine_history.state.values import identifier, same, wire
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
     from mongoengine_history.capture.requests import Request
     from mongoengine_history.record.append_many import Bulk
     from mongoengine_history.state.values import State
-
-    Change = tuple[str, Found, State, State]
-
-DUPLICATE = 11000
 
 
 class Done(NamedTuple):
@@ -133,7 +130,7 @@ class _Group:
 
     def _is_overtaken(self, error: Mapping[str, Any]) -> bool:
         request = self._requests[error["index"]]
-        is_own_key = error["code"] == DUPLICATE and [*error.get("keyPattern", ())] == ["_id"]
+        is_own_key = error["code"] == DUPLICATE_KEY and [*error.get("keyPattern", ())] == ["_id"]
         return is_own_key and not request.is_insert and request.token not in self._before
 
     def _limited(self, request: Request) -> Any:
@@ -195,7 +192,7 @@ class _Group:
 
     def _change(
         self, place: int, made: Mapping[int, Found], after: Mapping[object, State]
-    ) -> Change | None:
+    ) -> tuple[str, Found, State, State] | None:
         """Tell what became of the document of a request; None for nothing."""
         request, found = self._requests[place], self._sent[place]
         if place in made:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from pymongo import ASCENDING, ReadPreference, WriteConcern
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from pymongo.client_session import ClientSession
 
     from mongoengine_history.state.hiding import Hiding
-
-T = TypeVar("T")
 
 PRIMARY: Final = ReadPreference.PRIMARY
 """Where to read: a secondary may not know the newest revision yet …"""
