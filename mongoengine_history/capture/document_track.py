@@ -90,8 +90,7 @@ class DocumentTrack:
         refuse_stale: bool = False,
         **metadata: Any,
     ) -> None:
-        if not isinstance(document, Document):
-            raise OptionsError("document", document, "only a top-level Document has a history")
+        check_document(document)
         if not isinstance(refuse_stale, bool):
             raise OptionsError("refuse_stale", refuse_stale, "it must be True or False")
         hiding_of(document)  # which checks the options of its class
