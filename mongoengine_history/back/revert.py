@@ -44,7 +44,7 @@ from mongoengine_history.state.revision import (
     RESTORE,
     REVERT,
     UNDO,
-    is_number,
+    is_index,
     stamp_of,
 )
 from mongoengine_history.state.values import ABSENT, native
@@ -109,16 +109,11 @@ def revert(document: D, since: datetime | None = None, *, revision: int | None =
 def _check(since: object, revision: object) -> None:
     if since is not None and revision is not None:
         raise OptionsError("revision", revision, "give either since or revision, not both")
-    if revision is not None:
-        _check_number("revision", revision)
+    if revision is not None and not is_index(revision):
+        raise OptionsError("revision", revision, "it is a number: 0, 1, 2, …")
     if since is not None and not isinstance(since, datetime):
         problem = "it must be a datetime; a revision has its name: revision=…"
         raise OptionsError("since", since, problem)
-
-
-def _check_number(name: str, number: object) -> None:
-    if not is_number(number):
-        raise OptionsError(name, number, "it is a number: 0, 1, 2, …")
 
 
 @overload
@@ -175,7 +170,7 @@ def _one_of(number: int | None, revision: int | None) -> int:
     if number is not None and revision is not None:
         raise OptionsError("revision", revision, "give the number once")
     index = revision if number is None else number
-    if index is None or not is_number(index):
+    if not is_index(index):
         raise OptionsError("number", index, "it is a number: 1, 2, …, or -1 for the newest")
     return index
 

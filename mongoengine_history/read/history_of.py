@@ -23,7 +23,7 @@ from mongoengine_history.record.touching import conditions
 from mongoengine_history.state.diff import diff
 from mongoengine_history.state.merge import path_text
 from mongoengine_history.state.patches import as_dictdiffer, paths_of
-from mongoengine_history.state.revision import StoredRevision, is_number
+from mongoengine_history.state.revision import StoredRevision, is_index
 from mongoengine_history.state.values import State, native
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Timeline(Generic[D]):
 
     def _number(self, index: int) -> int:
         """Return the number that an index means: negative ones count from the end."""
-        if not is_number(index):
+        if not is_index(index):
             raise OptionsError("number", index, "it is a number: 1, 2, …, or -1 for the newest")
         if index >= 0:
             return index

@@ -30,6 +30,7 @@ from mongoengine_history.state.wording import changes, facts, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import TypeGuard
 
     from bson.codec_options import CodecOptions
 
@@ -315,9 +316,9 @@ def checked(
     )
 
 
-def is_number(number: object) -> bool:
-    """Say whether *number* can be that of a revision, counted from either end."""
-    return isinstance(number, int) and not isinstance(number, bool) and abs(number) < 2**63
+def is_index(given: object) -> TypeGuard[int]:
+    """Say whether somebody asks for a revision by its number, counted from either end."""
+    return isinstance(given, int) and not isinstance(given, bool) and abs(given) < 2**63
 
 
 def identity_of(identity: object) -> object:
