@@ -19,7 +19,7 @@ from mongoengine_history.record.append_many import Bulk
 from mongoengine_history.record.entries import Found
 from mongoengine_history.state.merge import conflicts
 from mongoengine_history.state.revision import CREATE, DELETE, UNDO
-from mongoengine_history.state.values import ABSENT, WIRE, State, identifier, same
+from mongoengine_history.state.values import ABSENT, State, identifier, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -255,11 +255,6 @@ def _request(found: Found, wanted: State) -> Any:
 
 def _plain(place: Place) -> Collection[Any]:
     """Return the collection of PyMongo's own, not recording; it waits until the server is done."""
-    collection = place.documents
-    concern = (
-        collection.write_concern if collection.write_concern.acknowledged else WriteConcern(w=1)
-    )
-    database = place.documents.database
-    return database.client.get_database(place.database).get_collection(
-        place.document_type, WIRE, write_concern=concern
-    )
+    documents = place.documents
+    is_waiting = documents.write_concern.acknowledged
+    return documents if is_waiting else documents.with_options(write_concern=WriteConcern(w=1))
