@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mongoengine_history.back.steps import Step
+from mongoengine_history.back.steps import Step, put_onto
 from mongoengine_history.record.overview import revisions_of
 from mongoengine_history.record.sessions import active_session
 from mongoengine_history.state.merge import differs
@@ -55,8 +55,7 @@ def _again(subject: Subject, steps: list[Step]) -> Iterator[Step]:
     after = wanted
     if wanted is not None and before is not None:
         names = set().union(*(step.names for step in steps)) if steps else {*before, *wanted}
-        kept = {it: value for it, value in before.items() if it not in names or it in wanted}
-        after = {**kept, **{it: wanted[it] for it in wanted if it in names}}
+        after = put_onto(before, wanted, names)
     is_as_ever = after is before if after is None or before is None else not differs(before, after)
     if not is_as_ever:
         yield Step(now, before, after, subject.numbers, 0, 0, is_bypassing=True)

@@ -13,7 +13,7 @@ from mongoengine_history.state.merge import differs
 from mongoengine_history.state.values import ABSENT, State, encode, same
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence, Set
 
     from mongoengine import Document
 
@@ -87,10 +87,7 @@ class Step:
     def onto(self, stored: State | None) -> State:
         """Return what is *stored* with what the step sets; others may have written more."""
         after = self.after or {}
-        if stored is None:
-            return after
-        kept = {name: it for name, it in stored.items() if name not in self.names or name in after}
-        return {**kept, **{name: after[name] for name in after if name in self.names}}
+        return after if stored is None else put_onto(stored, after, self.names)
 
     def then(self, step: Step) -> Step:
         """Return one step that does what this and the next one of the document do."""
@@ -101,6 +98,12 @@ class Step:
             until = step.until
         numbers = (*self.numbers, *step.numbers)
         return replace(self, after=step.after, numbers=numbers, position=position, until=until)
+
+
+def put_onto(stored: State, wanted: State, names: Set[str]) -> State:
+    """Return what is *stored* with what is *wanted* under some names, the order of keys kept."""
+    kept = {name: it for name, it in stored.items() if name not in names or name in wanted}
+    return {**kept, **{name: it for name, it in wanted.items() if name in names}}
 
 
 def _ruled(model: type[Document]) -> set[str]:
