@@ -80,10 +80,10 @@ def _by_methods(step: Step, done: Done) -> str | None:
         done.append(subject.address)
         raise
     done.append(subject.address)
-    return _refusal_of(step)
+    return _left_undone(step)
 
 
-def _refusal_of(step: Step) -> str | None:
+def _left_undone(step: Step) -> str | None:
     """Say what a method of the application's own did, if it is nothing of what is planned."""
     is_deletion = step.kind == "delete"
     if not has_own(step.written_as, deletion=is_deletion):
