@@ -1,4 +1,4 @@
-"""The documents that a history consists of, what they can be asked, and their indexes."""
+"""The documents that a history consists of, and what they can be asked."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mongoengine_history.documents.options import OPTIONS_ATTRIBUTE, options_of
 from mongoengine_history.documents.snapshot import stored_key
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.classes import NOWHERE, is_of
+from mongoengine_history.record.fields import RawField, WallTimeField
 from mongoengine_history.record.indexes import OWNER, RECORDS, VERSIONS, create_indexes
 from mongoengine_history.record.touching import conditions
 from mongoengine_history.state.revision import (
@@ -221,46 +222,6 @@ class _Versions(_Manager):
         def __get__(self, instance: Any, owner: type[R]) -> OwnedQuerySet[R]: ...
 
 
-class _RawField(fields.DictField):  # type: ignore[misc]  # MongoEngine has no types
-    """
-    Shows a stored value of any kind as it is: no document is fetched, no class looked up.
-
-    It is a DictField only so that queries may name what lies inside (``data__new=…``).
-    """
-
-    def __get__(self, instance: Any, owner: Any) -> Any:
-        """Return the value, untouched."""
-        return self if instance is None else instance._data.get(self.name)
-
-    def to_python(self, value: Any) -> Any:
-        """Return *value*."""
-        return value
-
-    def to_mongo(self, value: Any, **_: Any) -> Any:
-        """Return *value*."""
-        return value
-
-    def prepare_query_value(self, op: str | None, value: Any) -> Any:
-        """
-        Take a document for its primary key, as the library does with identities.
-
-        What is to be equal is a value: no dict is an operator, and no pattern is looked for.
-        """
-        known = value.pk if getattr(value, "_is_document", False) else value
-        return {"$eq": known} if op in {None, "exact"} else known
-
-    def validate(self, value: Any) -> None:
-        """Accept anything."""
-
-
-class _WallTimeField(fields.DateTimeField):  # type: ignore[misc]  # MongoEngine has no types
-    """A time as the wall clock of the server showed it, so naive on every connection."""
-
-    def to_python(self, value: Any) -> Any:
-        """Drop the UTC that a connection with ``tz_aware`` gives to a local time."""
-        return value.replace(tzinfo=None) if getattr(value, "tzinfo", None) else value
-
-
 class BaseHistory(Document, metaclass=_Apart):  # type: ignore[misc]  # MongoEngine has no types
     """
     What a record is. A class derived from it keeps records elsewhere: ``track_history(history=…)``.
@@ -272,23 +233,23 @@ class BaseHistory(Document, metaclass=_Apart):  # type: ignore[misc]  # MongoEng
     #: Name of the collection that the document lies in.
     document_type = fields.StringField()
     #: Primary key of the document, any BSON value.
-    document_id = _RawField(default=None)
+    document_id = RawField(default=None)
     #: Who answers for the revision, any BSON value; None if nobody was named.
-    identity = _RawField(default=None)
+    identity = RawField(default=None)
     #: ``add``, ``change`` or ``remove``.
     action = fields.StringField()
     #: Keys and indexes joined by dots; empty for the document itself.
     path = fields.StringField()
     #: ``{"old", "new"}`` of a change, else ``{"items": [{"key", "value"}, …]}``.
-    data = _RawField(default=None)
+    data = RawField(default=None)
     #: When, by the wall clock of the server that wrote it; naive local time in milliseconds.
-    created_at = _WallTimeField()
+    created_at = WallTimeField()
     #: When, truly; microseconds since 1970 UTC.
     stamp = fields.IntField()
     #: The exact path; tells key ``"1"`` from index 1.
-    keys = _RawField(default=None)
+    keys = RawField(default=None)
     #: Places of the keys in ``data``, where they do not stand at the end of their dict.
-    places = _RawField(default=None)
+    places = RawField(default=None)
     #: Number of the revision within the document (1, 2, 3, …).
     revision = fields.IntField()
     #: Place of this record in the revision, from 0.
@@ -303,15 +264,15 @@ class BaseHistory(Document, metaclass=_Apart):  # type: ignore[misc]  # MongoEng
     #: Why, in words.
     reason = fields.StringField()
     #: Anything else that was said about the write.
-    metadata = _RawField(default=None)
+    metadata = RawField(default=None)
     #: Hashes of lists after the revision, by path; on its first record.
-    lists = _RawField(default=None)
+    lists = RawField(default=None)
     #: Chains the revision to the one before; on its first record, as what it is made with.
-    checksum = _RawField(default=None)
-    salt = _RawField(default=None)
+    checksum = RawField(default=None)
+    salt = RawField(default=None)
     #: The same where a value was erased: by the number of a value.
-    salts = _RawField(default=None)
-    digests = _RawField(default=None)
+    salts = RawField(default=None)
+    digests = RawField(default=None)
 
     _is_history = True
     meta = {  # noqa: RUF012  # MongoEngine's way to configure a class
@@ -375,15 +336,15 @@ class Version(Document, metaclass=_Apart):  # type: ignore[misc]  # MongoEngine 
     #: Name of the collection that the document lies in.
     document_type = fields.StringField()
     #: Primary key of the document, any BSON value.
-    document_id = _RawField(default=None)
+    document_id = RawField(default=None)
     #: Number of the revision after which the document was like this.
     revision = fields.IntField()
     #: The state, without ``_id``; None where it is kept in parts, then `Timeline.state` has it.
-    state = _RawField(default=None)
+    state = RawField(default=None)
     #: Who answers for the revision; None if nobody was named.
-    identity = _RawField(default=None)
+    identity = RawField(default=None)
     #: When, by the wall clock of the server that wrote it; naive local time in milliseconds.
-    created_at = _WallTimeField()
+    created_at = WallTimeField()
     #: When, truly; microseconds since 1970 UTC.
     stamp = fields.IntField()
 
