@@ -40,6 +40,7 @@ from mongoengine_history.read.load_history import load_history
 from mongoengine_history.record import late as _late  # noqa: F401  # by which errors record
 from mongoengine_history.record.backfill import backfill
 from mongoengine_history.record.history import BaseHistory, History, Version
+from mongoengine_history.record.signals import recording_failed, revision_recorded
 from mongoengine_history.state.revision import Revision
 from mongoengine_history.state.values import ABSENT
 from mongoengine_history.trust.checkpoint import Checkpoint, changed_since, checkpoint
@@ -98,9 +99,11 @@ __all__ = [
     "load_history",
     "reconcile",
     "record_event",
+    "recording_failed",
     "restore",
     "revert",
     "revert_changeset",
+    "revision_recorded",
     "set_identity_provider",
     "spool",
     "track_changes",

@@ -10,10 +10,11 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine_history.capture.collection import RecordingCollection
-from mongoengine_history.capture.tracker import Origin, Tracker, on_its_own
+from mongoengine_history.capture.tracker import Origin, Tracker
 from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.documents.stand_in import is_warned_of
 from mongoengine_history.errors import HistoryNotRecordedError
+from mongoengine_history.record.origin import on_its_own
 from mongoengine_history.state.values import ABSENT
 
 if TYPE_CHECKING:

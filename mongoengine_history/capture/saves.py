@@ -18,8 +18,9 @@ from mongoengine_history.record.append import Change, append, patched
 from mongoengine_history.record.doubt import is_doubtful, leave_open, remember, settle
 from mongoengine_history.record.head import Head
 from mongoengine_history.record.layout import Base
-from mongoengine_history.record.not_recorded import not_recorded, report
+from mongoengine_history.record.not_recorded import not_recorded
 from mongoengine_history.record.place import projection
+from mongoengine_history.record.report import report
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import state_at
 from mongoengine_history.state.patches import growth
@@ -336,10 +337,9 @@ class OneWrite:
             raise error
         remember(self._revisions, operation, self._context)
         unread = not_recorded(self._place, [self._revisions.key], [], error)
-        options, is_asked = self._place.options, call["return_document"]
-        if callable(options.on_error) or not is_asked:
-            report(unread, options)
-        if is_asked:  # it is the one after the write
+        is_asked = call["return_document"]  # for the one after the write
+        report(unread, self._place, unread if is_asked else None)
+        if is_asked:
             raise unread
         return state
 

@@ -15,7 +15,7 @@ from mongoengine_history.capture.blocks import is_untracked
 from mongoengine_history.capture.collection import RecordingCollection
 from mongoengine_history.capture.dropping import RecordingDatabase, dropping, is_dropping
 from mongoengine_history.capture.strict import StrictDatabase
-from mongoengine_history.capture.tracker import Tracker, on_its_own, originating
+from mongoengine_history.capture.tracker import Tracker, originating
 from mongoengine_history.documents.fieldpaths import check_rules
 from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.formerly import check_names
@@ -31,6 +31,7 @@ from mongoengine_history.documents.stand_in import is_stand_in, is_warned_of
 from mongoengine_history.errors import HistoryNotRecordedError, OptionsError
 from mongoengine_history.record.history import kept_by
 from mongoengine_history.record.neighbours import check_apart
+from mongoengine_history.record.origin import on_its_own
 from mongoengine_history.record.place import LIES_IN_HISTORY
 
 if TYPE_CHECKING:

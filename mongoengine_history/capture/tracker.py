@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -15,12 +13,13 @@ from mongoengine_history.errors import HistoryNotRecordedError
 from mongoengine_history.record.append import append
 from mongoengine_history.record.doubt import leave_open
 from mongoengine_history.record.head import NO_HEAD, Head
+from mongoengine_history.record.origin import coming_from, origin_now
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.state.revision import DELETE
 from mongoengine_history.state.values import ABSENT, State, same
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
     from mongoengine import Document
@@ -218,12 +217,10 @@ class Origin:
         return self.is_save or (revisions.key is not None and self.tracker.is_at(revisions))
 
 
-_origin: ContextVar[Origin | None] = ContextVar("mongoengine_history_origin", default=None)
-
-
 def current_origin() -> Origin | None:
     """Return the origin of what is written now; None where no document's method is under way."""
-    return _origin.get()
+    origin: Origin | None = origin_now()
+    return origin
 
 
 def context_at(place: Place, origin: Origin | None) -> Context:
@@ -237,22 +234,8 @@ def context_at(place: Place, origin: Origin | None) -> Context:
     return context_of(place.options, place.codec, blocks, said)
 
 
-@contextmanager
-def originating(tracker: Tracker, said: Mapping[str, Any], *, is_save: bool) -> Iterator[None]:
+def originating(
+    tracker: Tracker, said: Mapping[str, Any], *, is_save: bool
+) -> AbstractContextManager[None]:
     """Let all that is written inside the block come from one document."""
-    with _coming_from(Origin(tracker, said, is_save)):
-        yield
-
-
-def on_its_own() -> AbstractContextManager[None]:
-    """Let what is written inside the block come from no document's method that is under way."""
-    return _coming_from(None)
-
-
-@contextmanager
-def _coming_from(origin: Origin | None) -> Iterator[None]:
-    token = _origin.set(origin)
-    try:
-        yield
-    finally:
-        _origin.reset(token)
+    return coming_from(Origin(tracker, said, is_save))

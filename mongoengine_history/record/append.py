@@ -19,14 +19,11 @@ from mongoengine_history.documents.formerly import one_of
 from mongoengine_history.errors import HistoryError, HistoryNotRecordedError, RevisionConflictError
 from mongoengine_history.record.chain import link
 from mongoengine_history.record.head import Head
+from mongoengine_history.record.inserts import duplicate_in, is_unmet, missing, take_out
 from mongoengine_history.record.layout import Base, documents_of_revision, state_of
-from mongoengine_history.record.not_recorded import (
-    LOG,
-    duplicate_in,
-    is_unmet,
-    not_recorded,
-    report,
-)
+from mongoengine_history.record.not_recorded import LOG, not_recorded
+from mongoengine_history.record.report import report
+from mongoengine_history.record.signals import tell_recorded
 from mongoengine_history.record.states import replayed
 from mongoengine_history.state.diff import diff
 from mongoengine_history.state.hiding import settled
@@ -73,6 +70,13 @@ class Change(NamedTuple):
     record: Any = None
 
 
+class Appended(NamedTuple):
+    """A revision that was inserted: what is known of it, and all its documents."""
+
+    head: Head
+    documents: list[dict[str, Any]]
+
+
 def append(revisions: Revisions, change: Change, head: Head, base: Base | None) -> Head:
     """
     Number a change and insert it, with one round trip if *head* is the newest; return the new head.
@@ -86,10 +90,12 @@ def append(revisions: Revisions, change: Change, head: Head, base: Base | None) 
         pymongo.errors.PyMongoError: the same inside a transaction, which undoes the write, too.
     """
     try:
-        return _recorded(revisions, change, head, base)
+        appended, documents = _recorded(revisions, change, head, base)
     except HistoryNotRecordedError as error:
-        report(error, revisions.place.options)
+        report(error, revisions.place)
         return Head()  # nothing is known any more
+    tell_recorded(revisions.place, documents)
+    return appended
 
 
 def append_late(revisions: Revisions, change: Change, number: int, base: Base | None) -> None:
@@ -100,7 +106,9 @@ def append_late(revisions: Revisions, change: Change, number: int, base: Base | 
         HistoryNotRecordedError: as `append`, whatever the class says.
     """
     with revisions.turn.taken():
-        revisions.turn.head = _append(revisions, change, revisions.head(), base, number - 1)
+        appended = _append(revisions, change, revisions.head(), base, number - 1)
+        revisions.turn.head = appended.head
+    tell_recorded(revisions.place, appended.documents)
 
 
 def append_next(revisions: Revisions, change: Change, head: Head) -> Head:
@@ -111,11 +119,13 @@ def append_next(revisions: Revisions, change: Change, head: Head) -> Head:
         HistoryNotRecordedError: another revision has that number, or the records were not written.
     """
     with revisions.turn.taken():
-        appended = revisions.turn.head = _append(revisions, change, head, None, None)
-    return appended
+        appended = _append(revisions, change, head, None, None)
+        revisions.turn.head = appended.head
+    tell_recorded(revisions.place, appended.documents)
+    return appended.head
 
 
-def _recorded(revisions: Revisions, change: Change, head: Head, base: Base | None) -> Head:
+def _recorded(revisions: Revisions, change: Change, head: Head, base: Base | None) -> Appended:
     place = revisions.place
     if place.hiding.rules:
         base = base and base._replace(state=place.hiding.hidden(base.state))
@@ -126,11 +136,12 @@ def _recorded(revisions: Revisions, change: Change, head: Head, base: Base | Non
         return _append(revisions, change, head, base, head.number)
     with revisions.turn.taken():
         latest = revisions.turn.latest(head)
-        appended = revisions.turn.head = _append(revisions, change, latest, base, head.number)
-    is_late = not head.number and appended.number > 1
+        appended = _append(revisions, change, latest, base, head.number)
+        revisions.turn.head = appended.head
+    is_late = not head.number and appended.head.number > 1
     if is_late and base is not None and base.moment is not None:
         with suppress(HistoryError, PyMongoError, BSONError):  # all is recorded: no failure
-            _mend_beginning(revisions, base, appended.number)
+            _mend_beginning(revisions, base, appended.head.number)
     return appended
 
 
@@ -160,7 +171,7 @@ def _mend_beginning(revisions: Revisions, base: Base, number: int) -> None:
 
 def _append(
     revisions: Revisions, change: Change, head: Head, base: Base | None, known: int | None
-) -> Head:
+) -> Appended:
     """Append it, though others were faster; only as the next one where nothing is *known*."""
     place, attempts = revisions.place, NUMBERING_ATTEMPTS if known is not None else 1
     known = head.number if known is None else known
@@ -180,13 +191,13 @@ def _append(
             is_inserted = _insert(revisions, documents, head)
             if is_inserted:
                 _clear_former(revisions, documents)
-                return _head_after(revision, state, head, documents)
+                return Appended(_head_after(revision, state, head, documents), documents)
             is_gone = is_inserted is None
         except PyMongoError as error:
             if place.in_transaction:
                 raise
             if _is_done(place, documents, head, error):  # only the answer was lost
-                return _head_after(revision, state, head, documents)
+                return Appended(_head_after(revision, state, head, documents), documents)
             documents = documents or _laid_out(revisions, numbered(change, head, known), head)
             raise not_recorded(place, [revisions.key], documents, error) from error
     with suppress(PyMongoError):  # a number that may still be free when they are inserted later
@@ -316,25 +327,6 @@ def _clear_former(revisions: Revisions, documents: list[dict[str, Any]]) -> None
     if former and documents[-1]["revision"] == 0:
         early = {**revisions.mine, "document_type": one_of(former), "revision": 0}
         place.history.delete_many(early, session=place.session)
-
-
-def missing(place: Place, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return which documents of a failed insert are not there; all where that is not known."""
-    with suppress(PyMongoError):
-        found = place.history.find(_inserted(documents), {"_id": 1})
-        there = {document["_id"] for document in found}
-        return [it for it in documents if it.get("_id") not in there]
-    return documents
-
-
-def take_out(place: Place, documents: list[dict[str, Any]]) -> None:
-    """Remove what was inserted of *documents*."""
-    place.history.delete_many(_inserted(documents), session=place.session)
-
-
-def _inserted(documents: list[dict[str, Any]]) -> dict[str, Any]:
-    """Name what PyMongo has sent of an insert: what it gave a key."""
-    return {"_id": {"$in": [document["_id"] for document in documents if "_id" in document]}}
 
 
 def patched(change: Change, hiding: Hiding) -> Change:

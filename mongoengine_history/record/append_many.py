@@ -11,23 +11,17 @@ import bson
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
 from mongoengine_history.errors import HistoryNotRecordedError
-from mongoengine_history.record.append import (
-    append,
-    missing,
-    take_out,
-)
+from mongoengine_history.record.append import append
 from mongoengine_history.record.doubt import is_doubtful, remember, settle_all
 from mongoengine_history.record.entries import Entry, Found, entries_of
 from mongoengine_history.record.head import NO_HEAD
-from mongoengine_history.record.not_recorded import (
-    duplicate_in,
-    is_unmet,
-    not_recorded,
-    report,
-)
+from mongoengine_history.record.inserts import duplicate_in, is_unmet, missing, take_out
+from mongoengine_history.record.not_recorded import not_recorded
 from mongoengine_history.record.overview import MOST, heads, states_of
 from mongoengine_history.record.place import projection
+from mongoengine_history.record.report import report
 from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.record.signals import revision_recorded, tell_recorded
 from mongoengine_history.state.revision import CREATE, DELETE, UPDATE
 from mongoengine_history.state.updates import is_completed, only
 from mongoengine_history.state.values import State, identifier, same
@@ -232,6 +226,7 @@ class Bulk:
             documents = [document for entry in entries for document in entry.documents]
             try:
                 self.place.history.insert_many(documents, session=self.place.session)
+                self._tell(entries)
                 break
             except PyMongoError as error:
                 if self.place.in_transaction:
@@ -240,8 +235,15 @@ class Bulk:
                 if index is None:
                     self._lose(entries, error)
                     break
-                taken, entries = _split(entries, index)
+                taken, behind = _split(entries, index)
+                self._tell(entries[: -1 - len(behind)])
+                entries = behind
                 self._append_alone(taken)
+
+    def _tell(self, entries: Iterable[Entry]) -> None:
+        """Tell of what is recorded, if anybody listens."""
+        for entry in entries if revision_recorded.receivers else ():
+            tell_recorded(self.place, entry.documents)
 
     def _append_alone(self, entry: Entry) -> None:
         revisions = Revisions(self.place, entry.found.key)
@@ -276,7 +278,7 @@ class Bulk:
             keys = [key for error in lost for key in error.document_ids]
             records = [record for error in lost for record in error.records]
             unrecorded = not_recorded(self.place, keys, records, lost[0].__cause__)
-            report(unrecorded, self.place.options, because_of)
+            report(unrecorded, self.place, because_of)
 
     @contextmanager
     def recording(self, written: Mapping[str, Sequence[Found]]) -> Iterator[None]:

@@ -24,12 +24,14 @@ from mongoengine_history.errors import (
     OptionsError,
     StateNotKeptError,
 )
-from mongoengine_history.record.append import Change, append_late, take_out
+from mongoengine_history.record.append import Change, append_late
 from mongoengine_history.record.doubt import Doubt, find_out, settle
+from mongoengine_history.record.inserts import take_out
 from mongoengine_history.record.layout import Base, revision_of, state_of
 from mongoengine_history.record.not_recorded import not_recorded
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.record.signals import tell_recorded
 from mongoengine_history.record.states import replayed, state_at
 from mongoengine_history.state.merge import check
 from mongoengine_history.state.revision import ANEW
@@ -152,6 +154,7 @@ def _complete(revisions: Revisions, records: Records) -> None:
     rest = [it for it in records if (it["revision"], it["position"]) not in places]
     if rest:
         history.insert_many(rest)
+        tell_recorded(revisions.place, [it for it in records if it["revision"]])
 
 
 def _change(

@@ -97,7 +97,7 @@ class Place:
         self.database: str = collection.database.name
         self.document_type: str = collection.name
         self.class_name: str = model._class_name
-        self._class = model if isinstance(model, type) else type(model)
+        self.model = model if isinstance(model, type) else type(model)
         self.options: HistoryOptions = options_of(model)
         self._kept_by = kept_by(model)
         self.hiding = hiding_of(model)
@@ -106,7 +106,7 @@ class Place:
     @cached_property
     def volatile(self) -> Hiding:
         """What goes on by itself in the documents, whatever is taken back."""
-        return volatile_of(self._class)
+        return volatile_of(self.model)
 
     @cached_property
     def documents(self) -> Collection[State]:
@@ -145,7 +145,7 @@ class Place:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The names that the collection has, and had: records of before are under those."""
-        return names_of(self._class, self.document_type)
+        return names_of(self.model, self.document_type)
 
     def owner(self, key: Any) -> dict[str, Any]:
         """Return the fields that say whose a new record is: of the document with a primary key."""
@@ -224,7 +224,7 @@ class Place:
         done = indexed.setdefault(client, set())
         if name in done:
             return
-        check_apart(self._class)
+        check_apart(self.model)
         # Outside a transaction an index may take its time; inside it may wait for that very one.
         limit: Any = {"maxTimeMS": PATIENCE} if self.in_transaction else {}
         try:
