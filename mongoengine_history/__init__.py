@@ -49,6 +49,7 @@ from mongoengine_history.trust.reconcile import Reconciled, Reconciliation, reco
 from mongoengine_history.trust.record_event import record_event
 from mongoengine_history.trust.spool import Flushed, flush_spool, spool
 from mongoengine_history.trust.verify import Verification, verify
+from mongoengine_history.trust.watch import Watcher, watch
 
 __all__ = [
     "ABSENT",
@@ -88,6 +89,7 @@ __all__ = [
     "UndoConflictError",
     "Verification",
     "Version",
+    "Watcher",
     "WriteRefusedError",
     "as_of",
     "backfill",
@@ -112,5 +114,6 @@ __all__ = [
     "untrack_history",
     "untracked",
     "verify",
+    "watch",
 ]
 __version__ = "2.0.0.dev0"

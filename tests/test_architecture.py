@@ -57,6 +57,7 @@ NEIGHBOURS = {
     **dict.fromkeys(["Reconciled", "Reconciliation"], "reconcile"),
     "Verification": "verify",
     "Version": "history",
+    "Watcher": "watch",
     **dict.fromkeys(["restore", "undo"], "revert"),
     **dict.fromkeys(["set_identity_provider", "untracked"], "changeset"),
     "track_changes": "document_track",

@@ -111,7 +111,7 @@ def append_late(revisions: Revisions, change: Change, number: int, base: Base | 
     tell_recorded(revisions.place, appended.documents)
 
 
-def append_next(revisions: Revisions, change: Change, head: Head) -> Head:
+def append_next(revisions: Revisions, change: Change, head: Head, base: Base | None = None) -> Head:
     """
     Insert a change as the revision after *head*, or not at all; return the new head.
 
@@ -119,7 +119,7 @@ def append_next(revisions: Revisions, change: Change, head: Head) -> Head:
         HistoryNotRecordedError: another revision has that number, or the records were not written.
     """
     with revisions.turn.taken():
-        appended = _append(revisions, change, head, None, None)
+        appended = _append(revisions, change, head, base, None)
         revisions.turn.head = appended.head
     tell_recorded(revisions.place, appended.documents)
     return appended.head

@@ -11,6 +11,7 @@ from mongoengine_history.errors import HistoryError, RevisionConflictError
 from mongoengine_history.record.append import append_next
 from mongoengine_history.record.drift import change_between
 from mongoengine_history.record.head import NO_HEAD, Head
+from mongoengine_history.record.layout import Base
 from mongoengine_history.record.overview import heads, states_of
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import replayed
@@ -51,7 +52,7 @@ class Comparison(NamedTuple):
     @property
     def is_drift(self) -> bool:
         """Say whether the two differ, in more than the order of their fields."""
-        return self.error is None and not _alike(self.known, self.stored)
+        return self.error is None and not is_same_state(self.known, self.stored)
 
     def settled(self, then: Comparison) -> State | None:
         """
@@ -73,7 +74,8 @@ class Comparison(NamedTuple):
         return draft.state
 
 
-def _alike(first: State | None, second: State | None) -> bool:
+def is_same_state(first: State | None, second: State | None) -> bool:
+    """Say whether two states differ in no more than the order of their fields."""
     if first is None or second is None:
         return first is second
     return not differs(first, second)
@@ -156,8 +158,9 @@ def record_settled(
         shown = before and place.hiding.hidden(before)
         change = change_between(shown, state, said, EXTERNAL, time.time_ns() // 1000)
         if change is not None:
+            base = Base(shown) if shown is not None and not _has_any(head) else None
             try:
-                head = append_next(revisions, change, replace(head, state=shown))
+                head = append_next(revisions, change, replace(head, state=shown), base)
             except HistoryError as error:
                 if not isinstance(error.__cause__, RevisionConflictError):
                     raise

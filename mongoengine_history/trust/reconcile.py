@@ -27,7 +27,7 @@ from mongoengine_history.state.values import identifier
 from mongoengine_history.trust.finding import DRIFT, MALFORMED, MISSING, REPLAY, Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mongoengine_history.state.values import State
 
@@ -102,7 +102,8 @@ def reconcile(
             changeset names, by default. No provider is asked.
         reason: Why, in words.
         resume: What `Reconciliation.resume` was: goes on behind that document. For a class only.
-        progress: Is called after every 500 documents with the report so far. For a class only.
+        progress: Is called after every 500 documents, and at the end, with the report so far. For a
+            class only.
 
     Returns:
         A report: what was looked at, what was recorded, and what could not be compared.
@@ -128,7 +129,11 @@ def reconcile(
         batch = _Batch(place, context)
         batch.reconcile([stored_key(target)])
         return batch.added_to(Reconciliation())
-    return _sweep(place, context, resume, progress)
+    report = Reconciliation()
+    for report in sweep(place, context, resume):
+        if progress:
+            progress(report)
+    return report
 
 
 def context_now(place: Place, identity: object = None, reason: str | None = None) -> Context:
@@ -139,13 +144,8 @@ def context_now(place: Place, identity: object = None, reason: str | None = None
     return replace(context, changeset=said[0].changeset if said else None)
 
 
-def _sweep(
-    place: Place,
-    context: Context,
-    resume: object,
-    progress: Callable[[Reconciliation], object] | None,
-) -> Reconciliation:
-    """Go through all histories of a collection, in the order of keys."""
+def sweep(place: Place, context: Context, resume: object = None) -> Iterator[Reconciliation]:
+    """Go through all histories of a collection, in the order of keys; yield the report so far."""
     report, kept = Reconciliation(resume=resume), 0
     found = keys_behind(place, resume)
     while keys := list(islice(found, SMALL)):
@@ -153,11 +153,10 @@ def _sweep(
         batch.reconcile(keys)
         report = replace(batch.added_to(report), resume=keys[-1], without_history=0)
         kept += batch.kept
-        if progress:
-            progress(report)
+        yield report
     later = {} if resume is None else {"$expr": {"$gt": ["$_id", {"$literal": resume}]}}
     count = place.documents.count_documents(later)
-    return replace(report, without_history=max(0, count - kept))
+    yield replace(report, without_history=max(0, count - kept))
 
 
 class _Batch:

@@ -71,6 +71,7 @@ from mongoengine_history import (
     untrack_history,
     untracked,
     verify,
+    watch,
 )
 from mongoengine_history.record.history import HistoryQuerySet
 
@@ -130,6 +131,11 @@ def trust(invoice: Invoice) -> None:
     assert_type(done, Reconciliation)
     assert_type(done.recorded, tuple[Reconciled, ...])
     reconcile(Invoice, resume=done.resume, progress=print)
+    with watch(Invoice, Order) as watcher:
+        assert_type(next(iter(watcher)), Reconciled)
+        assert_type(watcher.lag, float)
+        watcher.stop()
+    watch("invoice")  # type: ignore[arg-type]
     made = checkpoint(Invoice, origin="example.com/shop", key=b"key", to=print)
     assert_type(made, Checkpoint)
     assert_type((made.origin, made.size, made.root), tuple[str, int, bytes])
@@ -174,7 +180,7 @@ def work(count: int) -> str:
     return str(count)
 
 
-def watch(invoice: Invoice, user: Document) -> None:
+def watch_one(invoice: Invoice, user: Document) -> None:
     with DocumentTrack(invoice, user.pk) as track:
         assert_type(track, DocumentTrack)
     with DocumentTrack(invoice, identity="anna", reason="a typing error", ticket=7):

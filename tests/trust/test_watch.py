@@ -1,0 +1,485 @@
+"""`watch`: what others write is recorded while it happens, and what is ours not again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import mongoengine as me
+import pytest
+from bson import ObjectId
+from mongoengine import Document
+from pymongo.errors import ConnectionFailure, OperationFailure
+from support.changes import automatic, edited, told, tracked_otherwise
+from support.crews import Overlap
+
+from mongoengine_history import (
+    OptionsError,
+    Reconciled,
+    changeset,
+    history_of,
+    untracked,
+    verify,
+    watch,
+)
+from mongoengine_history.record.place import Place
+from mongoengine_history.trust import stream as streams
+from mongoengine_history.trust import suspicion
+
+PATIENCE = 60.0
+"""Seconds that a condition may take on a busy machine."""
+
+
+class Bin(Document):
+    meta = {"collection": "bins", "auto_create_index": False}
+    name = me.StringField()
+    count = me.IntField()
+    tags = me.ListField(me.StringField())
+
+
+class Shelf(Document):
+    meta = {"collection": "shelves", "auto_create_index": False, "db_alias": "other"}
+    name = me.StringField()
+
+
+tracking = automatic(Bin, Shelf)
+
+
+def db() -> Any:
+    """Return the database as other programs have it."""
+    return me.get_db()
+
+
+def bins() -> Any:
+    return db()["bins"]
+
+
+@pytest.fixture(autouse=True)
+def bookmarks(database: Any) -> None:
+    """Nothing is known of earlier runs, and the collection is there."""
+    db()["history.watch"].delete_many({})
+    Bin(name="first").save().delete()
+    Shelf(name="first").save().delete()
+
+
+@pytest.fixture
+def images(bookmarks: None) -> None:
+    keep_images(True)
+
+
+def keep_images(on: bool) -> None:
+    db().command("collMod", "bins", changeStreamPreAndPostImages={"enabled": on})
+
+
+class Watch:
+    """A watcher at work in a thread."""
+
+    def __init__(self, *models: type[Document]) -> None:
+        self.watcher = watch(*models)
+        self.found: list[Reconciled] = []
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        try:
+            for it in self.watcher:
+                self.found.append(it)
+        except BaseException as error:  # to be told by the test
+            self.error = error
+
+    def start(self) -> None:
+        self._thread.start()
+        until(lambda: self.error or self.is_at_work)
+
+    @property
+    def is_at_work(self) -> bool:
+        followed = self.watcher._followed
+        return all(it._stream.is_open and not it._stream.is_lost for it in followed)
+
+    def rest(self) -> None:
+        """Wait until all that was written by now is gone through."""
+        sign = ObjectId()
+        bins().insert_one({"_id": sign, "name": "sign"})
+        until(lambda: any(it.document_id == sign for it in self.found) or self.error)
+        until(lambda: self.watcher.lag == 0.0 or self.error)
+        assert self.error is None
+        self.found = [it for it in self.found if it.document_id != sign]
+
+    def stop(self) -> None:
+        self.watcher.stop()
+        self._thread.join(PATIENCE)
+
+
+def until(happens: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not happens():
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.02)
+
+
+@contextmanager
+def watching(*models: type[Document]) -> Iterator[Watch]:
+    made = Watch(*(models or (Bin,)))
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+def write(document: Bin, **values: Any) -> None:
+    bins().update_one({"_id": document.pk}, {"$set": values})
+
+
+def names(document: Bin) -> list[Any]:
+    timeline = history_of(document)
+    return [timeline.state(it.number).get("name") for it in timeline]
+
+
+def test_what_others_write_is_recorded() -> None:
+    made = Bin(name="a").save()
+    with watching() as work:
+        write(made, name="b")
+        work.rest()
+        assert work.found == [Reconciled("bins", made.pk, 2, "external")]
+        write(made, count=1)
+        bins().delete_one({"_id": made.pk})
+        work.rest()
+    assert told(made)[-1] == ("delete", None)
+    newest = history_of(made)[2]
+    assert (newest.identity, newest.metadata) == (None, {"reconciled": {"last_known": 1}})
+    assert verify(Bin).ok
+
+
+def test_a_document_that_others_insert_is_created() -> None:
+    with watching() as work:
+        key = bins().insert_one({"name": "z", "more": 1}).inserted_id
+        work.rest()
+    assert history_of(Bin, key).state(1) == {"name": "z", "more": 1}
+    assert history_of(Bin, key)[1].operation == "create"
+
+
+def test_our_own_writes_are_not_recorded_again() -> None:
+    with watching() as work:
+        made = [Bin(name=f"{number}").save() for number in range(5)]
+        for each in made:
+            edited(each, "ada", name="b", tags=["x"])
+        Bin.objects(name="b").update(inc__count=1, push__tags="y")
+        with changeset("bob"):
+            Bin.objects.insert([Bin(name="c"), Bin(name="d")])
+        made[0].delete()
+        work.rest()
+        assert work.found == []
+
+
+def test_a_record_that_comes_late_is_waited_for(monkeypatch: Any) -> None:
+    made = Bin(name="a").save()
+    late = Overlap(monkeypatch, lambda: edited(made, "ada", name="ada"))
+    with watching() as work:
+        looked = noticed(monkeypatch)
+        late.write()
+        until(looked.is_set)
+        late.record()
+        work.rest()
+        assert work.found == []
+    assert told(made) == [("create", None), ("update", "ada")]
+
+
+def noticed(monkeypatch: Any) -> threading.Event:
+    """Tell when a write without a record was looked at for the first time."""
+    seen, look = threading.Event(), suspicion.Suspicion.look
+
+    def looking(self: Any, *args: Any) -> Any:
+        found = look(self, *args)
+        if found == []:
+            seen.set()
+        return found
+
+    monkeypatch.setattr(suspicion.Suspicion, "look", looking)
+    return seen
+
+
+def test_images_tell_each_of_several_writes(images: None) -> None:
+    made = Bin(name="a").save()
+    with watching() as work:
+        for name in "bcd":
+            write(made, name=name)
+        work.rest()
+        assert [it.revision for it in work.found] == [2, 3, 4]
+    assert names(made) == ["a", "b", "c", "d"]
+    assert history_of(made)[-1].metadata["reconciled"] == {"last_known": 3}
+    assert verify(made).ok
+
+
+def test_images_tell_what_a_document_without_a_history_was(images: None) -> None:
+    with untracked():
+        made = Bin(name="a").save()
+    with watching() as work:
+        write(made, name="b")
+        work.rest()
+    assert history_of(made).state(0)["name"] == "a"
+    assert names(made) == ["b"]
+
+
+def test_without_images_it_is_left_to_the_next_write() -> None:
+    keep_images(False)
+    with untracked():
+        made = Bin(name="a").save()
+    with watching() as work:
+        write(made, name="b")
+        work.rest()
+    assert len(history_of(made)) == 0
+
+
+def test_images_among_our_own_writes(images: None) -> None:
+    made = Bin(name="a").save()
+    with watching() as work:
+        edited(made, "ada", name="b")
+        write(made, name="c")
+        write(made, count=1)
+        edited(Bin.objects.get(pk=made.pk), "bob", tags=["x"])
+        work.rest()
+    assert history_of(made).compare(-1) == []
+    assert [who for _, who in told(made) if who] == ["ada", "bob"]
+    assert verify(made).ok
+
+
+def test_writes_that_were_numbered_the_other_way_round(monkeypatch: Any, images: None) -> None:
+    made = Bin(name="a").save()
+    first, second = Bin.objects.get(pk=made.pk), Bin.objects.get(pk=made.pk)
+    late = Overlap(monkeypatch, lambda: edited(first, "ada", name="ada"))
+    with watching() as work:
+        late.write()
+        edited(second, "bob", name="bob")
+        late.record()
+        work.rest()
+    assert history_of(made)[-1].metadata == {"reconciled": {"last_known": 3, "overlap": True}}
+    assert history_of(made).state(4)["name"] == "bob"
+
+
+def test_it_goes_on_where_it_was(images: None) -> None:
+    made = Bin(name="a").save()
+    with watching() as work:
+        work.rest()
+    for name in "bc":
+        write(made, name=name)
+    with watching() as work:
+        work.rest()
+        assert [it.revision for it in work.found] == [2, 3]
+    assert names(made) == ["a", "b", "c"]
+
+
+def test_a_first_start_sweeps() -> None:
+    made = Bin(name="a").save()
+    write(made, name="b")
+    with watching() as work:
+        work.rest()
+        assert [it.revision for it in work.found] == [2]
+
+
+def test_a_token_that_is_no_good_any_more_is_followed_by_a_sweep(monkeypatch: Any) -> None:
+    made = Bin(name="a").save()
+    with watching() as work:
+        work.rest()
+    write(made, name="b")
+    opening = streams.Stream._open
+
+    def forgotten(self: Any) -> None:
+        monkeypatch.setattr(streams.Stream, "_open", opening)
+        raise OperationFailure("the resume point may no longer be in the oplog", 286)
+
+    monkeypatch.setattr(streams.Stream, "_open", forgotten)
+    with watching() as work:
+        work.rest()
+        assert [it.revision for it in work.found] == [2]
+
+
+def test_a_token_of_another_stream_is_no_good() -> None:
+    made = Bin(name="a").save()
+    write(made, name="b")
+    db()["history.watch"].insert_one({"_id": "bins", "token": {"_data": "82"}})
+    with watching() as work:
+        work.rest()
+        assert [it.revision for it in work.found] == [2]
+
+
+def test_a_killed_cursor_is_opened_again() -> None:
+    made = Bin(name="a").save()
+    with watching() as work:
+        for number in range(3):
+            kill_cursors()
+            write(made, name=f"{number}")
+            work.rest()
+        assert [it.revision for it in work.found] == [2, 3, 4]
+
+
+def kill_cursors() -> None:
+    admin = db().client.admin
+    idle = [{"$currentOp": {"idleCursors": True, "allUsers": True}}]
+    for it in admin.aggregate([*idle, {"$match": {"cursor.tailable": True}}]):
+        name = it["ns"].split(".", 1)[1]
+        db().command("killCursors", name, cursors=[it["cursor"]["cursorId"]])
+
+
+@pytest.mark.parametrize("place", ["read", "settle"])
+def test_a_server_that_is_away_for_a_while_is_asked_again(monkeypatch: Any, place: str) -> None:
+    made = Bin(name="a").save()
+    monkeypatch.setattr(streams, "BREATH", 0.0)
+    with watching() as work:
+        away = iter(range(3))
+        name = {"read": (streams.Stream, "_next"), "settle": (suspicion, "compared")}[place]
+        whole = getattr(*name)
+
+        def answers(*args: Any) -> Any:
+            if next(away, None) is not None:
+                raise ConnectionFailure("nobody is there")
+            return whole(*args)
+
+        monkeypatch.setattr(*name, answers)
+        write(made, name="b")
+        work.rest()
+        assert [it.revision for it in work.found] == [2]
+
+
+def test_an_event_that_is_too_large_comes_without_documents(images: None, caplog: Any) -> None:
+    made = Bin(name="a" * 9_000_000).save()
+    with watching() as work:
+        write(made, name="b" * 9_000_000)
+        write(made, name="c")
+        work.rest()
+        assert work.found
+    assert "too large" in caplog.text
+    assert names(made)[-1] == "c"
+    assert verify(made).ok
+
+
+def test_parts_of_an_event_are_put_together(monkeypatch: Any) -> None:
+    parts = [
+        {"splitEvent": {"fragment": 1, "of": 2}, "operationType": "update", "documentKey": 1},
+        {"splitEvent": {"fragment": 2, "of": 2}, "fullDocument": {"_id": 1}},
+    ]
+
+    class Split:
+        def try_next(self) -> Any:
+            return parts.pop(0) if parts else None
+
+        next = try_next
+
+    stream = streams.Stream([Place(Bin)])
+    monkeypatch.setattr(stream, "_stream", Split())
+    event = stream._next()
+    assert event is not None
+    assert (event["operationType"], event["fullDocument"]) == ("update", {"_id": 1})
+    assert stream._next() is None
+
+
+def test_a_collection_that_is_dropped_is_swept_through() -> None:
+    made = [Bin(name="a").save() for _ in range(3)]
+    with watching() as work:
+        db().drop_collection("bins")
+        until(lambda: len(work.found) == 3 or work.error)
+        work.rest()
+    assert [told(each)[-1] for each in made] == [("delete", None)] * 3
+
+
+def test_what_is_hidden_is_not_recorded(images: None) -> None:
+    with tracked_otherwise(Bin, exclude=["count"], mask=["tags"]):
+        made = Bin(name="a", count=1, tags=["secret"]).save()
+        with watching() as work:
+            write(made, count=2, tags=["other secret"])
+            work.rest()
+            assert work.found == []
+            write(made, count=3, name="b")
+            work.rest()
+            assert [it.revision for it in work.found] == [2]
+        assert b"secret" not in b"".join(repr(it).encode() for it in db()["history"].find())
+
+
+def test_a_broken_history_is_logged_and_stops_nothing(caplog: Any) -> None:
+    torn, right = Bin(name="a").save(), Bin(name="a").save()
+    edited(torn, name="b", count=2)
+    with watching() as work:
+        db()["history"].delete_one({"document_id": torn.pk, "revision": 2, "position": 1})
+        write(torn, name="c")
+        write(right, name="c")
+        work.rest()
+        assert [it.document_id for it in work.found] == [right.pk]
+    assert f"{torn.pk}" in caplog.text
+
+
+def test_classes_of_several_databases() -> None:
+    shelf = Shelf(name="a").save()
+    made = Bin(name="a").save()
+    with watching(Bin, Shelf) as work:
+        Shelf._get_collection().database["shelves"].update_one({}, {"$set": {"name": "b"}})
+        until(lambda: work.found or work.error)
+        write(made, name="b")
+        work.rest()
+        assert {it.document_type for it in work.found} == {"bins", "shelves"}
+    assert history_of(shelf).compare(-1) == []
+
+
+def _have_found(count: int, *works: Watch) -> bool:
+    return sum(len(it.found) for it in works) >= count
+
+
+def test_two_watchers_record_once() -> None:
+    made = Bin(name="a").save()
+    with watching() as first, watching() as second:
+        for number in range(5):
+            write(made, name=f"{number}")
+            until(partial(_have_found, number + 1, first, second))
+    assert len(first.found) + len(second.found) == 5
+    assert names(made) == ["a", *"01234"]
+
+
+def test_eight_writers_and_others() -> None:
+    made = [Bin(name="a", count=0).save() for _ in range(4)]
+
+    def work_at(place: int) -> None:
+        for number in range(10):
+            key = made[(place + number) % 4].pk
+            if number % 5 == 4:
+                bins().update_one({"_id": key}, {"$set": {f"other{place}": number}})
+            else:
+                Bin.objects(pk=key).update(inc__count=1)
+
+    with watching() as work:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(work_at, range(8)))
+        work.rest()
+    assert [history_of(each).compare(-1) for each in made] == [[]] * 4
+    own = [it for each in made for it in history_of(each) if it.operation == "update"]
+    assert len(own) == 64
+    assert verify(Bin).ok
+
+
+def test_a_block_ends_it() -> None:
+    made = Bin(name="a").save()
+    write(made, name="b")
+    with watch(Bin) as watcher:
+        for it in watcher:
+            assert it.document_id == made.pk
+            break
+    assert list(watcher) == []
+    assert watcher.lag >= 0.0
+
+
+@pytest.mark.parametrize("models", [(), (5,), (Bin(),)])
+def test_what_is_no_class_is_refused(models: Any) -> None:
+    with pytest.raises(OptionsError):
+        watch(*models)
+
+
+def test_a_server_without_change_streams_is_told(monkeypatch: Any) -> None:
+    def refused(self: Any) -> None:
+        raise OperationFailure("only supported on replica sets", 40573)
+
+    monkeypatch.setattr(streams.Stream, "_open", refused)
+    with pytest.raises(OptionsError, match="replica set"):
+        list(watch(Bin))
