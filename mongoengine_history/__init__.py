@@ -45,6 +45,7 @@ from mongoengine_history.state.revision import Revision
 from mongoengine_history.state.values import ABSENT
 from mongoengine_history.trust.checkpoint import Checkpoint, changed_since, checkpoint
 from mongoengine_history.trust.finding import Finding
+from mongoengine_history.trust.proof import proof
 from mongoengine_history.trust.reconcile import Reconciled, Reconciliation, reconcile
 from mongoengine_history.trust.record_event import record_event
 from mongoengine_history.trust.spool import Flushed, flush_spool, spool
@@ -99,6 +100,7 @@ __all__ = [
     "flush_spool",
     "history_of",
     "load_history",
+    "proof",
     "reconcile",
     "record_event",
     "recording_failed",

@@ -88,8 +88,7 @@ class Histories:
 
     def beside(self, suffix: str) -> Collection[Any]:
         """Return a collection beside them, whose name has a *suffix*."""
-        history = self._place.history
-        return history.database[f"{history.name}{suffix}"]
+        return self._place.beside(suffix)
 
     def holds(self, tip: Tip) -> bool:
         """Say whether a history is one of those that are asked of."""

@@ -130,6 +130,10 @@ class Place:
             check_database(history, self.database)
         return history
 
+    def beside(self, suffix: str) -> Collection[Any]:
+        """Return a collection beside the history, whose name has a *suffix*."""
+        return self.history.database[f"{self.history.name}{suffix}"]
+
     def _check_history(self, model: Document | type[Document]) -> None:
         """Raise an OptionsError where documents and their history lie in each other's way."""
         if self.history == self._collection and not getattr(model, "_is_history", False):

@@ -58,6 +58,7 @@ from mongoengine_history import (
     flush_spool,
     history_of,
     load_history,
+    proof,
     reconcile,
     record_event,
     restore,
@@ -140,6 +141,7 @@ def trust(invoice: Invoice) -> None:
     assert_type(made, Checkpoint)
     assert_type((made.origin, made.size, made.root), tuple[str, int, bytes])
     assert_type(list(changed_since(made, Invoice)), list[Finding])
+    assert_type(proof(invoice, 3, made.text, keys=[b"key"]), str)
     changed_since(made.text, public_key="key")  # type: ignore[arg-type]
 
 

@@ -23,6 +23,7 @@ from mongoengine_history import (
     checkpoint,
     history_of,
     load_history,
+    proof,
     reconcile,
     record_event,
     restore,
@@ -182,6 +183,7 @@ def uses(document: Any) -> list[Callable[[], Any]]:
         lambda: list(verify(document)),
         lambda: list(changed_since(checkpoint())),
         see_what_is_gone,
+        lambda: (checkpoint(), proof(document, 9)),
         lambda: (list(verify(type(document))), list(verify(type(document), resume=document.pk))),
         lambda: reconcile(document),
         lambda: (reconcile(type(document)), reconcile(type(document), resume=document.pk)),
@@ -195,7 +197,7 @@ def is_of_one_number(command: Mapping[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["note", "renamed"])
-@pytest.mark.parametrize("place", range(27))
+@pytest.mark.parametrize("place", range(28))
 def test_each_query_is_served_by_an_index_and_sorts_nothing(
     database: Any, commands: Any, request: pytest.FixtureRequest, kind: str, place: int
 ) -> None:
