@@ -315,8 +315,11 @@ def _insert(revisions: Revisions, documents: list[dict[str, Any]], head: Head) -
         taken = [documents[0]["revision"], documents[-1]["revision"]]
         ours = {"$nin": [document["_id"] for document in documents]}
         leftovers = {**revisions.mine, "revision": {"$in": taken}, "_id": ours}
-        history.delete_many(leftovers, session=session)
-        history.insert_many(documents[index:], session=session)
+        rest = documents[index:]
+        if not revisions.place.clear(leftovers):  # then a version that was kept early stays
+            rest = [it for it in rest if it["revision"]]
+        if rest:
+            history.insert_many(rest, session=session)
     return True
 
 

@@ -202,15 +202,16 @@ class Bulk:
         self._store(list(entries_of(self.place, operation, self._context, changes)))
 
     def _store(self, entries: list[Entry]) -> None:
-        self._clear_versions([it.found for it in entries if it.base is not None])
-        self._insert(entries)
+        self._insert(self._without_early(entries))
 
-    def _clear_versions(self, beginning: list[Found]) -> None:
+    def _without_early(self, entries: list[Entry]) -> list[Entry]:
         """Take away versions 0 that were kept early: what is stored now takes their place."""
-        early = [found.key for found in beginning if found.head.stamp]
-        if early:
-            query = {**self.place.of(early), "revision": 0}
-            self.place.history.delete_many(query, session=self.place.session)
+        early = [it.found.key for it in entries if it.base is not None and it.found.head.stamp]
+        if not early or self.place.clear({**self.place.of(early), "revision": 0}):
+            return entries
+        # Who may not take them away leaves them.
+        both = ((it, [each for each in it.documents if each["revision"]]) for it in entries)
+        return [it._replace(documents=left) for it, left in both]
 
     def _with_heads(self, batch: Sequence[Found], fresh: Set[object] = frozenset()) -> list[Found]:
         """Read the newest revisions of documents, but of those that are *fresh*."""

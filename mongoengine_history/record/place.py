@@ -211,6 +211,16 @@ class Place:
         self._make_indexes_again()
         return list(self.history.aggregate(pipeline, **options))
 
+    def clear(self, query: Mapping[str, Any]) -> bool:
+        """Remove documents of the history; False for a user who may only find and insert."""
+        try:
+            self.history.delete_many(query, session=self.session)
+        except OperationFailure as error:
+            if error.code != UNAUTHORIZED or self.in_transaction:
+                raise
+            return False
+        return True
+
     def _make_indexes_again(self) -> None:
         """Create the indexes that somebody dropped, be it with the whole database."""
         indexed.get(self.history.database.client, set()).discard(self.history.full_name)

@@ -14,6 +14,7 @@ from pymongo import MongoClient
 from mongoengine_history import (
     IndexesMissingError,
     OptionsError,
+    backfill,
     changeset,
     history_of,
     track_history,
@@ -25,6 +26,7 @@ from mongoengine_history.record.place import indexed
 
 class Crate(me.Document):
     meta = {"collection": "parcels", "auto_create_index": False, "db_alias": "limited"}
+    id = me.IntField(primary_key=True)
     n = me.IntField()
 
 
@@ -75,7 +77,7 @@ def limited(root: MongoClient[Any], port: int) -> Iterator[MongoClient[Any]]:
 
 def test_it_writes_and_records(root: MongoClient[Any], limited: MongoClient[Any]) -> None:
     root.limited.history.create_indexes(INDEXES)
-    crate = Crate(n=1).save()
+    crate = Crate(id=1, n=1).save()
     crate.n = 2
     crate.save()
     Crate.objects.update(n=3)
@@ -89,7 +91,7 @@ def test_it_is_told_where_the_indexes_are_missing(
     root.limited.create_collection("history")
     indexed.clear()
     with pytest.raises(IndexesMissingError, match="right"):
-        Crate(n=1).save()
+        Crate(id=1, n=1).save()
 
 
 def test_it_is_told_where_there_is_no_history_at_all(
@@ -99,15 +101,34 @@ def test_it_is_told_where_there_is_no_history_at_all(
     for _ in range(2):
         indexed.clear()
         with pytest.raises(IndexesMissingError, match=r"ensure_indexes"):
-            Crate(n=1).save()
+            Crate(id=1, n=1).save()
     assert root.limited.list_collection_names() == []
     root.limited.history.create_indexes(INDEXES)
-    assert len(history_of(Crate(n=1).save())) == 1
+    assert len(history_of(Crate(id=1, n=1).save())) == 1
 
 
 def test_a_server_without_transactions_says_so_when_the_block_begins(
     root: MongoClient[Any], limited: MongoClient[Any]
 ) -> None:
     with pytest.raises(OptionsError, match="replica set"), changeset(atomic="limited"):
-        Crate(n=1).save()
+        Crate(id=1, n=1).save()
     assert not root.limited.parcels.count_documents({})
+
+
+def test_a_version_that_was_kept_early_is_in_nobodys_way(
+    root: MongoClient[Any], limited: MongoClient[Any]
+) -> None:
+    """It cannot be taken away, so it stays."""
+    root.limited.history.create_indexes(INDEXES)
+    for number in range(3):
+        root.limited.parcels.insert_one({"_id": number, "n": 1})
+    assert backfill(Crate) == 3
+    crate = Crate.objects.get(pk=0)
+    crate.n = 2
+    crate.save()
+    Crate.objects(pk=1).update(n=2)
+    Crate._get_collection().update_many({"_id": 2}, {"$set": {"n": 2}})
+    for number in range(3):
+        timeline = history_of(Crate, number)
+        assert [it.operation for it in timeline] == ["update"]
+        assert (timeline.state(0), timeline.state(1)) == ({"n": 1}, {"n": 2})
