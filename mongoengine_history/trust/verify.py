@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import bson
 from mongoengine import Document
+from mongoengine.connection import ConnectionFailure
 
 from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.options import is_tracked
@@ -76,7 +77,9 @@ def verify(
         raise OptionsError("keys", "…", "it must be a list of keys, each some bytes")
     if isinstance(target, Document):
         return Verification(_one(target, earlier), progress)
-    return Verification(_all(_places(target), earlier, resume), progress)
+    unchecked: list[str] = []
+    places = [Place(target)] if target is not None else _places(unchecked)
+    return Verification(_all(places, earlier, resume), progress, unchecked)
 
 
 class Verification:
@@ -86,8 +89,11 @@ class Verification:
         self,
         batches: Iterator[list[Inspection]],
         progress: Callable[[Verification], object] | None = None,
+        unchecked: list[str] | None = None,
     ) -> None:
         self._findings, self._progress = self._gone_through(batches), progress
+        #: The classes that could not be checked: their connection was not registered.
+        self.unchecked: list[str] = [] if unchecked is None else unchecked
         #: How many histories were gone through so far …
         self.documents = 0
         #: … and how many revisions.
@@ -126,8 +132,8 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Say whether there is no fault."""
-        return not self.findings
+        """Say whether all was checked, and there is no fault."""
+        return not self.findings and not self.unchecked
 
     def __repr__(self) -> str:
         return f"<Verification: {self.documents} documents, {self.revisions} revisions>"
@@ -154,15 +160,16 @@ def _all(
         yield _at_rest(place, rules, batch)
 
 
-def _places(model: type[Document] | None) -> Iterator[Place]:
+def _places(unchecked: list[str]) -> Iterator[Place]:
     """Yield where to look: of each collection once, by the class with which it begins."""
-    if model is not None:
-        yield Place(model)
-        return
     seen = set()
     for known in with_subclasses(Document):
         if not known._meta.get("abstract") and is_tracked(known):
-            place = Place(known)
+            try:
+                place = Place(known)
+            except ConnectionFailure:
+                unchecked.append(known.__name__)
+                continue
             where = id(place.client), place.database, place.document_type
             if where not in seen:
                 seen.add(where)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mongoengine import Document
 from pymongo.collection import Collection
 from pymongo.database import Database
-from support.changes import automatic, tracked_otherwise
+from support.changes import automatic, tracked, tracked_otherwise
 from support.strategies import examples
 
 from mongoengine_history import (
@@ -334,6 +334,16 @@ class TestSweeps:
         alter(THIRD, {"$set": {"reason": "so"}})
         found = verify()
         assert {it.document_type for it in found.findings} == {"accounts"}
+        assert "Account" not in found.unchecked
+
+    def test_a_class_without_a_connection_is_told(self) -> None:
+        class Elsewhere(Document):
+            meta = {"db_alias": "not registered", "auto_create_index": False}
+
+        with tracked(Elsewhere):
+            found = verify()
+            assert "Elsewhere" in [*found.findings, *found.unchecked]
+            assert not found.ok
 
     def test_it_streams(self) -> None:
         for _ in range(4):
