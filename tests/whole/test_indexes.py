@@ -193,6 +193,8 @@ def uses(document: Any) -> list[Callable[[], Any]]:
 def is_of_one_number(command: Mapping[str, Any]) -> bool:
     """Say whether records of one revision are read, or of 1.1, which have none."""
     bounds = command.get("filter", {}).get("revision", {})
+    if isinstance(bounds, int):
+        return True
     return bounds is None or ("$lte" in bounds and bounds["$lte"] == bounds["$gte"])
 
 
