@@ -45,6 +45,8 @@ from mongoengine_history.state.revision import Revision
 from mongoengine_history.state.values import ABSENT
 from mongoengine_history.trust.checkpoint import Checkpoint, changed_since, checkpoint
 from mongoengine_history.trust.finding import Finding
+from mongoengine_history.trust.forgetting.receipt import Receipt
+from mongoengine_history.trust.forgetting.redact import redact
 from mongoengine_history.trust.proof import proof
 from mongoengine_history.trust.reconcile import Reconciled, Reconciliation, reconcile
 from mongoengine_history.trust.record_event import record_event
@@ -78,6 +80,7 @@ __all__ = [
     "OptionsError",
     "PatchError",
     "PlanStep",
+    "Receipt",
     "Reconciled",
     "Reconciliation",
     "Revision",
@@ -104,6 +107,7 @@ __all__ = [
     "reconcile",
     "record_event",
     "recording_failed",
+    "redact",
     "restore",
     "revert",
     "revert_changeset",

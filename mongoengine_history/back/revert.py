@@ -32,9 +32,9 @@ from mongoengine_history.errors import (
 from mongoengine_history.record.doubt import settle
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
-from mongoengine_history.record.states import creation_of, replayed, state_at
-from mongoengine_history.state.hiding import is_mask
+from mongoengine_history.record.states import as_recorded, creation_of, replayed, state_at
 from mongoengine_history.state.legacy import unwind
+from mongoengine_history.state.mask import is_mask
 from mongoengine_history.state.merge import conflicts, differs, overlay
 from mongoengine_history.state.overwritten import Overwritten
 from mongoengine_history.state.patches import paths_of
@@ -289,7 +289,7 @@ class Past:
         revisions = Revisions.of(document)
         settle(revisions)
         head, live = revisions.opening()
-        stored = live and revisions.place.hiding.hidden(live)
+        stored = as_recorded(revisions, head, live)
         return cls(document, revisions, head, stored, live)
 
     @property

@@ -16,6 +16,7 @@ from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.documents.snapshot import loaded
 from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.record.states import as_recorded
 from mongoengine_history.state.revision import DELETE, RESTORE, UNDO
 from mongoengine_history.state.rules import CLASS
 from mongoengine_history.state.values import native
@@ -117,7 +118,7 @@ class Subject:
     @cached_property
     def stored(self) -> State | None:
         """As the history may have it."""
-        return self.live and self.place.hiding.hidden(self.live)
+        return as_recorded(self.revisions, self.head, self.live)
 
     @property
     def operation(self) -> str:

@@ -17,7 +17,9 @@ from mongoengine_history.capture.tracker import context_at
 from mongoengine_history.errors import HistoryNotRecordedError, UndoConflictError
 from mongoengine_history.record.append_many import Bulk
 from mongoengine_history.record.entries import Found
+from mongoengine_history.record.states import as_recorded
 from mongoengine_history.state.merge import conflicts
+from mongoengine_history.state.redaction import covered
 from mongoengine_history.state.revision import CREATE, DELETE, UNDO
 from mongoengine_history.state.values import ABSENT, State, identifier, same
 
@@ -62,7 +64,7 @@ def _by_methods(step: Step, done: Done) -> str | None:
     """Let a document save or delete itself, from what is stored now."""
     revisions, subject = step.subject.revisions, step.subject
     head, live = revisions.opening()
-    stored = live and subject.place.hiding.hidden(live)
+    stored = as_recorded(revisions, head, live)
     try:
         if step.after is not None:
             if step.before is None and stored is not None:
@@ -177,7 +179,8 @@ class _Exactly:
     def _check(self, step: Step, found: Found) -> None:
         if not self._strictly:
             return
-        stored, before = self._place.hiding.hidden(found.state), step.before or {}
+        before = step.before or {}
+        stored = covered(self._place.hiding.hidden(found.state), before)
         others = {it for it in step.names if not same(stored.get(it, 0), before.get(it, 0))}
         if others and not self._is_own_work(step):
             raise _conflict(step, stored, {(it,) for it in others})

@@ -21,7 +21,7 @@ from mongoengine_history.documents.fieldrules import (
 from mongoengine_history.documents.options import HistoryOptions, options_of, own_options
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.state.hiding import Hiding
-from mongoengine_history.state.rules import ANY
+from mongoengine_history.state.rules import ANY, CLASS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -191,12 +191,12 @@ class _Names:
 
     def _stored(self, model: type[Document], name: str, path: str) -> set[tuple[str, ...]]:
         """Return the paths of keys that a dotted path means; the stored names may be several."""
-        ways, unknown = self._ways(model, path)
+        ways, unknown = self.ways(model, path)
         found = {keys for keys, _ in ways}
         # What another subclass of the same base has needs not be here, too.
         bases = [base for base in model.__mro__[1:] if getattr(base, "_meta", None)]
         bases = [base for base in bases if path in getattr(options_of(base), name)]
-        if not found and not any(self._ways(base, path)[0] for base in bases):
+        if not found and not any(self.ways(base, path)[0] for base in bases):
             problem = f"there is no {unknown!r}; call track_history below the classes that have it"
             raise OptionsError(name, path, problem)
         if any(keys[0] == "_id" or "_cls" in keys for keys in found):
@@ -205,7 +205,7 @@ class _Names:
             raise OptionsError(name, path, "its field says the other; it can only be one of both")
         return found
 
-    def _ways(self, model: type[Any], path: str) -> tuple[list[_Way], str]:
+    def ways(self, model: type[Any], path: str) -> tuple[list[_Way], str]:
         """Return what a path means, with what fields say of it, and the last step looked for."""
         ways: list[tuple[tuple[str, ...], Any, str | None]] = [((), model, None)]
         step = path
@@ -248,6 +248,33 @@ class _Names:
                 yield it.db_field, self.lookup.inside(it), rule_in(known, name)
         if not found and step != ANY and any(getattr(it, "_dynamic", False) for it in models):
             yield step, ANY, None
+
+
+def keys_of(model: type[Document], path: str | Sequence[str]) -> set[tuple[str, ...]]:
+    """
+    Return the paths of keys that names of attributes, or stored ones, mean; `ANY` may be one.
+
+    Raises:
+        OptionsError: the class has no such field, and it is no list of stored keys, which is exact;
+            or it leads to the primary key or to the name of a class.
+    """
+    names = path.split(".") if isinstance(path, str) else path
+    if not names or not isinstance(names, list | tuple) or not all(map(_is_name, names)):
+        raise OptionsError("path", path, "it must be names joined by dots, or a list of keys")
+    found, unknown = {tuple(names)}, ""
+    if isinstance(path, str):
+        ways, unknown = _Names().ways(model, path)
+        found = {keys for keys, _ in ways}
+    if not found:
+        problem = f"there is no {unknown!r}; a list of stored keys may name anything. No item of a"
+        raise OptionsError("path", path, f"{problem} list is named by its index: * is each of them")
+    if any(keys[0] == "_id" or CLASS in keys for keys in found):
+        raise OptionsError("path", path, "without the primary key and the class none can be read")
+    return found
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and bool(name) and "\x00" not in name
 
 
 def _count(classes: Iterable[type[Any]]) -> int:

@@ -18,7 +18,7 @@ from mongoengine_history.record.doubt import settle
 from mongoengine_history.record.history import History
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
-from mongoengine_history.record.states import state_as_of, state_at
+from mongoengine_history.record.states import as_recorded, state_as_of, state_at
 from mongoengine_history.record.touching import conditions
 from mongoengine_history.state.diff import diff
 from mongoengine_history.state.merge import path_text
@@ -255,7 +255,8 @@ class Timeline(Generic[D]):
 
     def _point(self, number: int | None) -> State:
         if number is None:
-            return self._revisions.recordable() or {}
+            head, live = self._revisions.opening()
+            return as_recorded(self._revisions, head, live) or {}
         return state_at(self._revisions, self._number(number)) or {}
 
     @overload

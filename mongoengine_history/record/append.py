@@ -29,6 +29,7 @@ from mongoengine_history.state.diff import diff
 from mongoengine_history.state.hiding import settled
 from mongoengine_history.state.merge import collapse, is_relative, list_hash, overlay, remember
 from mongoengine_history.state.patches import ADD, REMOVE, Patch, outermost_list
+from mongoengine_history.state.redaction import left, unsaid
 from mongoengine_history.state.revision import (
     ANEW,
     DELETE,
@@ -353,6 +354,8 @@ def numbered(change: Change, head: Head, known: int | None = None) -> StoredRevi
     The newest one when the change was made was *known*; None if that is *head*.
     """
     is_alone = known is None or known == head.number
+    before, after, patches = unsaid(*change[2:5], head.redacted)
+    change = change._replace(before=before, after=after, patches=patches)
     whole = {*_sent_whole(change, is_alone=is_alone), *_unlike(change, head)}
     if change.operation in UNCHANGING and head.number:
         change = change._replace(patches=[nothing_done(is_gone=head.operation == DELETE)])
@@ -361,7 +364,8 @@ def numbered(change: Change, head: Head, known: int | None = None) -> StoredRevi
     lists = remember({} if is_anew else head.lists, patches, change.after)
     stamp = max(change.stamp, head.stamp)
     number = head.number + 1
-    return StoredRevision(number, stamp, change.operation, change.context, tuple(patches), lists)
+    said = number, stamp, change.operation, change.context, tuple(patches), lists
+    return StoredRevision(*said, left(head.redacted, before, after))
 
 
 def _sent_whole(change: Change, *, is_alone: bool) -> Iterator[Path]:
@@ -382,8 +386,8 @@ def _unlike(change: Change, head: Head) -> Iterator[Path]:
 def _head_after(
     revision: StoredRevision, state: State | None, head: Head, documents: list[dict[str, Any]]
 ) -> Head:
-    number, stamp, operation, _, _, lists = revision
+    number, stamp, operation, _, _, lists, redacted = revision
     checksum, record = documents[0]["checksum"], documents[0]["_id"]
     operation = DELETE if revision.leaves_nothing else operation
-    known = Head(number, stamp, lists, state, operation, head.is_contended, checksum, record)
-    return replace(known, is_remembered=True)
+    known = Head(number, stamp, lists, redacted, state, operation, head.is_contended)
+    return replace(known, checksum=checksum, record=record, is_remembered=True)

@@ -16,10 +16,11 @@ from mongoengine_history.record.overview import heads, states_of
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import replayed
 from mongoengine_history.state.diff import diff
-from mongoengine_history.state.hiding import BLANK, has_masks, is_mask
+from mongoengine_history.state.mask import has_masks
 from mongoengine_history.state.merge import differs, put
 from mongoengine_history.state.overwritten import Overwritten
 from mongoengine_history.state.patches import Draft, paths_of
+from mongoengine_history.state.redaction import covered
 from mongoengine_history.state.revision import EXTERNAL, Context
 from mongoengine_history.state.values import State, encode, find, identifier, same
 
@@ -95,24 +96,9 @@ def compared(place: Place, keys: Iterable[Any]) -> list[Comparison]:
         it = identifier(key)
         known, now = states.get(it), stored.get(it)
         if known is not None and now is not None and has_masks(known):
-            now = {name: veiled(value, known.get(name)) for name, value in now.items()}
+            now = covered(now, known)
         made.append(Comparison(key, tops[it], known, now, errors.get(it)))
     return made
-
-
-def veiled(stored: Any, known: Any) -> Any:
-    """
-    Return what is stored with the masks that the history has there: they hide what they stand for.
-
-    Such a value was masked, or erased from the history. Two fingerprints can be compared.
-    """
-    if is_mask(known) and (not is_mask(stored) or BLANK in {known, stored}):
-        return known
-    if isinstance(stored, dict) and isinstance(known, dict):
-        return {name: veiled(value, known.get(name)) for name, value in stored.items()}
-    if isinstance(stored, list) and isinstance(known, list) and len(stored) == len(known):
-        return [veiled(*pair) for pair in zip(stored, known, strict=True)]
-    return stored
 
 
 def _has_any(head: Head) -> bool:

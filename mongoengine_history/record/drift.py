@@ -9,6 +9,7 @@ from mongoengine_history.record.append import Change, append, patched
 from mongoengine_history.record.states import replayed
 from mongoengine_history.state.hiding import Hiding
 from mongoengine_history.state.merge import differs
+from mongoengine_history.state.redaction import covered
 from mongoengine_history.state.revision import CREATE, DELETE
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ def _drift(
     is_made = made is not None and not differs(stored or {}, made)
     if not head.number and not is_made:
         return head, None  # a history begins with what the next write finds
-    after = stored and revisions.place.hiding.hidden(stored)
     before = replayed(revisions, head.number) if head.number else None
+    after = stored and covered(revisions.place.hiding.hidden(stored), before)
     if before is None and after is None:
         return head, None
     return head, change_between(before, after, context, operation, now)

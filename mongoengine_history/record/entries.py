@@ -76,10 +76,11 @@ def _entry(
     base = state = None
     if change.operation == UPDATE and not head.number and options.version_every:
         base = Base(hiding.hidden(found.state), found.moment)
-    if options.is_due(head.number + 1):
+    if options.is_due(head.number + 1) and not head.redacted:  # of which only replay knows all
         state = _kept(found, change, hiding)
     is_alike = base is None and state is None and head.stamp <= change.stamp
-    owner, alike = place.owner(found.key), (id(change), head.number, *head.lists.items())
+    owner = place.owner(found.key)
+    alike = (id(change), head.number, head.redacted, *head.lists.items())
     known = laid_out.get(alike) if is_alike else None
     if known is None:
         revision = numbered(change, head)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
 from mongoengine_history.state.merge import list_hash, path_text
-from mongoengine_history.state.problem import are_hashes, is_stamp
+from mongoengine_history.state.problem import are_hashes, is_stamp, paths_in
 from mongoengine_history.state.revision import DELETE, leaves_nothing
 from mongoengine_history.state.values import State, find
 
@@ -34,6 +34,8 @@ class Head:
     stamp: int = 0
     #: The hashes of lists that it carries.
     lists: Mapping[str, bytes] = field(default_factory=dict)
+    #: Where that state has masks of values that were erased.
+    redacted: tuple[Path, ...] = ()
     #: The state that the history replays to, where it is known without reading.
     state: State | None = None
     #: What it was, ``delete`` wherever there is no document after it; empty if that is not known.
@@ -65,6 +67,7 @@ class Head:
             number if isinstance(number, int) else int(float(str(number))),  # what sorts before
             stamp if is_stamp(stamp) else 0,  # type: ignore[arg-type]  # what None is not
             lists if lists and are_hashes(lists) else {},
+            paths_in(newest.get("redacted")),
             operation=DELETE if is_gone else operation if isinstance(operation, str) else "",
             checksum=checksum if isinstance(checksum, bytes) else b"",
             record=record,

@@ -267,6 +267,8 @@ class BaseHistory(Document, metaclass=_Apart):  # type: ignore[misc]  # MongoEng
     metadata = RawField(default=None)
     #: Hashes of lists after the revision, by path; on its first record.
     lists = RawField(default=None)
+    #: Paths of masks in the state after the revision whose values were erased; on its first record.
+    redacted = RawField(default=None)
     #: Chains the revision to the one before; on its first record, as what it is made with.
     checksum = RawField(default=None)
     salt = RawField(default=None)

@@ -53,6 +53,8 @@ def records_of_revision(revision: StoredRevision, owner: Mapping[str, Any]) -> l
     about = {"revision": revision.number, "operation": revision.operation, **_said(revision)}
     records = [{**shared, **record_of(patch), **about} for patch in revision.patches]
     records[0]["lists"] = dict(revision.lists)
+    if revision.redacted:
+        records[0]["redacted"] = [list(path) for path in revision.redacted]
     documents = _with_parts(records, "data")
     for position, document in enumerate(documents):
         document.update(position=position, size=len(documents))

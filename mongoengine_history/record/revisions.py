@@ -68,7 +68,7 @@ NUMBERED_TWICE: Final = "its number is there twice: formerly= came after the fir
 """What is wrong where numbers began again under the new name of a collection."""
 
 OF_NEWEST: Final = dict.fromkeys(
-    ["revision", "stamp", "lists", "operation", "action", "checksum"], 1
+    ["revision", "stamp", "lists", "redacted", "operation", "action", "checksum"], 1
 )
 
 ONE_NUMBER: Final[Any] = {"projection": {"_id": 0, "revision": 1}, "limit": 1}

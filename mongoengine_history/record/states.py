@@ -13,6 +13,7 @@ from mongoengine_history.record.layout import hashes_in, state_of, step_of
 from mongoengine_history.record.revisions import ALL_AT_ONCE, VERSION
 from mongoengine_history.state.legacy import unwind
 from mongoengine_history.state.merge import check
+from mongoengine_history.state.redaction import covered
 from mongoengine_history.state.revision import (
     ANEW,
     DELETE,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from mongoengine_history.record.head import Head
     from mongoengine_history.record.revisions import Revisions
     from mongoengine_history.state.values import State
 
@@ -56,6 +58,15 @@ def state_at(revisions: Revisions, number: int) -> State | None:
         return replayed(revisions, number)
     except StateNotKeptError:
         return _unwound(revisions, number)
+
+
+def as_recorded(revisions: Revisions, head: Head, live: State | None) -> State | None:
+    """Return what is stored as the history may have it: without what was erased from that."""
+    stored = live and revisions.place.hiding.hidden(live)
+    if not head.redacted or stored is None:
+        return stored
+    known: State = covered(stored, state_at(revisions, head.number) or {})
+    return known
 
 
 def replayed(revisions: Revisions, number: int) -> State | None:

@@ -1,8 +1,4 @@
-"""Values that a history must not hold: left out, or replaced by a mask. Knows no database.
-
-A mask is BSON binary data that begins with a sign, so that no value of an application is taken for
-one. A fingerprint may follow: the first 16 bytes of the HMAC-SHA256 (RFC 2104) of the value's BSON.
-"""
+"""Values that a history must not hold: left out, or replaced by a mask. Knows no database."""
 
 from __future__ import annotations
 
@@ -17,6 +13,7 @@ from bson import Code, DBRef
 from bson.binary import Binary
 
 from mongoengine_history.state.diff import gaps
+from mongoengine_history.state.mask import BLANK, SIGN, SIZES, SUBTYPE, has_masks, is_mask
 from mongoengine_history.state.rules import (
     ANY,
     CLASS,
@@ -35,24 +32,11 @@ from mongoengine_history.state.values import ABSENT, State, encode, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from typing import TypeGuard
 
     Masking = Callable[[object], Binary]
 
-SUBTYPE: Final = 0x9D
-"""The subtype of masks, one of those that BSON leaves to applications (from 128 on)."""
-
-SIGN: Final = bytes.fromhex("095426f70c5ac1a4f909c7ae94254b4e")
-"""What each mask begins with: 16 bytes that were drawn once, and that no value holds by chance."""
-
-SIZES: Final = (len(SIGN), len(SIGN) + 16)
-"""Bytes of a mask: without a fingerprint and with one."""
-
 PASSING: Final = (len(SIGN) + 32,)
 """Bytes of a mask that serves to compare, and is never stored."""
-
-BLANK: Final[Binary] = Binary(SIGN, SUBTYPE)
-"""The mask that tells nothing."""
 
 IDS: Final = ("_id", "id")
 """The keys by which an item of a list is recognised wherever it stands."""
@@ -155,30 +139,9 @@ class Hiding:
         return partial(_mask, key) if key else _blank_mask
 
 
-def is_mask(value: object) -> TypeGuard[Binary]:
-    """Say whether a value is a mask."""
-    return _is_mask(value, SIZES)
-
-
-def _is_mask(value: object, sizes: tuple[int, ...]) -> bool:
-    if not isinstance(value, Binary) or value.subtype != SUBTYPE:
-        return False
-    return len(value) in sizes and value.startswith(SIGN)
-
-
-def fingerprint_of(mask: Binary) -> bytes:
-    """Return the fingerprint that a mask holds; empty if it holds none."""
-    return mask[len(SIGN) :]
-
-
 def without_masks(state: State) -> State:
     """Return a state without the values that are masked; the same one if there are none."""
     return _revealed_dict(state, {}, {}, _blank_mask) if has_masks(state) else state
-
-
-def has_masks(state: State) -> bool:
-    """Say whether a state may hold masks: never wrongly that it does not."""
-    return SIGN in encode(state)
 
 
 def settled(value: Any) -> Any:
@@ -191,7 +154,7 @@ def _blank(value: Any, sizes: tuple[int, ...] = SIZES) -> Any:
         return {key: _blank(item, sizes) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return type(value)(_blank(item, sizes) for item in value)
-    return BLANK if _is_mask(value, sizes) else value
+    return BLANK if is_mask(value, sizes) else value
 
 
 def _blank_mask(_: object) -> Binary:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mongoengine_history.errors import PatchError
+from mongoengine_history.state.mask import is_blank, may_be
 from mongoengine_history.state.values import ABSENT, Path, State, encode, find, native, same
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def apply(patches: Iterable[Patch], state: State) -> State:
 
     Keys are absolute: a changed key gets its new value whatever stood there, a key to be removed
     may be missing. Indexes of lists are relative: the list must be the one the patch was made for.
+    A value that was erased fits any value; what is set inside of one is erased with it.
 
     Raises:
         PatchError: a list is missing, too short, or holds another item.
@@ -68,6 +70,8 @@ def apply_to(draft: Draft, patches: Iterable[Patch]) -> None:
         try:
             _apply(patch, draft)
         except LookupError as error:
+            if _is_erased(patch, draft.state):
+                continue
             raise PatchError(patch.path, _before(patch), find(draft.state, patch.path)) from error
 
 
@@ -98,6 +102,8 @@ def _before(patch: Patch) -> object:
 
 
 def _apply(patch: Patch, draft: Draft) -> None:
+    if is_blank(_last_value(patch)) and _is_erased(patch, draft.state):
+        return
     if patch.action == CHANGE:
         _change(patch, draft)
     elif patch.is_of_list:
@@ -108,6 +114,18 @@ def _apply(patch: Patch, draft: Draft) -> None:
             parent.pop(key, None)
     else:
         _add_keys(patch, draft.dict_at(patch.path))
+
+
+def _last_value(patch: Patch) -> object:
+    if patch.action == CHANGE:
+        return patch.data[1]
+    return patch.data[-1][1] if patch.data else ABSENT
+
+
+def _is_erased(patch: Patch, state: State) -> bool:
+    """Say whether a mask stands in the place of the dict or list that a patch is made for."""
+    path = patch.path[:-1] if patch.action == CHANGE else patch.path
+    return any(is_blank(find(state, path[:end])) for end in range(1, len(path) + 1))
 
 
 def _change(patch: Patch, draft: Draft) -> None:
@@ -134,7 +152,7 @@ def _edit_list(patch: Patch, items: list[Any]) -> None:
 
 def _expect(items: list[Any], index: int, value: object, path: Path) -> None:
     found = items[index] if index < len(items) else ABSENT
-    if not same(found, value):
+    if not same(found, value) and not may_be(found, value):
         raise PatchError(path, value, found)
 
 

@@ -45,6 +45,13 @@ def are_hashes(value: object) -> bool:
     return isinstance(value, Mapping) and all(isinstance(it, bytes) for it in value.values())
 
 
+def paths_in(value: object) -> tuple[tuple[str, ...], ...]:
+    """Return the paths of keys that *value* has; none if it has anything else."""
+    paths = value if isinstance(value, list) else []
+    is_right = all(isinstance(it, list) and it and set(map(type, it)) == {str} for it in paths)
+    return tuple(map(tuple, paths)) if is_right else ()
+
+
 _RIGHT: Final[dict[str, Callable[[Any], bool]]] = {
     "revision": is_number,
     "stamp": is_stamp,

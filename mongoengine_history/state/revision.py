@@ -181,6 +181,8 @@ class StoredRevision(NamedTuple):
     patches: tuple[Patch, ...]
     #: Hashes of outermost lists after the revision, by their paths as `path_text` writes them.
     lists: Mapping[str, bytes] = MappingProxyType({})
+    #: Where the state after it has masks of values that were erased.
+    redacted: tuple[Path, ...] = ()
 
     @property
     def at(self) -> datetime:

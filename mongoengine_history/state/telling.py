@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bson.binary import UuidRepresentation
 from bson.json_util import RELAXED_JSON_OPTIONS, default
 
-from mongoengine_history.state.hiding import fingerprint_of, is_mask
+from mongoengine_history.state.mask import fingerprint_of, is_mask
 from mongoengine_history.state.patches import CHANGE, REMOVE
 from mongoengine_history.state.values import ABSENT
 from mongoengine_history.state.wording import readable

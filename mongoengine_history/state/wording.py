@@ -6,7 +6,7 @@ import json
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from mongoengine_history.state.hiding import fingerprint_of, is_mask
+from mongoengine_history.state.mask import fingerprint_of, is_mask
 from mongoengine_history.state.patches import CHANGE, REMOVE
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from mongoengine_history.state.hiding import Hiding
 from mongoengine_history.state.merge import check, differs
 from mongoengine_history.state.patches import paths_of, record_of
 from mongoengine_history.state.problem import UNREADABLE, is_number, problem_in
+from mongoengine_history.state.redaction import covered
 from mongoengine_history.state.revision import ANEW, stamp_of
 from mongoengine_history.state.rules import CLASS
 from mongoengine_history.state.values import same
@@ -30,6 +31,7 @@ from mongoengine_history.trust.finding import (
     UNCHAINED,
     Finding,
 )
+from mongoengine_history.trust.remainders import Remainders
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -79,6 +81,7 @@ class Inspection:
         #: The checksum of the last revision; None if nobody knows it any more.
         self._before: bytes | None = b""
         self._is_keyed = False
+        self._left = Remainders()
         #: Whether it leads to what is stored, and nothing is wrong; after `compare`.
         self.leads_there = self.is_right = False
 
@@ -97,6 +100,7 @@ class Inspection:
             return True
         if stored is None or self.state is None:
             return stored is self.state
+        stored = covered(stored, self.state)
         if not differs(stored, self.state):
             return True
         return self.overwritten is not None and self.overwritten.explains(self.state, stored)
@@ -120,6 +124,8 @@ class Inspection:
                 self._take(int(number), records, state, kept)
             elif state is not None:
                 self._begin(state)
+        if not self._left.is_right:
+            self.find(ALTERED, "what is left of erased values is not what its redaction says")
         return self
 
     def _begin(self, state: State) -> None:
@@ -158,6 +164,7 @@ class Inspection:
     def _examine(self, revision: StoredRevision, records: Documents) -> None:
         self._compare_records(revision, records)
         self._follow(revision, records[0])
+        self._left.add(revision, records[0])
         self._replay(revision)
 
     def _compare_version(self, revision: StoredRevision, version: State, kept: Documents) -> None:

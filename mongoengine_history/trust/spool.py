@@ -27,7 +27,7 @@ if sys.platform != "win32":
     import fcntl
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 ADDRESS: Final = ("document_class", "alias", "database", "collection")
 """The facts of an error that say where its documents lie."""
@@ -118,6 +118,27 @@ def flush_spool(path: _File) -> Flushed:
         if done:
             _drop(file, {it.digest for it in done})
     return Flushed(len(done), sum(map(len, known)) - len(done), torn)
+
+
+def rewrite(path: _File, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """
+    Put other entries into the place of those that a spool holds; what is torn stays.
+
+    Args:
+        path: The file, as `spool` has it; one that is not there holds nothing.
+        change: Returns what an entry becomes, given it: where its document lies and its records.
+    """
+    file = _checked(path)
+    with _locked(file, ".flush"), suppress(FileNotFoundError):
+        _rewritten(file, lambda line: _changed(line, change))
+
+
+def _changed(line: bytes, change: Callable[[dict[str, Any]], dict[str, Any]]) -> bytes:
+    entry = _entry(line)
+    if entry is None:
+        return line
+    made = change(entry)
+    return line if encode(made) == encode(entry) else _line(made)
 
 
 class _Entry(NamedTuple):
@@ -253,11 +274,16 @@ def _recorded(path: Path, own: list[_Entry]) -> list[_Entry]:
 
 
 def _drop(path: Path, digests: Collection[bytes]) -> None:
-    """Put a file without some entries into the place of the spool."""
+    """Leave some entries out."""
+    _rewritten(path, lambda line: b"" if line[:CHECKSUM] in digests else line)
+
+
+def _rewritten(path: Path, change: Callable[[bytes], bytes]) -> None:
+    """Put a file of other lines into the place of the spool."""
     new = path.with_name(f"{path.name}.new")
     with _locked(path):
         with path.open("rb") as file, open(new, "wb", opener=_private) as rest:
-            rest.writelines(line for line in file if line[:CHECKSUM] not in digests)
+            rest.writelines(map(change, file))
             rest.flush()
             os.fsync(rest.fileno())
         new.replace(path)

@@ -10,7 +10,7 @@ import pytest
 from mongoengine_history.documents.fieldpaths import hiding_by, hiding_of
 from mongoengine_history.documents.options import OPTIONS_ATTRIBUTE, HistoryOptions
 from mongoengine_history.errors import OptionsError
-from mongoengine_history.state.hiding import BLANK
+from mongoengine_history.state.mask import BLANK
 from mongoengine_history.state.rules import EXCLUDE, MASK
 
 

@@ -11,7 +11,7 @@ from mongoengine import Document, EmbeddedDocument
 from mongoengine_history import DocumentTrack, OptionsError, track_history, untrack_history
 from mongoengine_history.documents.fieldpaths import hiding_of
 from mongoengine_history.documents.options import OPTIONS_ATTRIBUTE
-from mongoengine_history.state.hiding import BLANK
+from mongoengine_history.state.mask import BLANK
 
 
 class RuleCard(EmbeddedDocument):

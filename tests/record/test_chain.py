@@ -26,7 +26,7 @@ from mongoengine_history.record.chain import (
     values,
 )
 from mongoengine_history.record.layout import revision_of
-from mongoengine_history.state.hiding import BLANK
+from mongoengine_history.state.mask import BLANK
 from mongoengine_history.state.patches import Patch
 from mongoengine_history.state.revision import Context, StoredRevision
 

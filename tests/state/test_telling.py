@@ -18,7 +18,7 @@ from support.strategies import states, values
 
 from mongoengine_history import Revision
 from mongoengine_history.state.diff import diff
-from mongoengine_history.state.hiding import BLANK, SIGN, SUBTYPE
+from mongoengine_history.state.mask import BLANK, SIGN, SUBTYPE
 from mongoengine_history.state.values import WIRE, encode, wire
 
 MASK = Binary(SIGN + bytes(16), SUBTYPE)

@@ -37,6 +37,7 @@ from mongoengine_history import (
     OptionsError,
     PatchError,
     PlanStep,
+    Receipt,
     Reconciled,
     Reconciliation,
     Revision,
@@ -61,6 +62,7 @@ from mongoengine_history import (
     proof,
     reconcile,
     record_event,
+    redact,
     restore,
     revert,
     revert_changeset,
@@ -137,6 +139,9 @@ def trust(invoice: Invoice) -> None:
         assert_type(watcher.lag, float)
         watcher.stop()
     watch("invoice")  # type: ignore[arg-type]
+    receipt = redact(Invoice, "total", pk=1)
+    assert_type(receipt, Receipt)
+    redact(Invoice, ["lines", "*"], resume=1, progress=lambda it: print(it.values))
     made = checkpoint(Invoice, origin="example.com/shop", key=b"key", to=print)
     assert_type(made, Checkpoint)
     assert_type((made.origin, made.size, made.root), tuple[str, int, bytes])

@@ -30,7 +30,7 @@ from mongoengine_history import (
     untrack_history,
     untracked,
 )
-from mongoengine_history.state.hiding import fingerprint_of, is_mask
+from mongoengine_history.state.mask import fingerprint_of, is_mask
 
 
 class Paper(Document):

@@ -26,6 +26,7 @@ from mongoengine_history import (
     proof,
     reconcile,
     record_event,
+    redact,
     restore,
     revert,
     revert_changeset,
@@ -187,6 +188,8 @@ def uses(document: Any) -> list[Callable[[], Any]]:
         lambda: (list(verify(type(document))), list(verify(type(document), resume=document.pk))),
         lambda: reconcile(document),
         lambda: (reconcile(type(document)), reconcile(type(document), resume=document.pk)),
+        lambda: redact(type(document), ["text"], pk=document.pk),
+        lambda: (redact(type(document), ["facts"]), redact(type(document), ["*"], resume=0)),
     ]
 
 
@@ -199,7 +202,7 @@ def is_of_one_number(command: Mapping[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["note", "renamed"])
-@pytest.mark.parametrize("place", range(28))
+@pytest.mark.parametrize("place", range(30))
 def test_each_query_is_served_by_an_index_and_sorts_nothing(
     database: Any, commands: Any, request: pytest.FixtureRequest, kind: str, place: int
 ) -> None:
@@ -230,7 +233,7 @@ def test_all_ways_to_read_are_among_them() -> None:
         "stored", "recordable", "head", "opening", "looked", "revision", "between", "records",
         "complete", "made", "reading", "gone",
         "changes", "number_at", "number_in", "last_touching", "legacy",
-        "state_at", "replayed", "creation_of", "folded", "state_as_of",
+        "state_at", "as_recorded", "replayed", "creation_of", "folded", "state_as_of",
         "may_have_existed",
     }  # fmt: skip
 

@@ -1,0 +1,222 @@
+"""Something is forgotten of one history, and a revision says so; safe to be done again."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final
+
+from pymongo import DESCENDING
+
+from mongoengine_history.errors import (
+    HistoryError,
+    HistoryNotRecordedError,
+    OptionsError,
+    RevisionConflictError,
+)
+from mongoengine_history.record.append import Change, append_next
+from mongoengine_history.record.doubt import settle
+from mongoengine_history.record.drift import LOOKS, PAUSE
+from mongoengine_history.record.layout import revision_of
+from mongoengine_history.record.revisions import ONE_BY_ONE, RECORD, VERSION
+from mongoengine_history.record.rewriting import (
+    documents_left,
+    legacy_left,
+    records_left,
+    version_left,
+    write,
+)
+from mongoengine_history.record.states import state_at
+from mongoengine_history.state.redaction import erased_in
+from mongoengine_history.state.revision import DELETE, EPOCH, MICROSECOND, REDACT, nothing_done
+from mongoengine_history.state.values import identifier
+from mongoengine_history.trust.forgetting.receipt import Receipt, ranges
+from mongoengine_history.trust.remainders import LEFT, Remainders
+from mongoengine_history.trust.spool import Spool, rewrite
+
+if TYPE_CHECKING:
+    from mongoengine_history.record.head import Head
+    from mongoengine_history.record.revisions import Revisions
+    from mongoengine_history.state.redaction import Forgotten
+    from mongoengine_history.state.revision import Context
+
+MOST_BEGINNINGS: Final = 100
+"""How often to begin with what others recorded meanwhile."""
+
+
+def forget(revisions: Revisions, forgotten: Forgotten, what: str, context: Context) -> Receipt:
+    """
+    Take values out of a history, and append a revision that says so.
+
+    The newest revisions come first: whatever is read meanwhile fits together. Writers that
+    remember what is erased find that the next number is taken, and read again what is there.
+
+    Raises:
+        HistoryError: a document of the history cannot be read, or others write all the time.
+    """
+    if revisions.place.in_transaction:
+        raise OptionsError("session", "active", "what is forgotten, is so in no transaction")
+    settle(revisions)
+    in_spool = _forget_in_spool(revisions, forgotten)
+    sweep = _Sweep(revisions, forgotten, what)
+    for _ in range(MOST_BEGINNINGS):
+        head = revisions.head()
+        if sweep.is_behind(head):
+            sweep.go_on(head)
+            continue
+        change = sweep.change(head, context)
+        if change is None:
+            return replace(sweep.nothing, documents=min(in_spool, 1), values=in_spool)
+        made = _appended(revisions, change, sweep.head_with_paths(head))
+        if made is not None:
+            sweep.versions({"$in": [0, head.number]})  # one that came behind its revision
+            _forget_in_spool(revisions, forgotten)  # what could not be recorded meanwhile
+            return sweep.receipt(change, made)
+    raise RevisionConflictError(revisions.key, MOST_BEGINNINGS)
+
+
+class _Sweep:
+    """Goes through a history from the end to the beginning, and then through what came since."""
+
+    def __init__(self, revisions: Revisions, forgotten: Forgotten, what: str) -> None:
+        self._revisions, self._forgotten, self._what = revisions, forgotten, what
+        self._seen = -1
+        #: How many values were erased in which revisions.
+        self._values: Counter[int] = Counter()
+        self._left, self._counted = Remainders(), 0
+
+    def is_behind(self, head: Head) -> bool:
+        """Say whether there are revisions that it has not seen."""
+        return head.number > self._seen
+
+    def go_on(self, head: Head) -> None:
+        """Erase in all revisions up to the newest one that were not seen before."""
+        bounds = {"$gt": self._seen, "$lte": head.number}
+        self._records(bounds)
+        self._wait_for_version(head.number)
+        self.versions(bounds)
+        if self._seen < 0:
+            for record in self._revisions.legacy():
+                self._write(0, *legacy_left(record, self._forgotten))
+        self._seen = head.number
+
+    def _records(self, bounds: dict[str, int]) -> None:
+        query = {"revision": bounds, "position": RECORD}
+        found = self._revisions.records(query, DESCENDING, batch_size=ONE_BY_ONE)
+        for records in self._revisions.complete(found, -1):
+            with self._revisions.reading(records):
+                left = records_left(records, self._forgotten)
+            self._write(records[0]["revision"], *left)
+
+    def versions(self, bounds: Any) -> None:
+        """Erase in full states."""
+        query = {"revision": bounds, "position": VERSION}
+        found = self._revisions.records(query, batch_size=ONE_BY_ONE)
+        for number, group in groupby(found, itemgetter("revision")):
+            documents = list(group)
+            with self._revisions.reading(documents):
+                left = version_left(documents, self._forgotten)
+            self._write(number, *left)
+
+    def _wait_for_version(self, number: int) -> None:
+        """Wait for the version of the newest revision, which is written behind it."""
+        query = {"revision": number, "position": -1}
+        is_due = number and self._revisions.place.options.is_due(number)
+        for _ in range(LOOKS if is_due else 0):
+            if self._revisions.number_in(query, DESCENDING) is not None:
+                break
+            time.sleep(PAUSE)
+
+    def _write(self, number: int, redone: Any, count: int) -> None:
+        write(self._revisions.place, redone)
+        if count:
+            self._values[number] += count
+
+    def change(self, head: Head, context: Context) -> Change | None:
+        """Return what says what was erased; None if there is nothing to say."""
+        self._add_remainders(head)
+        if not self._values and self._left.is_right:
+            return None
+        erased = {"what": self._what, "values": self._count, "revisions": self._numbers}
+        metadata = {**context.metadata, "erased": erased, LEFT: self._left.digest}
+        patches, now = [nothing_done(is_gone=head.operation == DELETE)], time.time_ns() // 1000
+        about = replace(context, metadata=metadata)
+        return Change(REDACT, about, {}, {}, patches, now)
+
+    @property
+    def _count(self) -> int:
+        return sum(self._values.values())
+
+    @property
+    def _numbers(self) -> str:
+        return ranges(sorted(self._values))
+
+    def _add_remainders(self, head: Head) -> None:
+        bounds = {"$gt": self._counted, "$lte": head.number}
+        query = {"revision": bounds, "position": RECORD}
+        found = self._revisions.records(query, batch_size=ONE_BY_ONE)
+        for records in self._revisions.complete(found, 1):
+            with self._revisions.reading(records):
+                self._left.add(revision_of(records), records[0])
+        self._counted = head.number
+
+    def head_with_paths(self, head: Head) -> Head:
+        """Return the head as it is, now that the state has masks of what is, or was, forgotten."""
+        try:
+            state = state_at(self._revisions, head.number) or {}
+        except HistoryError:  # nothing is known to start from
+            return head
+        masks = erased_in(self._forgotten.state(state))
+        own = [it for it in masks if self._forgotten.at(it) or it in head.redacted]
+        return replace(head, redacted=tuple(own))
+
+    @property
+    def nothing(self) -> Receipt:
+        """The receipt where nothing had to be erased."""
+        owner = self._revisions.owner
+        return Receipt(self._what, owner["document_type"], owner["document_id"])
+
+    def receipt(self, change: Change, made: Head) -> Receipt:
+        """Return the receipt of a revision that was made."""
+        return replace(
+            self.nothing,
+            documents=1,
+            values=self._count,
+            revisions=self._numbers,
+            revision=made.number,
+            at=EPOCH + made.stamp * MICROSECOND,
+            identity=change.context.identity,
+            reason=change.context.reason,
+        )
+
+
+def _forget_in_spool(revisions: Revisions, forgotten: Forgotten) -> int:
+    """Take values out of what waits in the spool of the class; return how many."""
+    place, kept = revisions.place, revisions.place.options.on_error
+    count = 0
+
+    def left(entry: dict[str, Any]) -> dict[str, Any]:
+        nonlocal count
+        where = entry["database"], entry["collection"], identifier(entry["document_id"])
+        if where != (place.database, place.document_type, identifier(revisions.key)):
+            return entry
+        redone, some = documents_left(entry["records"], forgotten)
+        count += some
+        return {**entry, "records": redone}
+
+    if isinstance(kept, Spool):
+        rewrite(kept.path, left)
+    return count
+
+
+def _appended(revisions: Revisions, change: Change, head: Head) -> Head | None:
+    """Append a change right behind the head; return the new one, None if the number was taken."""
+    try:
+        return append_next(revisions, change, head)
+    except HistoryNotRecordedError as error:
+        if not isinstance(error.__cause__, RevisionConflictError):
+            raise
+        return None

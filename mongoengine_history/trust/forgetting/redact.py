@@ -1,0 +1,94 @@
+"""Values at a path are taken out of the history of one document, or of all of a class."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from mongoengine_history.capture.changeset import context_of
+from mongoengine_history.documents.fieldpaths import keys_of
+from mongoengine_history.documents.snapshot import check_model, stored_key
+from mongoengine_history.errors import OptionsError
+from mongoengine_history.record.overview import recorded
+from mongoengine_history.record.place import Place
+from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.record.touching import conditions
+from mongoengine_history.state.redaction import Forgotten
+from mongoengine_history.state.rules import ANY, MASK, rule_of, united
+from mongoengine_history.trust.forgetting.forget import forget
+from mongoengine_history.trust.forgetting.receipt import Receipt, added
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from mongoengine import Document
+
+
+def redact(
+    model: type[Document],
+    path: str | Sequence[str],
+    pk: object = None,
+    *,
+    resume: object = None,
+    progress: Callable[[Receipt], object] | None = None,
+) -> Receipt:
+    """
+    Erase the values at a path from a history, for good. Reads and writes; in no transaction.
+
+    Each value at the path, or the part of one that lies there, becomes a mask: in the revisions, in
+    the full states that are kept, and in the spool of the class, if it has one. The revisions are
+    as many as before, and the checksums still prove all the rest. What is read or taken back goes
+    on over it: a masked value stays as the document has it.
+
+    The document itself is the application's: change it first. What it still has there is not
+    recorded again as the old value of a later change; a new value is.
+
+    It becomes a revision of operation ``redact``, which names no value; who asked for it, and why,
+    is said by the blocks around. If it is broken off, ask again: that finishes it.
+
+    Args:
+        model: The class of the documents.
+        path: Names of attributes or stored ones, joined by dots, as ``mask=`` has them: ``*`` is
+            each item of a list or each key. Or a list of stored keys, which the class need not
+            know.
+        pk: The primary key of one document, which may be gone; all of the class else.
+        resume: Go on behind the document of that primary key.
+        progress: Is called with the receipt of each document of which something was erased.
+
+    Returns:
+        The receipt: of the document, or of all together.
+
+    Raises:
+        OptionsError: the arguments name no path and no document, or a transaction is active.
+        HistoryError: the document is held, or a history cannot be read.
+    """
+    check_model(model)
+    if progress is not None and not callable(progress):
+        raise OptionsError("progress", progress, "it is called with a receipt")
+    keys = keys_of(model, path)
+    place = Place(model)
+    place.ensure_indexes()
+    forgotten = Forgotten(united([rule_of(it, MASK) for it in keys]))
+    context = context_of(place.options, place.codec)
+    what = f"path {path if isinstance(path, str) else '.'.join(path)}"
+    forgetting = partial(forget, forgotten=forgotten, what=what, context=context)
+    if pk is not None:
+        return forgetting(Revisions(place, stored_key(model, pk)))
+    total = Receipt(what, place.document_type, None)
+    for key in recorded(place, _having(keys, resume)):
+        receipt = forgetting(Revisions(place, key))
+        if receipt.documents and progress:
+            progress(receipt)
+        total = added(total, receipt)
+    return total
+
+
+def _having(keys: Iterable[tuple[str, ...]], resume: object) -> dict[str, Any]:
+    """Return the condition that a document of a history may have something at paths of keys."""
+    names = {path[0] for path in keys}
+    later = {} if resume is None else {"$expr": {"$gt": ["$document_id", {"$literal": resume}]}}
+    if ANY in names:
+        return later
+    said = [it for name in names for it in conditions(re.sub(r"([.\\])", r"\\\1", name))]
+    return {**later, "$or": [*said, {"position": {"$lt": 0}}]}
