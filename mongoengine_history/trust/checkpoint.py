@@ -70,6 +70,11 @@ class Checkpoint:
         return self._lines[0]
 
     @property
+    def moment(self) -> datetime:
+        """Since when it holds: all that was recorded before is in it."""
+        return datetime.fromisoformat(self.origin.rpartition("/")[2].replace("Z", "+00:00"))
+
+    @property
     def size(self) -> int:
         """How many histories it is about."""
         return int(self._lines[1])

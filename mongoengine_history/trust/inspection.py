@@ -85,6 +85,11 @@ class Inspection:
         #: Whether it leads to what is stored, and nothing is wrong; after `compare`.
         self.leads_there = self.is_right = False
 
+    def go_on(self, number: int, checksum: bytes, state: State | None) -> None:
+        """Begin behind a revision that is known to be right, and the state after it."""
+        self.number, self._before = number, checksum
+        self.state, self.is_known = state, True
+
     @property
     def key(self) -> Any:
         """The primary key of the document."""

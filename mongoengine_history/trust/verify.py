@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from functools import cached_property
-from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final
+from itertools import chain, groupby, islice
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import bson
 from mongoengine import Document
@@ -14,13 +14,16 @@ from mongoengine.connection import ConnectionFailure
 from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.documents.snapshot import check_model, key_in
-from mongoengine_history.errors import OptionsError
+from mongoengine_history.errors import HistoryError, OptionsError
 from mongoengine_history.record.indexes import BY_REVISION
-from mongoengine_history.record.overview import SMALL, keys_behind
+from mongoengine_history.record.overview import SMALL, keys_behind, numbers_at, recorded
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import ONE_BY_ONE, Revisions
+from mongoengine_history.record.states import state_at
 from mongoengine_history.state.overwritten import Overwritten
+from mongoengine_history.state.revision import stamp_of
 from mongoengine_history.state.values import WIRE, encode, identifier
+from mongoengine_history.trust.checkpoint import changed_since, opened
 from mongoengine_history.trust.finding import DRIFT, Finding
 from mongoengine_history.trust.inspection import Inspection, Rules
 
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mongoengine_history.state.values import State
+    from mongoengine_history.trust.checkpoint import Checkpoint
 
 PAUSES: Final = (0.0, 0.1, 0.3, 0.6)
 """Seconds before each further look at histories in which something seems to be wrong."""
@@ -38,6 +42,7 @@ ALL_NUMBERS: Final = {"revision": {"$gte": 0}}
 def verify(
     target: Document | type[Document] | None = None,
     *,
+    since: Checkpoint | str | None = None,
     keys: Sequence[bytes] = (),
     resume: object = None,
     progress: Callable[[Verification], object] | None = None,
@@ -53,6 +58,9 @@ def verify(
     Args:
         target: A document, a class with all documents of its collection, those that are gone
             included; None for all classes that are tracked.
+        since: A checkpoint, or its text: only what was recorded since is gone through, and each
+            history is compared with where it stood then. For a class only; whether it is signed by
+            the right key, `changed_since` says.
         keys: Earlier values of the class's ``checksum_key``.
         resume: What `Verification.resume` was: goes on behind that document. For a class only.
         progress: Is called after every 500 documents with the report.
@@ -66,6 +74,8 @@ def verify(
     """
     if progress is not None and not callable(progress):
         raise OptionsError("progress", progress, "it is called with the report")
+    if since is not None and (not isinstance(target, type) or resume is not None):
+        raise OptionsError("since", since, "it is for a class as a whole")
     if resume is not None and not isinstance(target, type):
         raise OptionsError("resume", resume, "only the sweep through one class can be resumed")
     if isinstance(target, type):
@@ -77,6 +87,11 @@ def verify(
         raise OptionsError("keys", "…", "it must be a list of keys, each some bytes")
     if isinstance(target, Document):
         return Verification(_one(target, earlier), progress)
+    if since is not None:
+        known, model = opened(since, None), cast("type[Document]", target)
+        return Verification(
+            _since(model, known, earlier), progress, first=changed_since(known, model)
+        )
     unchecked: list[str] = []
     places = [Place(target)] if target is not None else _places(unchecked)
     return Verification(_all(places, earlier, resume), progress, unchecked)
@@ -90,8 +105,9 @@ class Verification:
         batches: Iterator[list[Inspection]],
         progress: Callable[[Verification], object] | None = None,
         unchecked: list[str] | None = None,
+        first: Iterable[Finding] = (),
     ) -> None:
-        self._findings, self._progress = self._gone_through(batches), progress
+        self._findings, self._progress = chain(first, self._gone_through(batches)), progress
         #: The classes that could not be checked: their connection was not registered.
         self.unchecked: list[str] = [] if unchecked is None else unchecked
         #: How many histories were gone through so far …
@@ -158,6 +174,33 @@ def _all(
                 yield _at_rest(place, rules, batch)
                 batch = []
         yield _at_rest(place, rules, batch)
+
+
+def _since(
+    model: type[Document], since: Checkpoint, keys: tuple[bytes, ...]
+) -> Iterator[list[Inspection]]:
+    """Go through what was recorded since a checkpoint."""
+    place, stamp = Place(model), stamp_of(since.moment)
+    rules = _rules(place, keys)
+    changed = recorded(place, {"stamp": {"$gt": stamp}})
+    while some := list(islice(changed, SMALL)):
+        numbers = numbers_at(place, some, stamp)
+        begun = [_begun(place, rules, key, numbers.get(encode(key), 0)) for key in some]
+        yield _at_rest(place, rules, begun)
+
+
+def _begun(place: Place, rules: Rules, key: Any, number: int) -> Inspection:
+    """Go through what was recorded of a document behind a revision."""
+    revisions, inspection = Revisions(place, key), _inspection(place, rules, key)
+    try:
+        state = state_at(revisions, number) if number else None
+    except HistoryError:  # of what was before, which is gone through as well then
+        number = 0
+    if not number:
+        return inspection.go_through(revisions.records(ALL_NUMBERS))
+    found = revisions.records({"revision": number, "position": 0})
+    inspection.go_on(number, next((it.get("checksum", b"") for it in found), b""), state)
+    return inspection.go_through(revisions.records({"revision": {"$gt": number}}))
 
 
 def _places(unchecked: list[str]) -> Iterator[Place]:

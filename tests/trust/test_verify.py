@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 import mongoengine as me
@@ -359,6 +360,9 @@ class TestSweeps:
         [
             lambda: verify(5),  # type: ignore[arg-type]
             lambda: verify(Account, progress=5),  # type: ignore[arg-type]
+            lambda: verify(Account, since="no checkpoint"),
+            lambda: verify(Account, since=datetime.now()),  # type: ignore[arg-type]
+            lambda: verify(since="example.com/2026-01-01T00:00:00Z\n0\n"),
             lambda: verify(resume=ObjectId()),
             lambda: verify(Account(), resume=ObjectId()),
             lambda: verify(Account, keys=["a text"]),  # type: ignore[list-item]
