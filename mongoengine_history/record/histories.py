@@ -51,11 +51,13 @@ class Tip(NamedTuple):
     checksum: bytes
 
 
-class Beginning(NamedTuple):
-    """Where a history begins now."""
+class Span(NamedTuple):
+    """From where to where a history goes now."""
 
-    #: The lowest number that is there.
-    number: int
+    #: The lowest number that is there …
+    first: int
+    #: … and the highest.
+    last: int
     #: Whether it says itself that what was before has been pruned.
     is_pruned: bool
 
@@ -115,7 +117,7 @@ class Histories:
         wanted = ("revision", "position", "size", "checksum")
         found = self._place.aggregate(_first("document_id", query, wanted, DESCENDING))
         whole = [it if _is_last(it) else self._whole(name, it) for it in found]
-        last = sorted(filter(None, whole), key=lambda it: keys.index(it["_id"]))
+        last = list(filter(None, whole))[::-1]  # which were read backwards
         several = [(it["_id"], it["revision"]) for it in last if it["position"]]
         first = self.checksums((name,), several)
         for it in last:
@@ -166,39 +168,40 @@ class Histories:
         options: dict[str, Any] = {"projection": fields, "batch_size": SMALL}
         return self._place.find(BY_REVISION, {"$or": either}, **options) if either else iter(())
 
-    def beginnings(self, names: Sequence[str], keys: list[Any]) -> dict[object, Beginning]:
-        """Read where histories begin, by the `identifier` of the key."""
-        lowest: dict[object, tuple[int, Any]] = {}
-        for name in names:
-            query = {"document_type": name, "document_id": {"$in": keys}, **IS_REVISION}
-            for it in self._place.aggregate(_first("document_id", query, ("revision",))):
-                key, here = identifier(it["_id"]), (it["revision"], it["_id"])
-                lowest[key] = min(lowest.get(key, here), here, key=itemgetter(0))
+    def spans(self, names: Sequence[str], keys: list[Any]) -> dict[object, Span]:
+        """Read where histories begin and end, by the `identifier` of the key."""
+        lowest, highest = (self._ends(names, keys, order) for order in (ASCENDING, DESCENDING))
         cut = [(key, number) for number, key in lowest.values() if number > 1]
         found = self._first_records(names, cut, "pruned")
         marked = {identifier(it["document_id"]) for it in found if "pruned" in it}
-        begun = {key: Beginning(number, key in marked) for key, (number, _) in lowest.items()}
-        for key, number in cut:
-            if identifier(key) not in marked:  # pruning may be under way
-                begun[identifier(key)] = self._marked(names, key) or Beginning(number, False)
-        return begun
+        first = {key: number for key, (number, _) in lowest.items()}
+        for key in (key for key, _ in cut if identifier(key) not in marked):
+            number = self._marked(names, key)  # pruning may be under way
+            if number:
+                marked.add(identifier(key))
+                first[identifier(key)] = number
+        return {
+            key: Span(it, highest.get(key, (it,))[0], key in marked) for key, it in first.items()
+        }
 
-    def _marked(self, names: Sequence[str], key: Any) -> Beginning | None:
+    def _ends(
+        self, names: Sequence[str], keys: list[Any], order: int
+    ) -> dict[object, tuple[int, Any]]:
+        """Read the lowest or the highest number of each, and its key."""
+        farthest, ends = (min if order == ASCENDING else max), dict[object, tuple[int, Any]]()
+        for name in names if keys else ():
+            query = {"document_type": name, "document_id": {"$in": keys}, **IS_REVISION}
+            for it in self._place.aggregate(_first("document_id", query, ("revision",), order)):
+                key, here = identifier(it["_id"]), (it["revision"], it["_id"])
+                ends[key] = farthest(ends.get(key, here), here, key=itemgetter(0))
+        return ends
+
+    def _marked(self, names: Sequence[str], key: Any) -> int | None:
         """Look through one history for the revision with which it begins after pruning."""
         owner = {"document_type": one_of(names), "document_id": {"$eq": key}, **IS_REVISION}
         query = {**owner, "position": 0, "pruned": {"$exists": True}}
         found = self._place.find(BY_REVISION, query, DESCENDING, limit=1)
-        return next((Beginning(it["revision"], True) for it in found), None)
-
-    def last(self, names: Sequence[str], key: Any) -> int:
-        """Read the number of the newest revision of one history; 0 where there is none."""
-        number = 0
-        for name in names:
-            query = {"document_type": name, "document_id": {"$eq": key}, **IS_REVISION}
-            query["position"] = RECORD
-            found = self._place.find(BY_REVISION, query, DESCENDING, limit=1)
-            number = max([number, *(it["revision"] for it in found)])
-        return number
+        return next((it["revision"] for it in found), None)
 
 
 def _first(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from mongoengine import Document
 
-    from mongoengine_history.record.histories import Beginning
+    from mongoengine_history.record.histories import Span
 
 BESIDE: Final = "_checkpoints"
 """What the name of the collection ends with in which leaves are kept beside a history."""
@@ -237,10 +237,12 @@ def _compare(histories: Histories, name: str, tips: Sequence[Tip]) -> Iterator[F
     wanted = [(it.document_id, number) for it in tips for number in {it.revision, 1}]
     found = histories.checksums(names, wanted)
     doubtful = [it for it in tips if not _is_there(found, it)]
-    begun = histories.beginnings(names, [it.document_id for it in doubtful])
+    spans = histories.spans(names, [it.document_id for it in doubtful])
     for tip in doubtful:
-        kinds = _told(histories, names, tip, found, begun.get(identifier(tip.document_id)))
-        yield from (Finding(name, tip.document_id, *it) for it in kinds)
+        key = identifier(tip.document_id)
+        checksums, has_first = found.get((key, tip.revision), ()), (key, 1) in found
+        for kind in _told(tip, checksums, has_first=has_first, span=spans.get(key)):
+            yield Finding(name, tip.document_id, *kind)
 
 
 def _is_there(found: Any, tip: Tip) -> bool:
@@ -249,25 +251,21 @@ def _is_there(found: Any, tip: Tip) -> bool:
 
 
 def _told(
-    histories: Histories, names: Sequence[str], tip: Tip, found: Any, begun: Beginning | None
+    tip: Tip, checksums: Sequence[bytes], *, has_first: bool, span: Span | None
 ) -> Iterator[tuple[int, str, str]]:
     """Say what became of a history: the revision, the kind, and what it is in words."""
-    number, key = tip.revision, identifier(tip.document_id)
-    if begun is None:
+    number = tip.revision
+    if span is None:
         yield number, MISSING, f"the whole history is gone, which had {number} revisions"
         return
-    checksums = found.get((key, number), ())
     if checksums and tip.checksum not in checksums:
         yield number, ALTERED, "it is another revision than at the checkpoint"
-    is_behind = begun.number > number
-    if begun.is_pruned:
-        if is_behind:
-            yield number, PRUNED, f"it was pruned: the history begins with {begun.number}"
-            return
-    elif (key, 1) not in found:
-        gone = "it" if begun.number == 2 else f"revisions 1 to {begun.number - 1}"
-        yield 1, MISSING, f"the beginning is gone: {gone}" if begun.number > 1 else "it is gone"
-    if not checksums and not is_behind:
-        last = histories.last(names, tip.document_id)
-        gone = "it is gone" if last >= number else f"the end is gone: it ends with revision {last}"
-        yield number, MISSING, gone
+    if span.is_pruned and span.first > number:
+        yield number, PRUNED, f"it was pruned: the history begins with {span.first}"
+        return
+    if not span.is_pruned and not has_first:
+        gone = f"revisions 1 to {span.first - 1}" if span.first > 2 else "it"
+        yield 1, MISSING, f"the beginning is gone: {gone}"
+    if not checksums and span.first <= number:
+        ends = f"the end is gone: it ends with revision {span.last}"
+        yield number, MISSING, ends if span.last < number else "it is gone"
