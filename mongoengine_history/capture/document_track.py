@@ -38,7 +38,7 @@ from mongoengine_history.documents.snapshot import (
 )
 from mongoengine_history.documents.stand_in import is_stand_in, is_warned_of
 from mongoengine_history.errors import HistoryError, HistoryWarning, OptionsError
-from mongoengine_history.record.append import Change, patched
+from mongoengine_history.record.change import Change, patched
 from mongoengine_history.record.doubt import settle
 from mongoengine_history.record.drift import record_drift
 from mongoengine_history.record.place import Place

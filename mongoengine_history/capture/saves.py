@@ -14,7 +14,8 @@ from mongoengine_history.capture.answers import answer, answer_of_deletion, docu
 from mongoengine_history.capture.call import READING, Call
 from mongoengine_history.capture.tracker import Known, context_at
 from mongoengine_history.errors import HistoryError, StaleDocumentError
-from mongoengine_history.record.append import Change, append, patched
+from mongoengine_history.record.append import append
+from mongoengine_history.record.change import Change, patched
 from mongoengine_history.record.doubt import is_doubtful, leave_open, remember, settle
 from mongoengine_history.record.head import Head
 from mongoengine_history.record.layout import Base
@@ -244,9 +245,8 @@ class OneWrite:
             options |= {"upsert": self._has_upserted, "projection": projection(names)}
         if call["bypass_document_validation"] is not None:
             options["bypassDocumentValidation"] = call["bypass_document_validation"]
-        write = getattr(
-            self._collection.with_options(codec_options=self._place.wire), WRITERS[change]
-        )
+        collection = self._collection.with_options(codec_options=self._place.wire)
+        write = getattr(collection, WRITERS[change])
         with call.errors(), self._dated() as session:
             state: State | None = write(**options, session=session)
         self._is_done = True

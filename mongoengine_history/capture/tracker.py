@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mongoengine import Document
 
     from mongoengine_history.capture.stale import Guard
-    from mongoengine_history.record.append import Change
+    from mongoengine_history.record.change import Change
     from mongoengine_history.record.layout import Base
     from mongoengine_history.record.place import Place
     from mongoengine_history.state.revision import Context

@@ -9,15 +9,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bson.errors import BSONError
-from pymongo.errors import (
-    BulkWriteError,
-    PyMongoError,
-    ServerSelectionTimeoutError,
-)
+from pymongo.errors import BulkWriteError, PyMongoError, ServerSelectionTimeoutError
 
 from mongoengine_history.documents.formerly import one_of
 from mongoengine_history.errors import HistoryError, HistoryNotRecordedError, RevisionConflictError
 from mongoengine_history.record.chain import link
+from mongoengine_history.record.change import Change, numbered
 from mongoengine_history.record.head import Head
 from mongoengine_history.record.inserts import duplicate_in, is_unmet, missing, take_out
 from mongoengine_history.record.layout import Base, documents_of_revision, state_of
@@ -25,50 +22,19 @@ from mongoengine_history.record.not_recorded import LOG, not_recorded
 from mongoengine_history.record.report import report
 from mongoengine_history.record.signals import tell_recorded
 from mongoengine_history.record.states import replayed
-from mongoengine_history.state.diff import diff
-from mongoengine_history.state.hiding import settled
-from mongoengine_history.state.merge import collapse, is_relative, list_hash, overlay, remember
-from mongoengine_history.state.patches import ADD, REMOVE, Patch, outermost_list
-from mongoengine_history.state.redaction import left, unsaid
-from mongoengine_history.state.revision import (
-    ANEW,
-    DELETE,
-    UNCHANGING,
-    UPDATE,
-    Context,
-    StoredRevision,
-    nothing_done,
-)
-from mongoengine_history.state.values import find
+from mongoengine_history.state.merge import is_relative, overlay
+from mongoengine_history.state.patches import outermost_list
+from mongoengine_history.state.revision import DELETE, StoredRevision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mongoengine_history.record.place import Place
     from mongoengine_history.record.revisions import Revisions
-    from mongoengine_history.state.hiding import Hiding
-    from mongoengine_history.state.values import Path, State
+    from mongoengine_history.state.values import State
 
 NUMBERING_ATTEMPTS: Final = 30
 
 LONGEST_WAIT: Final = 0.05
 """Seconds between two attempts at most."""
-
-
-class Change(NamedTuple):
-    """What one write did, before it has a number."""
-
-    operation: str
-    context: Context
-    before: State
-    after: State
-    patches: list[Patch]
-    #: Microseconds since 1970 UTC.
-    stamp: int
-    #: Dicts that were sent as a whole, so that nothing of others was left in them.
-    complete: frozenset[Path] = frozenset()
-    #: The ``_id`` of the first record, where it has one already.
-    record: Any = None
 
 
 class Appended(NamedTuple):
@@ -331,56 +297,6 @@ def _clear_former(revisions: Revisions, documents: list[dict[str, Any]]) -> None
     if former and documents[-1]["revision"] == 0:
         early = {**revisions.mine, "document_type": one_of(former), "revision": 0}
         place.history.delete_many(early, session=place.session)
-
-
-def patched(change: Change, hiding: Hiding) -> Change:
-    """Return a change as it is recorded, with its patches; a mere key that comes has one, too."""
-    before, after = hiding.pair(change.before, change.after)
-    patches = diff(before, after)
-    is_gone = change.operation == DELETE  # maybe one of which all is hidden
-    if not patches and (is_gone or (change.operation != UPDATE and not change.before)):
-        patches = [Patch(REMOVE if is_gone else ADD, (), [])]
-    if not hiding.rules:
-        return change._replace(patches=patches)
-    before, after = settled(before), settled(after)
-    patches = [replace(patch, data=settled(patch.data)) for patch in patches]
-    return change._replace(before=before, after=after, patches=patches)
-
-
-def numbered(change: Change, head: Head, known: int | None = None) -> StoredRevision:
-    """
-    Make a change the revision after *head*; patches are kept where they fit for sure.
-
-    The newest one when the change was made was *known*; None if that is *head*.
-    """
-    is_alone = known is None or known == head.number
-    before, after, patches = unsaid(*change[2:5], head.redacted)
-    change = change._replace(before=before, after=after, patches=patches)
-    whole = {*_sent_whole(change, is_alone=is_alone), *_unlike(change, head)}
-    if change.operation in UNCHANGING and head.number:
-        change = change._replace(patches=[nothing_done(is_gone=head.operation == DELETE)])
-    patches = collapse(change.patches, whole, change.before, change.after)
-    is_anew = change.operation in ANEW or change.operation == DELETE
-    lists = remember({} if is_anew else head.lists, patches, change.after)
-    stamp = max(change.stamp, head.stamp)
-    number = head.number + 1
-    said = number, stamp, change.operation, change.context, tuple(patches), lists
-    return StoredRevision(*said, left(head.redacted, before, after))
-
-
-def _sent_whole(change: Change, *, is_alone: bool) -> Iterator[Path]:
-    """Name the dicts that were sent as a whole, where another writer was numbered first."""
-    for path in () if is_alone else change.complete:
-        both = find(change.before, path), find(change.after, path)
-        if all(isinstance(it, dict) for it in both):
-            yield path
-
-
-def _unlike(change: Change, head: Head) -> Iterator[Path]:
-    """Name the lists that the history has otherwise than the patches that name their indexes."""
-    for path in {outermost_list(patch.path) for patch in change.patches if is_relative(patch)}:
-        if head.list_hash(path) != list_hash(find(change.before, path)):
-            yield path
 
 
 def _head_after(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from mongoengine_history.record.append import Change, append, patched
+from mongoengine_history.record.append import append
+from mongoengine_history.record.change import Change, patched
 from mongoengine_history.record.states import replayed
 from mongoengine_history.state.hiding import Hiding
 from mongoengine_history.state.merge import differs

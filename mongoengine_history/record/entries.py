@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mongoengine_history.record.append import Change, numbered, patched
 from mongoengine_history.record.chain import link
+from mongoengine_history.record.change import Change, numbered, patched
 from mongoengine_history.record.head import NO_HEAD, Head
 from mongoengine_history.record.layout import Base, documents_of_revision
 from mongoengine_history.state.revision import DELETE, UNDO, UPDATE, StoredRevision

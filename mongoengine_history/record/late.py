@@ -24,7 +24,8 @@ from mongoengine_history.errors import (
     OptionsError,
     StateNotKeptError,
 )
-from mongoengine_history.record.append import Change, append_late
+from mongoengine_history.record.append import append_late
+from mongoengine_history.record.change import Change
 from mongoengine_history.record.doubt import Doubt, find_out, settle
 from mongoengine_history.record.inserts import take_out
 from mongoengine_history.record.layout import Base, revision_of, state_of

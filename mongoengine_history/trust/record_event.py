@@ -13,7 +13,8 @@ from mongoengine_history.capture.changeset import context_of
 from mongoengine_history.capture.tracker import Tracker
 from mongoengine_history.documents.snapshot import check_document, stored_key
 from mongoengine_history.errors import OptionsError
-from mongoengine_history.record.append import Change, append
+from mongoengine_history.record.append import append
+from mongoengine_history.record.change import Change
 from mongoengine_history.record.doubt import settle
 from mongoengine_history.record.head import NO_HEAD
 from mongoengine_history.record.history import History

@@ -24,7 +24,8 @@ from bson import ObjectId
 from mongoengine import signals
 
 from mongoengine_history import DocumentTrack, track_changes
-from mongoengine_history.record.append import Change, append, numbered
+from mongoengine_history.record.append import append
+from mongoengine_history.record.change import Change, numbered
 from mongoengine_history.record.head import Head
 from mongoengine_history.record.indexes import INDEXES
 from mongoengine_history.record.layout import records_of_revision

@@ -31,7 +31,8 @@ from mongoengine_history import (
     revert,
     track_changes,
 )
-from mongoengine_history.record.append import Change, append
+from mongoengine_history.record.append import append
+from mongoengine_history.record.change import Change
 from mongoengine_history.record.head import Head
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.state.revision import Context, nothing_done

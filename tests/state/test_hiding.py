@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.strategies import examples, scalars, values
 from support.vault import Paths, planted
 
-from mongoengine_history.record.append import Change, patched
+from mongoengine_history.record.change import Change, patched
 from mongoengine_history.state.hiding import Binary, Hiding, without_masks
 from mongoengine_history.state.mask import BLANK, SUBTYPE, fingerprint_of, has_masks, is_mask
 from mongoengine_history.state.patches import apply, invert, record_of

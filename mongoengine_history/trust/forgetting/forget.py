@@ -17,7 +17,8 @@ from mongoengine_history.errors import (
     OptionsError,
     RevisionConflictError,
 )
-from mongoengine_history.record.append import Change, append_next
+from mongoengine_history.record.append import append_next
+from mongoengine_history.record.change import Change
 from mongoengine_history.record.doubt import settle
 from mongoengine_history.record.drift import LOOKS, PAUSE
 from mongoengine_history.record.layout import revision_of
