@@ -42,6 +42,10 @@ OF_THE_COMMAND: Final = {13, 262, 11600, 11601, 11602}
 TOLD: Final = ("keyPattern", "keyValue", "errInfo")
 """What a failed update tells beside its reason."""
 
+OUR_OWN: Final = {
+    *("upsert", "projection", "return_document", "session", "bypass_document_validation")
+}
+"""Arguments that are not handed on as they are to what gives an image."""
 
 ALIASES: Final = {"fields": "projection", "new": "return_document"}
 """What the command of a find-and-modify calls arguments, which may be given by these names, too."""
@@ -112,6 +116,20 @@ class Call:
     def on(self, collection: Collection[Any]) -> Any:
         """Call the method of a collection."""
         return getattr(collection, self.name)(**self.arguments)
+
+    @property
+    def image_method(self) -> str:
+        """The method that does the same and gives what it has overwritten."""
+        if self["update"] is not None:
+            return "find_one_and_update"
+        return "find_one_and_delete" if self["replacement"] is None else "find_one_and_replace"
+
+    def image_on(self, collection: Collection[Any], **options: Any) -> Any:
+        """Do the same by `image_method`, of which the *options* are; return what was there."""
+        given = self.given(self.arguments.keys() - OUR_OWN)
+        if self["bypass_document_validation"] is not None:
+            given["bypassDocumentValidation"] = self["bypass_document_validation"]
+        return getattr(collection, self.image_method)(**given, **options)
 
     def limited_to(self, key: Any) -> Call:
         """Return a call that writes to what has a certain key, and makes nothing."""

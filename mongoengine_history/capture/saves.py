@@ -50,18 +50,6 @@ LARGEST_IMAGE: Final = 400_000
 NO_SHARD_KEY: Final = 61
 """The error of a find-and-modify in a sharded collection that does not name its shard key."""
 
-OUR_OWN: Final = {
-    *("upsert", "projection", "return_document", "session", "bypass_document_validation")
-}
-"""Arguments that are not handed on as they are."""
-
-WRITERS: Final = {
-    "update": "find_one_and_update",
-    "replacement": "find_one_and_replace",
-    "": "find_one_and_delete",
-}
-"""What gives what was overwritten, by the argument that says what is written."""
-
 
 class OneWrite:
     """
@@ -238,17 +226,13 @@ class OneWrite:
 
     def _image(self, call: Call, names: set[str] | None) -> State | None:
         """Write by a find-and-modify, which gives what was there."""
-        change = next(it for it in WRITERS if not it or call[it] is not None)
-        options = call.given(call.arguments.keys() - OUR_OWN)
-        if change:
+        options: dict[str, Any] = {}
+        if call.image_method != "find_one_and_delete":
             self._has_upserted = bool(call["upsert"]) and self._revisions.key is not None
-            options |= {"upsert": self._has_upserted, "projection": projection(names)}
-        if call["bypass_document_validation"] is not None:
-            options["bypassDocumentValidation"] = call["bypass_document_validation"]
+            options = {"upsert": self._has_upserted, "projection": projection(names)}
         collection = self._collection.with_options(codec_options=self._place.wire)
-        write = getattr(collection, WRITERS[change])
         with call.errors(), self._dated() as session:
-            state: State | None = write(**options, session=session)
+            state: State | None = call.image_on(collection, session=session, **options)
         self._is_done = True
         if state is not None:
             self._found(state.pop("_id"), state)
