@@ -111,7 +111,10 @@ class Stream:
             if error.code in NO_STREAMS:
                 problem = "the server has no change streams: it must be a replica set"
                 raise OptionsError("models", self._names, problem) from error
-            self._lose(error)
+            if self._token is None or _passes(error):
+                self._mend(error)
+            else:
+                self._lose(error)
 
     def _open(self) -> None:
         self.close()
@@ -162,8 +165,9 @@ class Stream:
             self._mend(error)
 
     def _events(self) -> Iterator[Event]:
+        until = time.monotonic() + WAIT / 1000  # others may write all the time
         for _ in range(MOST_EVENTS):
-            found = self._next()
+            found = self._next() if time.monotonic() < until else None
             if found is None:
                 break
             token, self._token = self._token, self._stream.resume_token
@@ -195,7 +199,7 @@ class Stream:
             self._is_lean = True
         elif error.code in {TOO_LARGE, *LOST_CODES}:
             self._lose(error)
-        elif error.code in PASSING_CODES or error.has_error_label("ResumableChangeStreamError"):
+        elif _passes(error):
             time.sleep(BREATH)
         else:
             raise error
@@ -213,6 +217,11 @@ class Stream:
         if wanted and is_time and not self.is_lost:
             self._bookmark.keep(wanted)
             self._kept_at = time.monotonic()
+
+
+def _passes(error: OperationFailure) -> bool:
+    """Say whether a stream goes on after an error, by its token."""
+    return error.code in PASSING_CODES or error.has_error_label("ResumableChangeStreamError")
 
 
 def event_of(found: Mapping[str, Any], token: Mapping[str, Any] | None) -> Event:

@@ -337,6 +337,8 @@ def test_a_server_that_is_away_for_a_while_is_asked_again(monkeypatch: Any, plac
 
         def answers(*args: Any) -> Any:
             if next(away, None) is not None:
+                if place == "read":
+                    args[0]._stream.close()  # as PyMongo does
                 raise ConnectionFailure("nobody is there")
             return whole(*args)
 
@@ -389,15 +391,17 @@ def test_a_collection_that_is_dropped_is_swept_through() -> None:
 
 def test_what_is_hidden_is_not_recorded(images: None) -> None:
     with tracked_otherwise(Bin, exclude=["count"], mask=["tags"]):
-        made = Bin(name="a", count=1, tags=["secret"]).save()
+        made = Bin(name="a", tags=["secret"]).save()
         with watching() as work:
-            write(made, count=2, tags=["other secret"])
+            write(made, tags=["other secret"])
             work.rest()
             assert work.found == []
-            write(made, count=3, name="b")
+            write(made, count=1234321, name="b")
+            write(made, count=1234321, name="c")
             work.rest()
-            assert [it.revision for it in work.found] == [2]
-        assert b"secret" not in b"".join(repr(it).encode() for it in db()["history"].find())
+            assert [it.revision for it in work.found] == [2, 3]
+        kept = "".join(map(repr, db()["history"].find()))
+        assert not {it for it in ("secret", "1234321") if it in kept}
 
 
 def test_a_broken_history_is_logged_and_stops_nothing(caplog: Any) -> None:
@@ -466,8 +470,8 @@ def test_a_block_ends_it() -> None:
         for it in watcher:
             assert it.document_id == made.pk
             break
+    assert not watcher._followed[0]._stream.is_open
     assert list(watcher) == []
-    assert watcher.lag >= 0.0
 
 
 @pytest.mark.parametrize("models", [(), (5,), (Bin(),)])
