@@ -45,6 +45,8 @@ from mongoengine_history.state.revision import Revision
 from mongoengine_history.state.values import ABSENT
 from mongoengine_history.trust.checkpoint import Checkpoint, changed_since, checkpoint
 from mongoengine_history.trust.finding import Finding
+from mongoengine_history.trust.forgetting.anonymise import anonymise
+from mongoengine_history.trust.forgetting.erase import erase
 from mongoengine_history.trust.forgetting.receipt import Receipt
 from mongoengine_history.trust.forgetting.redact import redact
 from mongoengine_history.trust.proof import proof
@@ -95,11 +97,13 @@ __all__ = [
     "Version",
     "Watcher",
     "WriteRefusedError",
+    "anonymise",
     "as_of",
     "backfill",
     "changed_since",
     "changeset",
     "checkpoint",
+    "erase",
     "flush_spool",
     "history_of",
     "load_history",

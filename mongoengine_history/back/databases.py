@@ -47,6 +47,10 @@ class Databases:
         """Say whether a database is that of a class, and not only of an alias."""
         return any(own == database for _, own in self._models)
 
+    def models(self, database: Database[Any]) -> list[type[Document]]:
+        """Return the classes of a database whose options can be used."""
+        return [model for model, own in self._models if own == database and _is_usable(model)]
+
     def place(self, database: Database[Any]) -> Place:
         """Return a place in a database, to be asked for what its history is like."""
         models = [model for model, _ in self._models]

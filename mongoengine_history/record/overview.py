@@ -228,6 +228,28 @@ def clients_of(changeset: object, database: Database[Any]) -> list[MongoClient[A
     return [it.database.client for it in apart if it.find_one(query)]
 
 
+def types_naming(who: object, database: Database[Any]) -> list[str]:
+    """Name the collections of which a document has revisions that name somebody."""
+    one = {"type": "$document_type"}
+    return [it["type"] for it in _grouped_by(one, who, database)]
+
+
+def whom_naming(who: object, database: Database[Any]) -> Iterator[tuple[str, Any]]:
+    """Find the documents that have revisions that name somebody: each collection, and key."""
+    both = {"type": "$document_type", "key": "$document_id"}
+    return ((it["type"], it.get("key")) for it in _grouped_by(both, who, database))
+
+
+def _grouped_by(names: dict[str, str], who: object, database: Database[Any]) -> Iterator[Any]:
+    there = {"$eq": who, "$exists": True}
+    for kept in _histories(database):
+        history = sealed_collection(kept.with_options(WIRE, PRIMARY, read_concern=LOCAL))
+        for query in ({"identity": {"$eq": who}}, {"metadata.on_behalf_of": there}):
+            stages: list[dict[str, Any]] = [{"$match": query}, {"$group": {"_id": names}}]
+            for it in history.aggregate(stages, allowDiskUse=True):
+                yield it["_id"]
+
+
 def _histories(database: Database[Any]) -> list[Collection[Any]]:
     """Return where the records of the documents of a database lie."""
     known = [it for it in with_subclasses(BaseHistory) if not it._meta.get("abstract")]

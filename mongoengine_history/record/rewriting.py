@@ -93,8 +93,7 @@ def version_left(documents: Documents, forgotten: Forgotten) -> tuple[Redone, in
     first, fields = redone[0]
     if "start" in version:
         fields["start"] = forgotten.state(version["start"])
-    if "identity" in first:
-        fields["identity"] = forgotten.name(first["identity"])
+    fields.update(_who(first, forgotten))
     if first["revision"] == 0:
         fields["moment"] = ABSENT  # by which a late writer would put another state here
     changed = any(not same(version.get(it), fields.get(it, version.get(it))) for it in STATES)
@@ -107,10 +106,16 @@ def legacy_left(record: Mapping[str, Any], forgotten: Forgotten) -> tuple[Redone
     action, path, data = dictdiffer_patch({**record, "keys": keys})
     left = forgotten.data(action, tuple(path), data)
     made = {"old": left[0], "new": left[1]} if action == "change" else _items(left)
-    fields = {"data": made}
-    if "identity" in record:
-        fields["identity"] = forgotten.name(record["identity"])
+    fields = {"data": made, **_who(record, forgotten)}
     return [(record, fields)], int(not same(record["data"], made))
+
+
+def _who(document: Mapping[str, Any], forgotten: Forgotten) -> dict[str, Any]:
+    """Return the identity of a version or of a record of 1.1, if it has one."""
+    if "identity" not in document:
+        return {}
+    name = None if forgotten.said else forgotten.name(document["identity"])
+    return {"identity": ABSENT if name is None else name}
 
 
 def _items(pairs: Iterable[tuple[Any, Any]]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from mongoengine_history.state.merge import collapse
 from mongoengine_history.state.patches import CHANGE, REMOVE, Patch
 from mongoengine_history.state.revision import REDACT, Context
 from mongoengine_history.state.rules import CLASS, MASK, rule_for, rule_for_items
-from mongoengine_history.state.values import ABSENT, Path, State, encode, find, same
+from mongoengine_history.state.values import ABSENT, Path, State, encode, find, identifier, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -71,19 +71,21 @@ class Forgotten:
 
     def context(self, revision: StoredRevision) -> Context:
         """Return what is left of what is said of a revision; receipts stay."""
-        context = revision.context
-        if self.renamed:
-            context = replace(
-                context,
-                identity=self.name(context.identity),
-                metadata={name: self.name(it) for name, it in context.metadata.items()},
-            )
-        is_gone = self.said and revision.operation != REDACT
-        return Context(changeset=context.changeset) if is_gone else context
+        if self.said and revision.operation != REDACT:
+            return Context(changeset=revision.context.changeset)
+        return self.said_of(revision.context)
+
+    def said_of(self, context: Context) -> Context:
+        """Return who and why, by the names that they have from now on."""
+        if self.renamed is None:
+            return context
+        metadata = {name: self.name(it) for name, it in context.metadata.items()}
+        return replace(context, identity=self.name(context.identity), metadata=metadata)
 
     def name(self, value: Any) -> Any:
         """Return who it is from now on."""
-        return self.renamed[1] if self.renamed and same(value, self.renamed[0]) else value
+        is_meant = self.renamed and identifier(value) == identifier(self.renamed[0])
+        return self.renamed[1] if self.renamed and is_meant else value
 
     def lists(self, lists: Mapping[str, bytes]) -> dict[str, bytes]:
         """Return the hashes of lists of which nothing is erased; of others they would tell."""

@@ -31,6 +31,7 @@ class Remainders:
     def __init__(self) -> None:
         self._made = sha256()
         self._said = self.digest
+        self._first = 0
 
     @property
     def digest(self) -> bytes:
@@ -39,8 +40,12 @@ class Remainders:
 
     @property
     def is_right(self) -> bool:
-        """Say whether the last revision ``redact`` proves all that is left in the history."""
-        return hmac.compare_digest(self._said, self.digest)
+        """
+        Say whether the last revision ``redact`` proves all that is left in the history.
+
+        Where the oldest revisions were pruned nobody can say.
+        """
+        return self._first > 1 or hmac.compare_digest(self._said, self.digest)
 
     def add(self, revision: StoredRevision, first: Mapping[str, Any]) -> None:
         """
@@ -49,6 +54,7 @@ class Remainders:
         Raises:
             ValueError: its digests are none; or another one of ``UNREADABLE``.
         """
+        self._first = self._first or revision.number
         kept = first.get("digests", {})
         found = values(revision) if kept else []
         for index in sorted(map(int, kept)):

@@ -51,11 +51,13 @@ from mongoengine_history import (
     Verification,
     Version,
     WriteRefusedError,
+    anonymise,
     as_of,
     backfill,
     changed_since,
     changeset,
     checkpoint,
+    erase,
     flush_spool,
     history_of,
     load_history,
@@ -139,6 +141,9 @@ def trust(invoice: Invoice) -> None:
         assert_type(watcher.lag, float)
         watcher.stop()
     watch("invoice")  # type: ignore[arg-type]
+    assert_type(erase(invoice, context=True), Receipt)
+    assert_type(erase(Invoice, 1), Receipt)
+    assert_type(anonymise("ann", as_="user 7", using="shop"), Receipt)
     receipt = redact(Invoice, "total", pk=1)
     assert_type(receipt, Receipt)
     redact(Invoice, ["lines", "*"], resume=1, progress=lambda it: print(it.values))

@@ -33,13 +33,14 @@ from mongoengine_history.record.rewriting import (
 from mongoengine_history.record.states import state_at
 from mongoengine_history.state.redaction import erased_in
 from mongoengine_history.state.revision import DELETE, EPOCH, MICROSECOND, REDACT, nothing_done
-from mongoengine_history.state.values import identifier
+from mongoengine_history.state.values import ABSENT, identifier
 from mongoengine_history.trust.forgetting.receipt import Receipt, ranges
 from mongoengine_history.trust.remainders import LEFT, Remainders
 from mongoengine_history.trust.spool import Spool, rewrite
 
 if TYPE_CHECKING:
     from mongoengine_history.record.head import Head
+    from mongoengine_history.record.place import Place
     from mongoengine_history.record.revisions import Revisions
     from mongoengine_history.state.redaction import Forgotten
     from mongoengine_history.state.revision import Context
@@ -61,7 +62,7 @@ def forget(revisions: Revisions, forgotten: Forgotten, what: str, context: Conte
     if revisions.place.in_transaction:
         raise OptionsError("session", "active", "what is forgotten, is so in no transaction")
     settle(revisions)
-    in_spool = _forget_in_spool(revisions, forgotten)
+    in_spool = forget_in_spool(revisions.place, forgotten, revisions.key)
     sweep = _Sweep(revisions, forgotten, what)
     for _ in range(MOST_BEGINNINGS):
         head = revisions.head()
@@ -74,7 +75,8 @@ def forget(revisions: Revisions, forgotten: Forgotten, what: str, context: Conte
         made = _appended(revisions, change, sweep.head_with_paths(head))
         if made is not None:
             sweep.versions({"$in": [0, head.number]})  # one that came behind its revision
-            _forget_in_spool(revisions, forgotten)  # what could not be recorded meanwhile
+            # What could not be recorded meanwhile is in the spool by now.
+            forget_in_spool(revisions.place, forgotten, revisions.key)
             return sweep.receipt(change, made)
     raise RevisionConflictError(revisions.key, MOST_BEGINNINGS)
 
@@ -194,15 +196,15 @@ class _Sweep:
         )
 
 
-def _forget_in_spool(revisions: Revisions, forgotten: Forgotten) -> int:
-    """Take values out of what waits in the spool of the class; return how many."""
-    place, kept = revisions.place, revisions.place.options.on_error
-    count = 0
+def forget_in_spool(place: Place, forgotten: Forgotten, key: Any = ABSENT) -> int:
+    """Take values of a document, or of all, out of the spool of the class; return how many."""
+    kept, count = place.options.on_error, 0
 
     def left(entry: dict[str, Any]) -> dict[str, Any]:
         nonlocal count
-        where = entry["database"], entry["collection"], identifier(entry["document_id"])
-        if where != (place.database, place.document_type, identifier(revisions.key)):
+        is_there = (entry["database"], entry["collection"]) == (place.database, place.document_type)
+        is_meant = key is ABSENT or identifier(entry["document_id"]) == identifier(key)
+        if not (is_there and is_meant):
             return entry
         redone, some = documents_left(entry["records"], forgotten)
         count += some

@@ -1,0 +1,97 @@
+"""Somebody who answers for revisions becomes nobody, or another name, wherever that stands."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from mongoengine import DEFAULT_CONNECTION_NAME, get_db
+
+from mongoengine_history.back.databases import Databases
+from mongoengine_history.capture.changeset import context_of
+from mongoengine_history.errors import OptionsError
+from mongoengine_history.record.history import History
+from mongoengine_history.record.overview import types_naming, whom_naming
+from mongoengine_history.record.place import Place
+from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.state.redaction import Forgotten
+from mongoengine_history.state.revision import identity_of, plain
+from mongoengine_history.trust.forgetting.forget import forget, forget_in_spool
+from mongoengine_history.trust.forgetting.receipt import Receipt, added
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pymongo.database import Database
+
+WHAT = "an identity"
+"""What is forgotten; the receipt does not say whose."""
+
+
+def anonymise(
+    identity: object,
+    as_: object = None,
+    *,
+    using: str | None = None,
+    progress: Callable[[Receipt], object] | None = None,
+) -> Receipt:
+    """
+    Replace an identity in all histories of a database, for good. Reads and writes.
+
+    It stands for who answers for revisions, and as any value of their metadata, such as
+    ``on_behalf_of``. Values of documents are not looked at: `redact` and `erase` them. Each history
+    gets a revision of operation ``redact``, and its checksums still prove the rest. If it is broken
+    off, ask again: that finishes it.
+
+    Args:
+        identity: A saved document, of which the primary key is meant, or any BSON value.
+        as_: What stands there from now on, such as a pseudonym; None is nobody.
+        using: The alias of the connection, if not the default one.
+        progress: Is called with the receipt of each document.
+
+    Returns:
+        The receipt of all together.
+
+    Raises:
+        OptionsError: an argument cannot be used, or no class of this process has documents in the
+            collection that a record names; nothing was written. Or a transaction is active.
+        HistoryError: a history cannot be read.
+    """
+    if progress is not None and not callable(progress):
+        raise OptionsError("progress", progress, "it is called with a receipt")
+    database = get_db(using or DEFAULT_CONNECTION_NAME)
+    who, other = (_plain(name, it, database) for name, it in (("identity", identity), ("as_", as_)))
+    if who is None:
+        raise OptionsError("identity", identity, "nobody is not somebody to forget")
+    forgotten = Forgotten({}, renamed=(who, other))
+    databases = Databases()
+    places = {name: _place(databases, database, name) for name in types_naming(who, database)}
+    total = Receipt(WHAT, None, None)
+    for name, key in whom_naming(who, database):
+        place = places.get(name) or _place(databases, database, name)
+        context = forgotten.said_of(context_of(place.options, place.codec))
+        receipt = forget(Revisions(place, key), forgotten, WHAT, context)
+        if receipt.documents and progress:
+            progress(receipt)
+        total = added(total, receipt)
+    for model in databases.models(database):
+        forget_in_spool(Place(model), forgotten)
+    return replace(total, document_type=None)
+
+
+def _plain(name: str, value: object, database: Database[Any]) -> Any:
+    return plain(name, identity_of(value), database.codec_options)
+
+
+def _place(databases: Databases, database: Database[Any], name: str) -> Place:
+    """Return where the documents of a collection lie, those of none included: its events."""
+    if not name:
+        place = Place(History, History.beside(database))
+        place.document_type = ""
+        return place
+    today = databases.name_today(database, name)
+    found = databases.classes(database, today)
+    if not found:
+        problem = f"import the module that defines the class of the collection {name!r} first"
+        raise OptionsError("identity", "…", problem)
+    return Place(found[0], database[today])
