@@ -256,7 +256,7 @@ def _told(
     """Say what became of a history: the revision, the kind, and what it is in words."""
     number = tip.revision
     if span is None:
-        yield number, MISSING, f"the whole history is gone, which had {number} revisions"
+        yield number, MISSING, f"the whole history is gone: it had revision {number}"
         return
     if checksums and tip.checksum not in checksums:
         yield number, ALTERED, "it is another revision than at the checkpoint"
