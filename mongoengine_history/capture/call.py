@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from inspect import signature
 from re import Pattern
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from bson import DBRef, Regex
 from bson.raw_bson import RawBSONDocument
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from pymongo.collection import Collection
 
     from mongoengine_history.state.values import State
-
-T = TypeVar("T")
 
 READING: Final = ("collation", "hint", "let", "sort")
 """The options of a write that a read of the same documents takes, too."""

@@ -35,9 +35,6 @@ NO_DIGEST: Final = bytes(32)
 SAID_VALUES: Final = 3
 """How many values of a revision stand before those of its patches."""
 
-LINK: Final = ("salt", "salts", "digests", "checksum")
-"""The fields of the first record of a revision that the chain is made of."""
-
 
 def link(
     revision: StoredRevision, owner: Mapping[str, Any], before: bytes, key: bytes | None = None
