@@ -53,6 +53,7 @@ from mongoengine_history.trust.proof import proof
 from mongoengine_history.trust.reconcile import Reconciled, Reconciliation, reconcile
 from mongoengine_history.trust.record_event import record_event
 from mongoengine_history.trust.spool import Flushed, flush_spool, spool
+from mongoengine_history.trust.subscribe import Recorded, subscribe, unsubscribe
 from mongoengine_history.trust.verify import Verification, verify
 from mongoengine_history.trust.watch import Watcher, watch
 
@@ -85,6 +86,7 @@ __all__ = [
     "Receipt",
     "Reconciled",
     "Reconciliation",
+    "Recorded",
     "Revision",
     "RevisionConflictError",
     "RevisionNotFoundError",
@@ -118,9 +120,11 @@ __all__ = [
     "revision_recorded",
     "set_identity_provider",
     "spool",
+    "subscribe",
     "track_changes",
     "track_history",
     "undo",
+    "unsubscribe",
     "untrack_history",
     "untracked",
     "verify",

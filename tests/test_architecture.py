@@ -51,6 +51,7 @@ NEIGHBOURS = {
     **dict.fromkeys(["Checkpoint", "changed_since"], "checkpoint"),
     **dict.fromkeys(["Flushed", "flush_spool"], "spool"),
     "PlanStep": "changeset_plan",
+    **dict.fromkeys(["Recorded", "unsubscribe"], "subscribe"),
     **dict.fromkeys(["recording_failed", "revision_recorded"], "signals"),
     "Misfit": "as_of",
     "Timeline": "history_of",

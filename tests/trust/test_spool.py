@@ -31,8 +31,8 @@ from mongoengine_history import (
 )
 
 
-class Parcel(me.Document):
-    meta = {"collection": "spool_parcels", "auto_create_index": False}
+class Packet(me.Document):
+    meta = {"collection": "spool_packets", "auto_create_index": False}
     weight = me.IntField()
     note = me.StringField()
     stops = me.ListField(me.StringField())
@@ -45,7 +45,7 @@ class Parcel(me.Document):
 def file(database: Any, tmp_path: Path) -> Iterator[Path]:
     file = tmp_path / "history.spool"
     hidden = {"mask": ["secret"], "exclude": ["draft"]}
-    with tracked(Parcel, on_error=spool(file), **hidden):
+    with tracked(Packet, on_error=spool(file), **hidden):
         yield file
 
 
@@ -54,38 +54,38 @@ def refusing() -> Any:
     return unanswered("insert_many", among="history", done=False)
 
 
-def weighed(parcel: Parcel, weight: int) -> Parcel:
+def weighed(packet: Packet, weight: int) -> Packet:
     with changeset("ada"):
-        parcel.weight = weight
-        return parcel.save()
+        packet.weight = weight
+        return packet.save()
 
 
-def told(parcel: Parcel, *, has_versions: bool = True) -> list[tuple[str, Any]]:
+def told(packet: Packet, *, has_versions: bool = True) -> list[tuple[str, Any]]:
     """Check that each state can be read and the newest is what is stored; return who did what."""
-    timeline = history_of(parcel)
+    timeline = history_of(packet)
     numbers = [it.number for it in timeline if it.operation != "delete"]
     numbers = numbers if has_versions else numbers[-1:]
     states = {number: timeline.state(number) for number in numbers}
     assert [it.number for it in timeline] == [*range(1, len(timeline) + 1)]
-    stored = me.get_db().spool_parcels.find_one({"_id": parcel.pk}, {"_id": 0})
+    stored = me.get_db().spool_packets.find_one({"_id": packet.pk}, {"_id": 0})
     assert states.get(len(timeline)) == stored
     return [(revision.operation, revision.identity) for revision in timeline]
 
 
 def test_what_cannot_be_recorded_is_on_the_disk_and_is_recorded_later(file: Path) -> None:
-    parcel = Parcel(weight=1).save()
+    packet = Packet(weight=1).save()
     with refusing():
-        weighed(parcel, 2)
-    assert told_of(parcel) == ["create"]
+        weighed(packet, 2)
+    assert told_of(packet) == ["create"]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert flush_spool(file) == Flushed(recorded=1, left=0, torn=0)
-    assert told(parcel) == [("create", None), ("update", "ada")]
+    assert told(packet) == [("create", None), ("update", "ada")]
     assert file.read_bytes() == b""
     assert flush_spool(file) == Flushed(0, 0, 0)
 
 
-def told_of(parcel: Parcel) -> list[str]:
-    return [revision.operation for revision in history_of(parcel)]
+def told_of(packet: Packet) -> list[str]:
+    return [revision.operation for revision in history_of(packet)]
 
 
 def test_it_is_written_and_synced_before_the_write_returns(file: Path, monkeypatch: Any) -> None:
@@ -97,45 +97,45 @@ def test_it_is_written_and_synced_before_the_write_returns(file: Path, monkeypat
 
     monkeypatch.setattr(os, "fsync", noted)
     with refusing():
-        Parcel(weight=1).save()
+        Packet(weight=1).save()
     assert synced[0] == file.stat().st_size
     assert len(synced) == 2  # and the folder that has the new name
 
 
 def test_several_lost_writes_of_one_document_keep_their_order(file: Path) -> None:
-    parcel = Parcel(stops=["a"]).save()
+    packet = Packet(stops=["a"]).save()
     with refusing():
         for number in range(4):
-            parcel.stops.insert(0, str(number))
-            weighed(parcel, number)
+            packet.stops.insert(0, str(number))
+            weighed(packet, number)
     assert flush_spool(file).recorded == 4
-    assert told(parcel) == [("create", None), *[("update", "ada")] * 4]
-    assert [history_of(parcel).state(it)["weight"] for it in range(2, 6)] == [0, 1, 2, 3]
+    assert told(packet) == [("create", None), *[("update", "ada")] * 4]
+    assert [history_of(packet).state(it)["weight"] for it in range(2, 6)] == [0, 1, 2, 3]
 
 
 def test_a_whole_life_may_be_in_it(file: Path) -> None:
     with refusing():
-        parcel = weighed(Parcel(), 1)
-        weighed(parcel, 2)
-        parcel.delete()
+        packet = weighed(Packet(), 1)
+        weighed(packet, 2)
+        packet.delete()
     assert flush_spool(file) == Flushed(3, 0, 0)
-    assert told(parcel) == [("create", "ada"), ("update", "ada"), ("delete", None)]
+    assert told(packet) == [("create", "ada"), ("update", "ada"), ("delete", None)]
 
 
 def test_many_documents_of_one_write_are_many_entries(file: Path) -> None:
-    parcels = [Parcel(weight=number) for number in range(3)]
+    packets = [Packet(weight=number) for number in range(3)]
     with refusing():
-        Parcel.objects.insert(parcels)
-        Parcel.objects.update(inc__weight=1)
+        Packet.objects.insert(packets)
+        Packet.objects.update(inc__weight=1)
     assert len(file.read_bytes().splitlines()) == 6
     assert flush_spool(file) == Flushed(6, 0, 0)
-    for parcel in Parcel.objects:
-        assert told(parcel) == [("create", None), ("update", None)]
+    for packet in Packet.objects:
+        assert told(packet) == [("create", None), ("update", None)]
 
 
 def test_masks_and_excludes_hold_in_it(file: Path) -> None:
     with refusing():
-        Parcel(weight=1, secret="geheim", draft="entwurf").save()
+        Packet(weight=1, secret="geheim", draft="entwurf").save()
     plain = base64.b64decode(file.read_bytes().split()[1])
     assert b"weight" in plain
     assert b"geheim" not in plain
@@ -143,40 +143,40 @@ def test_masks_and_excludes_hold_in_it(file: Path) -> None:
 
 
 def test_what_still_fails_stays_with_all_that_followed_it(file: Path) -> None:
-    parcel, other = Parcel(weight=1).save(), Parcel(weight=1).save()
+    packet, other = Packet(weight=1).save(), Packet(weight=1).save()
     with refusing():
-        weighed(parcel, 2)
-        weighed(parcel, 3)
+        weighed(packet, 2)
+        weighed(packet, 3)
         assert flush_spool(file) == Flushed(0, 2, 0)
     other.weight = 5
     other.save()
     assert flush_spool(file) == Flushed(2, 0, 0)
-    assert told(parcel) == [("create", None), ("update", "ada"), ("update", "ada")]
+    assert told(packet) == [("create", None), ("update", "ada"), ("update", "ada")]
 
 
 def test_a_class_that_this_process_does_not_know_waits_for_one_that_does(file: Path) -> None:
     with refusing():
-        Parcel(weight=1).save()
-    known = Parcel._class_name
+        Packet(weight=1).save()
+    known = Packet._class_name
     try:
-        Parcel._class_name = "Elsewhere"
+        Packet._class_name = "Elsewhere"
         assert flush_spool(file) == Flushed(0, 1, 0)
     finally:
-        Parcel._class_name = known
+        Packet._class_name = known
     assert flush_spool(file) == Flushed(1, 0, 0)
 
 
 def test_a_flush_that_dies_records_nothing_twice(file: Path, monkeypatch: Any) -> None:
-    parcel = Parcel(weight=1).save()
+    packet = Packet(weight=1).save()
     with refusing():
         for weight in (2, 3, 4):
-            weighed(parcel, weight)
+            weighed(packet, weight)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Path, "replace", dying)
         flush_spool(file)
-    assert told(parcel) == [("create", None), *[("update", "ada")] * 3]
+    assert told(packet) == [("create", None), *[("update", "ada")] * 3]
     assert flush_spool(file) == Flushed(3, 0, 0)
-    assert told(parcel) == [("create", None), *[("update", "ada")] * 3]
+    assert told(packet) == [("create", None), *[("update", "ada")] * 3]
 
 
 def dying(*args: Any, **kwargs: Any) -> None:
@@ -184,9 +184,9 @@ def dying(*args: Any, **kwargs: Any) -> None:
 
 
 def test_what_comes_while_it_is_flushed_stays(file: Path, monkeypatch: Any) -> None:
-    parcel, other = Parcel(weight=1).save(), Parcel(weight=1).save()
+    packet, other = Packet(weight=1).save(), Packet(weight=1).save()
     with refusing():
-        weighed(parcel, 2)
+        weighed(packet, 2)
     ever = Path.replace
 
     def meanwhile(*args: Any) -> Any:
@@ -208,9 +208,9 @@ def test_what_comes_while_it_is_flushed_stays(file: Path, monkeypatch: Any) -> N
 
 
 def test_in_a_transaction_it_stays_as_it_is(file: Path, database: Any) -> None:
-    parcel = Parcel(weight=1).save()
+    packet = Packet(weight=1).save()
     with refusing():
-        weighed(parcel, 2)
+        weighed(packet, 2)
     with changeset(atomic=True):
         assert flush_spool(file) == Flushed(0, 1, 0)
     assert flush_spool(file) == Flushed(1, 0, 0)
@@ -218,30 +218,30 @@ def test_in_a_transaction_it_stays_as_it_is(file: Path, database: Any) -> None:
 
 @pytest.mark.parametrize("cut", [1, 10, 70, 200])
 def test_a_torn_line_is_no_harm_to_those_around_it(file: Path, cut: int, caplog: Any) -> None:
-    parcel = Parcel(weight=1).save()
+    packet = Packet(weight=1).save()
     with refusing():
-        weighed(parcel, 2)
+        weighed(packet, 2)
         whole = file.read_bytes()
         with file.open("ab") as torn:  # whose writer was killed
             torn.write(whole[:cut])
-        weighed(parcel, 3)
+        weighed(packet, 3)
     assert flush_spool(file) == Flushed(2, 0, 1)
     assert "torn" in caplog.text
-    assert told(parcel) == [("create", None), ("update", "ada"), ("update", "ada")]
+    assert told(packet) == [("create", None), ("update", "ada"), ("update", "ada")]
 
 
 def test_a_file_that_cannot_be_written_raises_the_error_with_its_records(file: Path) -> None:
-    parcel = Parcel(weight=1).save()
+    packet = Packet(weight=1).save()
     file.mkdir()
     with refusing(), pytest.raises(HistoryNotRecordedError) as caught:
-        weighed(parcel, 2)
+        weighed(packet, 2)
     caught.value.record()
-    assert told(parcel) == [("create", None), ("update", "ada")]
+    assert told(packet) == [("create", None), ("update", "ada")]
 
 
 def test_a_full_disk_leaves_no_part_of_an_entry(file: Path, monkeypatch: Any) -> None:
     with refusing():
-        weighed(Parcel(), 1)
+        weighed(Packet(), 1)
         before = file.read_bytes()
 
         def full(number: int) -> None:
@@ -249,7 +249,7 @@ def test_a_full_disk_leaves_no_part_of_an_entry(file: Path, monkeypatch: Any) ->
 
         monkeypatch.setattr(os, "fsync", full)
         with pytest.raises(HistoryNotRecordedError):
-            weighed(Parcel(), 2)
+            weighed(Packet(), 2)
     assert file.read_bytes() == before
 
 
@@ -297,21 +297,21 @@ ACTS = st.one_of(
 )
 
 
-def act(parcels: list[Parcel], which: int, how: int, number: int) -> None:
+def act(packets: list[Packet], which: int, how: int, number: int) -> None:
     """Make one change, which its *number* tells from all others."""
-    parcel = parcels[which]
+    packet = packets[which]
     if how == 0:
-        parcel.stops.insert(0, str(number))
+        packet.stops.insert(0, str(number))
     elif how == 1:
-        parcel.stops = [*parcel.stops[1:], str(number)]
+        packet.stops = [*packet.stops[1:], str(number)]
     elif how == 2:
-        parcel.note = None if parcel.note else str(number)
+        packet.note = None if packet.note else str(number)
     elif how == 3:
-        parcel.sizes = {str(number): number}
+        packet.sizes = {str(number): number}
     elif how == 4:
-        parcel.sizes[str(number % 3)] = number
-    parcel.weight = 1000 * (number + 1)
-    parcel.save()
+        packet.sizes[str(number % 3)] = number
+    packet.weight = 1000 * (number + 1)
+    packet.save()
 
 
 @given(
@@ -323,34 +323,34 @@ def test_each_change_is_in_the_history_once(
     """Whatever fails, is flushed, dies in between or is torn."""
     file = tmp_path / "law.spool"
     file.unlink(missing_ok=True)
-    for name in ("spool_parcels", "history"):
+    for name in ("spool_packets", "history"):
         database[name].delete_many({})
-    parcels, told_numbers = [Parcel(stops=["x"]), Parcel(stops=["y"])], []
+    packets, told_numbers = [Packet(stops=["x"]), Packet(stops=["y"])], []
     if not is_new:
-        parcels = [parcel.save() for parcel in parcels]
-    with tracked(Parcel, on_error=spool(file), version_every=every):
+        packets = [packet.save() for packet in packets]
+    with tracked(Packet, on_error=spool(file), version_every=every):
         failing = False
         for number, step in enumerate([*acts, ("save", 0, 0), ("save", 1, 0)]):
             failing = step[0] == "fail" or (failing and step[0] != "work")
             with changeset(str(number)), refusing() if failing else nullcontext():
-                done(parcels, step, number, file)
+                done(packets, step, number, file)
             if step[0] == "save":
                 told_numbers.append((step[1], str(number)))
         flush_spool(file)
         left = flush_spool(file)
     assert left[:2] == (0, 0)
-    for which, parcel in enumerate(parcels):
-        who = [identity for _, identity in told(parcel, has_versions=every > 0)]
+    for which, packet in enumerate(packets):
+        who = [identity for _, identity in told(packet, has_versions=every > 0)]
         own = [number for each, number in told_numbers if each == which]
         assert [who.count(number) for number in own] == [1] * len(own)
 
 
-def done(parcels: list[Parcel], step: Any, number: int, file: Path) -> None:
+def done(packets: list[Packet], step: Any, number: int, file: Path) -> None:
     kind, which, how = step
     if kind == "save":
-        act(parcels, which, how, number)
+        act(packets, which, how, number)
     elif kind == "many":
-        Parcel.objects.update(inc__weight=1)
+        Packet.objects.update(inc__weight=1)
     elif kind == "flush":
         flush_spool(file)
     elif kind == "die":

@@ -40,6 +40,7 @@ from mongoengine_history import (
     Receipt,
     Reconciled,
     Reconciliation,
+    Recorded,
     Revision,
     RevisionConflictError,
     RevisionNotFoundError,
@@ -64,15 +65,19 @@ from mongoengine_history import (
     proof,
     reconcile,
     record_event,
+    recording_failed,
     redact,
     restore,
     revert,
     revert_changeset,
+    revision_recorded,
     set_identity_provider,
     spool,
+    subscribe,
     track_changes,
     track_history,
     undo,
+    unsubscribe,
     untrack_history,
     untracked,
     verify,
@@ -159,6 +164,14 @@ def happen(invoice: Invoice) -> None:
     assert_type(record_event("login"), Revision)
     record_event("approved", invoice, level=2, reason="because")
     assert_type(History.objects.on_behalf_of("bob"), HistoryQuerySet[History])
+    for told in subscribe("search", Invoice, Order, from_beginning=True, wait=5):
+        assert_type(told, Recorded)
+        assert_type(told.revision, Revision)
+        assert_type(told.done(), None)
+    subscribe("search", "invoice")  # type: ignore[arg-type]
+    assert_type(unsubscribe("search"), bool)
+    revision_recorded.connect(print, sender=Invoice)
+    recording_failed.connect(print)
 
 
 def keep_in_a_spool() -> None:

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import mongoengine as me
@@ -30,6 +31,7 @@ from mongoengine_history import (
     restore,
     revert,
     revert_changeset,
+    subscribe,
     track_changes,
     track_history,
     undo,
@@ -99,7 +101,8 @@ def reads(commands: Any) -> list[dict[str, Any]]:
     found = []
     for sent in commands.sent:
         name = next(iter(sent))
-        if name in {"find", "aggregate"} and sent[name] == "history":
+        is_stream = "$changeStream" in next(iter(sent.get("pipeline", ())), {})
+        if name in {"find", "aggregate"} and sent[name] == "history" and not is_stream:
             command = {
                 key: value for key, value in sent.items() if key[0] not in "$l" or key == "let"
             }
@@ -157,6 +160,14 @@ def uses(document: Any) -> list[Callable[[], Any]]:
         History._get_collection().delete_many(query)
         assert [it.revision for it in changed_since(made)] == [10]
 
+    def follow() -> None:
+        for consumer, models in (("all", ()), ("some", (Memo,))):
+            for _ in range(2):
+                feed: Any = subscribe(consumer, *models, from_beginning=True, wait=0)
+                list(islice(feed, 3))
+                feed.close()
+            list(subscribe(consumer, *models, from_beginning=True, wait=0))
+
     return [
         edit,
         bring_back,
@@ -181,6 +192,7 @@ def uses(document: Any) -> list[Callable[[], Any]]:
         lambda: list(History.objects.of(Car, document.pk)),
         lambda: list(History.objects.on_behalf_of("bob").order_by("-created_at").limit(3)),
         lambda: (record_event("read", document), list(records.filter(operation="event"))),
+        follow,
         lambda: list(verify(document)),
         lambda: list(changed_since(checkpoint())),
         see_what_is_gone,

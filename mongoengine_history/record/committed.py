@@ -1,0 +1,155 @@
+"""A history in the order of its documents, and in the order in which the server commits it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from mongoengine import DEFAULT_CONNECTION_NAME, get_db
+from pymongo import ASCENDING
+from pymongo.read_concern import ReadConcern
+
+from mongoengine_history.documents.snapshot import check_model
+from mongoengine_history.errors import OptionsError
+from mongoengine_history.record.classes import is_of
+from mongoengine_history.record.history import History
+from mongoengine_history.record.indexes import BY_REVISION
+from mongoengine_history.record.layout import revision_of
+from mongoengine_history.record.not_recorded import LOG
+from mongoengine_history.record.place import Place
+from mongoengine_history.state.problem import UNREADABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from mongoengine import Document
+    from pymongo.change_stream import ChangeStream
+    from pymongo.client_session import ClientSession
+    from pymongo.collection import Collection
+
+    from mongoengine_history.state.revision import Revision
+
+HINT: Final = [(name, ASCENDING) for name in BY_REVISION]
+
+FIRST: Final = ("document_type", "document_id", "revision")
+"""The fields that name a revision."""
+
+
+class Committed:
+    """
+    What is recorded in one history, be it of all documents or of those of some classes.
+
+    Raises:
+        OptionsError: they have no history in common.
+    """
+
+    def __init__(self, models: Sequence[type[Document]], using: str | None) -> None:
+        for model in models:
+            check_model(model)
+        if models and using is not None:
+            raise OptionsError("using", using, "classes say themselves where they are kept")
+        self._models = models
+        self._places = [Place(model) for model in models] or [_everything(using)]
+        #: Where all of it lies.
+        self.kept: Collection[dict[str, Any]] = self._places[0].history
+        for place in self._places:
+            if place.history != self.kept:
+                problem = "its history lies elsewhere: subscribe to it by itself"
+                raise OptionsError("models", place.model, problem)
+
+    def opened(self) -> AbstractContextManager[ClientSession]:
+        """Return a session to read in: a transaction of the caller would not see what is new."""
+        self._places[0].ensure_indexes()
+        return self.kept.database.client.start_session()
+
+    def names_behind(
+        self, session: ClientSession, after: Mapping[str, Any], count: int
+    ) -> list[dict[str, Any]]:
+        """Read what names the next revisions, in the order of documents and numbers."""
+        every = {**self._own(""), "revision": {"$gte": 1}, "position": 0}
+        wanted = {"_id": 0, **dict.fromkeys(FIRST, 1)}
+        options: dict[str, Any] = {"sort": HINT, "hint": HINT, "limit": count, "session": session}
+        for behind in _behind(after):
+            found = list(self.kept.find({"$and": [every, behind]}, wanted, **options))
+            if found:
+                return found
+        return []
+
+    def _own(self, prefix: str) -> dict[str, Any]:
+        """Return the condition that a record is of one of the classes."""
+        names = [name for place in self._places for name in place.names] if self._models else None
+        return {f"{prefix}document_type": {"$exists": True} if names is None else {"$in": names}}
+
+    def since(
+        self, session: ClientSession, position: Mapping[str, Any], awaited: float
+    ) -> ChangeStream[Any]:
+        """Watch what comes after a *position*; the server is waited for *awaited* seconds."""
+        place = {"resume_after": position["token"]}
+        if position["token"] is None:
+            place = {"start_at_operation_time": position["start"]}
+        watched = self.kept.with_options(read_concern=ReadConcern("majority"))
+        patience = int(1000 * awaited) or 1
+        return watched.watch(self._pipeline(), session=session, max_await_time_ms=patience, **place)
+
+    def _pipeline(self) -> list[dict[str, Any]]:
+        """Ask for what names a revision, when its last record is there, and so all of them."""
+        last = {"$subtract": ["$fullDocument.size", 1]}
+        wanted = {
+            "operationType": "insert",
+            **self._own("fullDocument."),
+            "fullDocument.revision": {"$gte": 1},
+            "$expr": {"$eq": ["$fullDocument.position", last]},
+        }
+        return [{"$match": wanted}, {"$project": {f"fullDocument.{name}": 1 for name in FIRST}}]
+
+    def read(
+        self, session: ClientSession, name: Mapping[str, Any]
+    ) -> tuple[str, Any, Revision] | None:
+        """Read a revision and whose it is; None if it cannot be read, or is of another class."""
+        place = self._place_of(name)
+        if place is None:
+            return None
+        named: Any = {
+            "$and": [{it: {"$eq": name.get(it)} for it in FIRST}, {"revision": {"$gte": 1}}]
+        }
+        options: dict[str, Any] = {"sort": HINT, "hint": HINT, "session": session}
+        there = {**named, "position": {"$gte": 0}}
+        records = list(self.kept.with_options(place.codec).find(there, **options))
+        try:
+            if records and records[0]["size"] == len(records):
+                shown = revision_of(records, place.codec).shown()
+                return records[0]["document_type"], records[0]["document_id"], shown
+        except UNREADABLE as error:
+            LOG.warning("Revision %r is left out of a feed: it is malformed (%s).", name, error)
+            return None
+        LOG.warning("Revision %r is left out of a feed: it is gone, or not complete.", name)
+        return None
+
+    def _place_of(self, named: Mapping[str, Any]) -> Place | None:
+        """Return where the documents of a class lie that a revision is of."""
+        if not self._models:
+            return self._places[0]
+        name, key = named.get("document_type"), named.get("document_id")
+        for place in self._places:
+            is_apart = "." in place.class_name  # a subclass in the collection of others
+            if name in place.names and (
+                not is_apart or is_of(place.model, key, place.documents, self.kept)
+            ):
+                return place
+        return None
+
+
+def _everything(using: str | None) -> Place:
+    return Place(History, History.beside(get_db(using or DEFAULT_CONNECTION_NAME)))
+
+
+def _behind(after: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the conditions of what comes after a revision: of its document, its class, others."""
+    if not after:
+        return [{}]
+    name, key = {"document_type": after["document_type"]}, after.get("document_id")
+    return [
+        {**name, "document_id": {"$eq": key}, "revision": {"$gt": after["revision"]}},
+        {**name, "$expr": {"$gt": ["$document_id", {"$literal": key}]}},
+        {"document_type": {"$gt": after["document_type"]}},
+    ]
