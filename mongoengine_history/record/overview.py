@@ -198,7 +198,7 @@ def heads(place: Place, keys: list[Any]) -> dict[object, Head]:
         first = {**place.of(keys), "revision": {"$in": list(several)}, "position": 0}
         wanted = dict.fromkeys((*OF_HEAD, "document_id"), 1)
         for record in place.history.find(first, wanted, session=place.session):
-            key = identifier(record["document_id"])
+            key = identifier(record.get("document_id"))
             if record["revision"] == newest[key]["revision"]:
                 newest[key] = record
     return {key: Head.of(it) for key, it in newest.items()}

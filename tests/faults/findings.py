@@ -20,6 +20,7 @@ COUNTED: Final = {
     "cut_drift": "stored, not recorded, cut by a kill",
     "doubts": "**raised, stored, not recorded, not told**",
     "drift": "documents with drift, of many writers or after an error or a kill",
+    "reconciled": "revisions by which `reconcile` recorded drift then",
     "torn_by_failure": "incomplete revisions of writes that raised or were cut",
     "unreadable_by_failure": "states that need one of these",
     "losses": "**silent losses**",
@@ -29,6 +30,7 @@ COUNTED: Final = {
     "torn": "**other incomplete revisions**",
     "unreadable": "**other states that cannot be read**",
     "own_drift": "**other documents with drift**",
+    "unverified": "**what `reconcile` leaves, or `verify` finds then**",
     "unexpected": "**errors that no page names**",
 }
 """The rows of a table, in order."""

@@ -22,7 +22,13 @@ from faults.marks import DELETED
 from faults.oplog import Address, written
 from faults.recorded import Recorded, recorded
 
-from mongoengine_history import DocumentDidNotExistError, HistoryError, history_of
+from mongoengine_history import (
+    DocumentDidNotExistError,
+    HistoryError,
+    history_of,
+    reconcile,
+    verify,
+)
 from mongoengine_history.errors import IncompleteRevisionError
 
 
@@ -44,7 +50,16 @@ class Judge:
                 self._judge_marks(address, history)
                 self._judge_numbers(address, history)
                 self._judge_states(address, history)
+        for model in MODELS.values():
+            self._judge_reconciled(model)
         return self.findings
+
+    def _judge_reconciled(self, model: Any) -> None:
+        """Let drift become history: then all is right, but where revisions are incomplete."""
+        self.findings.add("reconciled", *reconcile(model).recorded)
+        left = [*reconcile(model).recorded, *verify(model).findings]
+        torn = {it.key for it, history in self._recorded.items() if history.torn}
+        self.findings.add("unverified", *(it for it in left if it.document_id not in torn))
 
     def _count_attempts(self) -> None:
         add, attempts = self.findings.add, self._told.attempts.values()

@@ -105,7 +105,7 @@ def test_a_silent_loss_is_found(run: Run) -> None:
     """The newest revision is gone, so no gap gives it away."""
     run.take(revision=SAVES)
     found = run.judged()
-    assert unusual(found) == {"losses": 1, "own_drift": 1}
+    assert unusual(found) == {"losses": 1, "own_drift": 1, "reconciled": 1}
     assert run.marks[-1] in found.examples["losses"][0]
     assert found.faults == ["losses", "own_drift"]
 
@@ -136,19 +136,19 @@ def test_one_whose_writer_was_killed_is_no_fault(run: Run) -> None:
 def test_a_write_that_is_recorded_twice_is_found(run: Run) -> None:
     again = {"$set": {"identity": run.marks[2]}}
     run.history.update_many({"document_id": run.key, "revision": SAVES}, again)
-    assert run.judged().faults == ["duplicates"]
+    assert run.judged().faults == ["duplicates", "unverified"]
 
 
 def test_a_write_of_a_killed_writer_is_drift(run: Run) -> None:
     with untracked():
         run.save()
-    assert unusual(run.judged()) == {"cut": 1, "cut_drift": 1, "drift": 1}
+    assert unusual(run.judged()) == {"cut": 1, "cut_drift": 1, "drift": 1, "reconciled": 1}
 
 
 def test_a_write_that_raised_and_is_stored_has_to_be_recorded(run: Run) -> None:
     run.fail(mongoengine.OperationError())
     found = run.judged()
-    assert unusual(found) == {"raised": 1, "doubts": 1, "drift": 1}
+    assert unusual(found) == {"raised": 1, "doubts": 1, "drift": 1, "reconciled": 1}
     assert found.faults == ["doubts"]
 
 
@@ -156,12 +156,24 @@ def test_what_a_writer_knew_that_was_killed_later_is_drift(run: Run) -> None:
     run.fail(mongoengine.OperationError())
     with untracked():
         run.save()
-    assert unusual(run.judged()) == {"raised": 1, "cut": 1, "cut_drift": 2, "drift": 1}
+    assert unusual(run.judged()) == {
+        "raised": 1,
+        "cut": 1,
+        "cut_drift": 2,
+        "drift": 1,
+        "reconciled": 1,
+    }
 
 
 def test_unless_somebody_was_told(run: Run) -> None:
     run.fail(HistoryNotRecordedError([run.key], [], "no reason"))
-    assert unusual(run.judged()) == {"raised": 1, "told_errors": 1, "told": 1, "drift": 1}
+    assert unusual(run.judged()) == {
+        "raised": 1,
+        "told_errors": 1,
+        "told": 1,
+        "drift": 1,
+        "reconciled": 1,
+    }
 
 
 def test_a_deletion_without_a_revision_is_a_loss(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""Whatever stands in a history, `verify` says so and goes on; other documents are as they were."""
+"""Whatever stands in a history, `verify` and `reconcile` say so and go on; other documents stay."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from pymongo.errors import DuplicateKeyError
 from support.changes import automatic, tracked_otherwise
 from support.strategies import examples, values
 
-from mongoengine_history import changeset, verify
+from mongoengine_history import Reconciliation, changeset, reconcile, verify
+from mongoengine_history.trust import reconcile as reconciling
 from mongoengine_history.trust import verify as verifying
 
 
@@ -45,6 +46,7 @@ forgeries = st.lists(
 @pytest.fixture(autouse=True)
 def at_once(database: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(verifying, "PAUSES", (0.0,))
+    monkeypatch.setattr(reconciling, "GRACE", 0.0)
 
 
 def deed() -> Deed:
@@ -73,7 +75,7 @@ def forge(database: Database[Any], key: ObjectId, forged: list[tuple[int, str, A
 
 @given(forgeries)
 @examples(60)
-def test_a_forged_history_keeps_nobody_from_verifying(
+def test_a_forged_history_keeps_nobody_from_verifying_and_reconciling(
     database: Database[Any], forged: list[tuple[int, str, Any]]
 ) -> None:
     database.history.delete_many({})
@@ -86,3 +88,8 @@ def test_a_forged_history_keeps_nobody_from_verifying(
         assert finding.document_id not in [before.pk, after.pk]
     assert [*verify(before), *verify(after)] == []
     assert isinstance(verify(made).ok, bool)
+    done = reconcile(Deed)
+    for it in (*done.recorded, *done.findings):
+        assert it.document_id not in [before.pk, after.pk]
+    assert isinstance(reconcile(made), Reconciliation)
+    assert [*verify(before), *verify(after)] == []
