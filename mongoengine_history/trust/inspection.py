@@ -192,8 +192,8 @@ class Inspection:
         self.state, self.is_known = version, version is not None
 
     def _revision(self, records: Documents) -> StoredRevision | None:
-        places = [_place_of(it) for it in records]
-        if not records or places != list(range(records[0].get("size") or 0)):
+        places, count = [_place_of(it) for it in records], len(records)
+        if not count or places != [*range(count)] or records[0].get("size") != count:
             self.find(MISSING, "records of it are gone, or there are too many")
             return None
         try:
