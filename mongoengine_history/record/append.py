@@ -27,6 +27,8 @@ from mongoengine_history.state.patches import outermost_list
 from mongoengine_history.state.revision import DELETE, StoredRevision
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mongoengine_history.record.place import Place
     from mongoengine_history.record.revisions import Revisions
     from mongoengine_history.state.values import State
@@ -87,6 +89,32 @@ def append_next(revisions: Revisions, change: Change, head: Head, base: Base | N
     """
     with revisions.turn.taken():
         appended = _append(revisions, change, head, base, None)
+        revisions.turn.head = appended.head
+    tell_recorded(revisions.place, appended.documents)
+    return appended.head
+
+
+def append_made(
+    revisions: Revisions, make: Callable[[Head], tuple[Change, Head] | None]
+) -> Head | None:
+    """
+    Insert what is made of the newest revision as the one after it, while no other thread does.
+
+    Args:
+        revisions: Of the document.
+        make: Returns the change and what is known of the head by then; None for nothing.
+
+    Returns:
+        The new head; None if there was nothing to insert.
+
+    Raises:
+        HistoryNotRecordedError: as `append_next`.
+    """
+    with revisions.turn.taken():
+        made = make(revisions.head())
+        if made is None:
+            return None
+        appended = _append(revisions, *made, None, None)
         revisions.turn.head = appended.head
     tell_recorded(revisions.place, appended.documents)
     return appended.head

@@ -17,7 +17,7 @@ from mongoengine_history.errors import (
     OptionsError,
     RevisionConflictError,
 )
-from mongoengine_history.record.append import append_next
+from mongoengine_history.record.append import append_made
 from mongoengine_history.record.change import Change
 from mongoengine_history.record.doubt import settle
 from mongoengine_history.record.drift import LOOKS, PAUSE
@@ -44,8 +44,9 @@ if TYPE_CHECKING:
     from mongoengine_history.record.revisions import Revisions
     from mongoengine_history.state.redaction import Forgotten
     from mongoengine_history.state.revision import Context
+    from mongoengine_history.state.values import Path
 
-MOST_BEGINNINGS: Final = 100
+MOST_BEGINNINGS: Final = 1_000
 """How often to begin with what others recorded meanwhile."""
 
 
@@ -63,37 +64,38 @@ def forget(revisions: Revisions, forgotten: Forgotten, what: str, context: Conte
         raise OptionsError("session", "active", "what is forgotten, is so in no transaction")
     settle(revisions)
     in_spool = forget_in_spool(revisions.place, forgotten, revisions.key)
-    sweep = _Sweep(revisions, forgotten, what)
+    sweep = _Sweep(revisions, forgotten, what, context)
+    sweep.go_on(revisions.head())
     for _ in range(MOST_BEGINNINGS):
-        head = revisions.head()
-        if sweep.is_behind(head):
-            sweep.go_on(head)
+        try:
+            made = append_made(revisions, sweep.told)
+        except HistoryNotRecordedError as error:
+            if not isinstance(error.__cause__, RevisionConflictError):
+                raise
             continue
-        change = sweep.change(head, context)
-        if change is None:
+        if made is None:
             return replace(sweep.nothing, documents=min(in_spool, 1), values=in_spool)
-        made = _appended(revisions, change, sweep.head_with_paths(head))
-        if made is not None:
-            sweep.versions({"$in": [0, head.number]})  # one that came behind its revision
-            # What could not be recorded meanwhile is in the spool by now.
-            forget_in_spool(revisions.place, forgotten, revisions.key)
-            return sweep.receipt(change, made)
+        sweep.versions({"$in": [0, made.number - 1]})  # one that came behind its revision
+        # What could not be recorded meanwhile is in the spool by now.
+        forget_in_spool(revisions.place, forgotten, revisions.key)
+        return sweep.receipt(made)
     raise RevisionConflictError(revisions.key, MOST_BEGINNINGS)
 
 
 class _Sweep:
     """Goes through a history from the end to the beginning, and then through what came since."""
 
-    def __init__(self, revisions: Revisions, forgotten: Forgotten, what: str) -> None:
-        self._revisions, self._forgotten, self._what = revisions, forgotten, what
+    def __init__(
+        self, revisions: Revisions, forgotten: Forgotten, what: str, context: Context
+    ) -> None:
+        self._revisions, self._forgotten = revisions, forgotten
+        self._what, self._context = what, context
         self._seen = -1
         #: How many values were erased in which revisions.
         self._values: Counter[int] = Counter()
         self._left, self._counted = Remainders(), 0
-
-    def is_behind(self, head: Head) -> bool:
-        """Say whether there are revisions that it has not seen."""
-        return head.number > self._seen
+        #: Where the newest state has masks now; None where that is to be found out.
+        self._paths: tuple[Path, ...] | None = None
 
     def go_on(self, head: Head) -> None:
         """Erase in all revisions up to the newest one that were not seen before."""
@@ -137,17 +139,22 @@ class _Sweep:
         write(self._revisions.place, redone)
         if count:
             self._values[number] += count
+            self._paths = None
 
-    def change(self, head: Head, context: Context) -> Change | None:
-        """Return what says what was erased; None if there is nothing to say."""
+    def told(self, head: Head) -> tuple[Change, Head] | None:
+        """Return what says what was erased up to the head; None if there is nothing to say."""
+        if head.number > self._seen:
+            self.go_on(head)
         self._add_remainders(head)
         if not self._values and self._left.is_right:
             return None
         erased = {"what": self._what, "values": self._count, "revisions": self._numbers}
-        metadata = {**context.metadata, "erased": erased, LEFT: self._left.digest}
+        metadata = {**self._context.metadata, "erased": erased, LEFT: self._left.digest}
         patches, now = [nothing_done(is_gone=head.operation == DELETE)], time.time_ns() // 1000
-        about = replace(context, metadata=metadata)
-        return Change(REDACT, about, {}, {}, patches, now)
+        change = Change(REDACT, replace(self._context, metadata=metadata), {}, {}, patches, now)
+        if self._paths is None:
+            self._paths = self._masked(head)
+        return change, replace(head, redacted=self._paths)
 
     @property
     def _count(self) -> int:
@@ -166,15 +173,14 @@ class _Sweep:
                 self._left.add(revision_of(records), records[0])
         self._counted = head.number
 
-    def head_with_paths(self, head: Head) -> Head:
-        """Return the head as it is, now that the state has masks of what is, or was, forgotten."""
+    def _masked(self, head: Head) -> tuple[Path, ...]:
+        """Return where the state has masks of what is, or was, forgotten."""
         try:
             state = state_at(self._revisions, head.number) or {}
         except HistoryError:  # nothing is known to start from
-            return head
+            return head.redacted
         masks = erased_in(self._forgotten.state(state))
-        own = [it for it in masks if self._forgotten.at(it) or it in head.redacted]
-        return replace(head, redacted=tuple(own))
+        return tuple(it for it in masks if self._forgotten.at(it) or it in head.redacted)
 
     @property
     def nothing(self) -> Receipt:
@@ -182,7 +188,7 @@ class _Sweep:
         owner = self._revisions.owner
         return Receipt(self._what, owner["document_type"], owner["document_id"])
 
-    def receipt(self, change: Change, made: Head) -> Receipt:
+    def receipt(self, made: Head) -> Receipt:
         """Return the receipt of a revision that was made."""
         return replace(
             self.nothing,
@@ -191,8 +197,8 @@ class _Sweep:
             revisions=self._numbers,
             revision=made.number,
             at=EPOCH + made.stamp * MICROSECOND,
-            identity=change.context.identity,
-            reason=change.context.reason,
+            identity=self._context.identity,
+            reason=self._context.reason,
         )
 
 
@@ -213,13 +219,3 @@ def forget_in_spool(place: Place, forgotten: Forgotten, key: Any = ABSENT) -> in
     if isinstance(kept, Spool):
         rewrite(kept.path, left)
     return count
-
-
-def _appended(revisions: Revisions, change: Change, head: Head) -> Head | None:
-    """Append a change right behind the head; return the new one, None if the number was taken."""
-    try:
-        return append_next(revisions, change, head)
-    except HistoryNotRecordedError as error:
-        if not isinstance(error.__cause__, RevisionConflictError):
-            raise
-        return None
