@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mongoengine import Document
+from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
 from support.changes import automatic, tracked, tracked_otherwise
@@ -184,6 +185,15 @@ def test_a_history_of_its_own(database: Database[Any]) -> None:
             checkpoint(Deed, Will)
 
 
+@pytest.mark.skipif(not hasattr(ClientSession, "bind"), reason="it needs PyMongo 4.17 or later")
+def test_what_may_never_be_committed_is_not_signed(client: Any, database: Database[Any]) -> None:
+    with client.start_session() as session, session.bind(), session.start_transaction():
+        with pytest.raises(OptionsError, match="transaction"):
+            checkpoint()
+    with pytest.raises(OptionsError, match="Document"):
+        checkpoint("deeds")  # type: ignore[arg-type]
+
+
 def test_a_collection_that_was_renamed(database: Database[Any]) -> None:
     it = deed(3)
     history().update_many({}, {"$set": {"document_type": "deeds_before"}})
@@ -232,6 +242,17 @@ def test_while_it_is_pruned_it_is_no_fault_either(database: Database[Any]) -> No
         assert not [it for it in changed_since(made) if it.is_fault]
         history().delete_many({"revision": number})
     assert told(changed_since(made)) == [(str(it.pk), 5, "pruned")]
+
+
+def test_what_was_pruned_costs_no_look_at_each(database: Database[Any], commands: Any) -> None:
+    deeds = [deed(2) for _ in range(4)]
+    made, costs = checkpoint(), []
+    for it in deeds:
+        pruned(it, 2)
+        commands.clear()
+        assert list(changed_since(made)) == []
+        costs.append(commands.names.count("find"))
+    assert len({*costs}) == 1
 
 
 def test_a_torn_revision_is_not_signed(database: Database[Any]) -> None:
