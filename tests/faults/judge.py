@@ -132,8 +132,10 @@ class Judge:
             except HistoryError as error:
                 state = error
                 self._judge_error(address, history, number, error)
-        if state != _stored(address):
-            self.findings.add("drift" if self._may_drift(address) else "own_drift", address)
+        stored = _stored(address)
+        if state != stored:
+            name = "drift" if self._may_drift(address) else "own_drift"
+            self.findings.add(name, f"{address}: recorded {state}, stored {stored}")
 
     def _may_drift(self, address: Address) -> bool:
         """Say whether writers may have overlapped there, or one of them was told of no success."""
