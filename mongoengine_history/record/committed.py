@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from bson import Timestamp
 from mongoengine import DEFAULT_CONNECTION_NAME, get_db
 from pymongo import ASCENDING
 from pymongo.read_concern import ReadConcern
@@ -137,6 +138,14 @@ class Committed:
             ):
                 return place
         return None
+
+
+def has_reached(token: Mapping[str, Any] | None, then: Timestamp | None) -> bool:
+    """Say whether a resume token stands at a moment of the server, or behind it."""
+    data = token and token.get("_data")
+    if then is None or not isinstance(data, str) or not data.startswith("82"):
+        return True  # of a server that writes tokens in another way
+    return Timestamp(int(data[2:10], 16), int(data[10:18], 16)) >= then
 
 
 def _everything(using: str | None) -> Place:

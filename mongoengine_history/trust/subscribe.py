@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pymongo.errors import OperationFailure
 
 from mongoengine_history.errors import OptionsError
-from mongoengine_history.record.committed import Committed
+from mongoengine_history.record.committed import Committed, has_reached
 from mongoengine_history.record.not_recorded import LOG
 from mongoengine_history.state.revision import stamp_of
 from mongoengine_history.trust.feed import Progress
@@ -85,7 +85,8 @@ def subscribe(
         from_beginning: Whether a new consumer, and one that has lost its place, gets all that was
             recorded before: one document after another, then what came meanwhile. Some of it may
             come twice.
-        wait: Seconds without a new revision after which the iteration ends; never if None.
+        wait: Seconds without a new revision after which the iteration ends: 0 gives what there is,
+            None never ends.
         using: The alias of another connection, where no class is given.
 
     Returns:
@@ -176,13 +177,15 @@ class _Feed:
         with self._committed.since(session, position, awaited) as changes:
             last = saved = time.monotonic()
             while True:
-                now = time.time_ns() // 1000
+                now, then = time.time_ns() // 1000, session.operation_time
                 change = changes.try_next()
                 if change is not None:
                     place = {"token": changes.resume_token}
                     yield from self._delivered(session, change["fullDocument"], place)
                     last = saved = time.monotonic()
                     continue
+                if not has_reached(changes.resume_token, then):
+                    continue  # the server has not gone through all of it yet
                 is_over = wait is not None and time.monotonic() - last >= wait
                 if is_over or time.monotonic() - saved >= REST:
                     self.progress.save({"token": changes.resume_token, "stamp": now})
