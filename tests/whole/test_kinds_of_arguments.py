@@ -22,9 +22,11 @@ from mongoengine_history import (
     changeset,
     history_of,
     load_history,
+    record_event,
     restore,
     revert,
     revert_changeset,
+    subscribe,
     track_changes,
     track_history,
     undo,
@@ -49,11 +51,13 @@ WANTS_A_DOCUMENT: list[Callable[[Any], Any]] = [
     load_history,
     revert,
     lambda it: undo(it, 1),
+    lambda it: record_event("read", it),
 ]
 WANTS_A_CLASS: list[Callable[[Any], Any]] = [
     backfill,
     lambda it: as_of(it, datetime.now()),
     lambda it: restore(it, ObjectId()),
+    lambda it: subscribe("index", it),
 ]
 
 
