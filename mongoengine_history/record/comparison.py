@@ -21,13 +21,15 @@ from mongoengine_history.state.merge import differs, put
 from mongoengine_history.state.overwritten import Overwritten
 from mongoengine_history.state.patches import Draft, paths_of
 from mongoengine_history.state.redaction import covered
-from mongoengine_history.state.revision import EXTERNAL, Context
+from mongoengine_history.state.revision import ANEW, EXTERNAL, Context
 from mongoengine_history.state.values import State, encode, find, identifier, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from mongoengine_history.record.place import Place
+    from mongoengine_history.state.revision import StoredRevision
+    from mongoengine_history.state.values import Path
 
 WINDOW: Final = 50
 """Revisions to look back at for writes that were numbered in another order than they were done."""
@@ -162,10 +164,22 @@ def explained(revisions: Revisions, now: Comparison, state: State | None) -> boo
         return False
     overwritten, first = Overwritten(), max(1, now.head.number - WINDOW)
     with suppress(HistoryError):
-        before = replayed(revisions, first - 1) or {}
-        for revision in revisions.between(first, now.head.number):
+        recorded = list(revisions.between(first, now.head.number))
+        if not _set_by(recorded, paths_of(diff(now.known, state))):
+            return False
+        is_new = recorded[0].operation in ANEW
+        before = {} if is_new else replayed(revisions, first - 1) or {}
+        for revision in recorded:
             after = revision.after(before)
             overwritten.add(revision.patches, before, after)
             before = after
         return overwritten.explains(now.known, state)
     return False
+
+
+def _set_by(recorded: Iterable[StoredRevision], paths: Iterable[Path]) -> bool:
+    """Say whether revisions have set something at all of some paths, after the creation."""
+    changed = paths_of(patch for it in recorded if it.operation not in ANEW for patch in it.patches)
+    ends = [(path, known) for path in paths for known in changed]
+    met = {path for path, known in ends if path[: len(known)] == known[: len(path)]}
+    return met.issuperset(paths)
