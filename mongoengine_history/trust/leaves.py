@@ -74,11 +74,8 @@ class Leaves:
     def _written(self, pages: list[tuple[list[bytes], str, list[bytes]]]) -> list[bytes]:
         """Write documents, each below the root over its hashes; return the roots."""
         made = [{"_id": root_of(hashes), name: b"".join(it)} for hashes, name, it in pages]
-        # A single root is that of its page, and there is nothing to be written above it.
-        new = [it for it in made if len(it.get("roots", b"")) != DIGEST]
-        try:
-            if new:
-                self._kept.insert_many(new, ordered=False)
+        try:  # a single root is that of its page, so it is there already
+            self._kept.insert_many(made, ordered=False)
         except BulkWriteError as error:
             if any(it["code"] != DUPLICATE_KEY for it in error.details["writeErrors"]):
                 raise

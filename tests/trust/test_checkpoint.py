@@ -296,9 +296,13 @@ def test_leaves_cannot_be_altered_unseen(database: Database[Any], count: int) ->
         deed(1)
     made = checkpoint()
     for page in list(beside().find({"text": {"$exists": False}})):
-        name = "leaves" if "leaves" in page else "roots"
-        altered = page[name][:-1] + bytes([page[name][-1] ^ 1])
-        beside().update_one({"_id": page["_id"]}, {"$set": {name: altered}})
+        if "leaves" in page:  # one checksum is another
+            name, altered = "leaves", bytearray(page["leaves"])
+            altered[-5] ^= 1
+        else:  # the order is another
+            name, roots = "roots", page["roots"]
+            altered = bytearray(roots[32:64] + roots[:32] + roots[64:])
+        beside().update_one({"_id": page["_id"]}, {"$set": {name: bytes(altered)}})
         found = list(changed_since(made))
         assert [(it.document_id, it.kind) for it in found] == [(None, "missing")]
         beside().replace_one({"_id": page["_id"]}, page)
