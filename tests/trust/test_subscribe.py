@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import mongoengine as me
 import pytest
+from bson import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 from pymongo.errors import OperationFailure
@@ -25,6 +26,7 @@ from mongoengine_history import (
     subscribe,
     unsubscribe,
 )
+from mongoengine_history.record.committed import has_reached
 from mongoengine_history.record.place import Place
 from mongoengine_history.trust.feed import SKEW, oldest_needed
 
@@ -112,7 +114,20 @@ def test_all_from_the_beginning_one_document_after_another(name: str) -> None:
     assert [it[:3] for it in got if it[0]] == expected
     assert [it[3] for it in got if not it[0]] == ["event"]
     Record().save()
-    assert [it[0] for it in told(name, from_beginning=True)] == ["feed_records"]
+    Song().save()
+    later = ["feed_records", "feed_songs"]
+    assert [it[0] for it in told(name, from_beginning=True)] == later
+
+
+def test_a_token_tells_how_far_the_server_has_gone(database: Any) -> None:
+    Song(title="a").save()
+    with database.history.watch() as changes:
+        Song(title="b").save()
+        first = changes.next()
+    then, token = first["clusterTime"], first["_id"]
+    assert has_reached(token, then)
+    assert not has_reached(token, Timestamp(then.time, then.inc + 1))
+    assert has_reached({"_data": "of another kind"}, then)
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 500])
