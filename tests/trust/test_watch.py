@@ -3,60 +3,36 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
-import mongoengine as me
 import pytest
-from bson import ObjectId
-from mongoengine import Document
 from pymongo.errors import ConnectionFailure, OperationFailure
 from support.changes import automatic, edited, told, tracked_otherwise
 from support.crews import Overlap
+from support.watching import (
+    Bin,
+    Shelf,
+    bins,
+    db,
+    keep_images,
+    names,
+    until,
+    watching,
+    write,
+)
 
 from mongoengine_history import (
-    OptionsError,
     Reconciled,
     changeset,
     history_of,
     untracked,
     verify,
-    watch,
 )
 from mongoengine_history.record.place import Place
 from mongoengine_history.trust import stream as streams
 from mongoengine_history.trust import suspicion
 
-PATIENCE = 60.0
-"""Seconds that a condition may take on a busy machine."""
-
-
-class Bin(Document):
-    meta = {"collection": "bins", "auto_create_index": False}
-    name = me.StringField()
-    count = me.IntField()
-    tags = me.ListField(me.StringField())
-
-
-class Shelf(Document):
-    meta = {"collection": "shelves", "auto_create_index": False, "db_alias": "other"}
-    name = me.StringField()
-
-
 tracking = automatic(Bin, Shelf)
-
-
-def db() -> Any:
-    """Return the database as other programs have it."""
-    return me.get_db()
-
-
-def bins() -> Any:
-    return db()["bins"]
 
 
 @pytest.fixture(autouse=True)
@@ -70,75 +46,6 @@ def bookmarks(database: Any) -> None:
 @pytest.fixture
 def images(bookmarks: None) -> None:
     keep_images(True)
-
-
-def keep_images(on: bool) -> None:
-    db().command("collMod", "bins", changeStreamPreAndPostImages={"enabled": on})
-
-
-class Watch:
-    """A watcher at work in a thread."""
-
-    def __init__(self, *models: type[Document]) -> None:
-        self.watcher = watch(*models)
-        self.found: list[Reconciled] = []
-        self.error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        try:
-            for it in self.watcher:
-                self.found.append(it)
-        except BaseException as error:  # to be told by the test
-            self.error = error
-
-    def start(self) -> None:
-        self._thread.start()
-        until(lambda: self.error or self.is_at_work)
-
-    @property
-    def is_at_work(self) -> bool:
-        followed = self.watcher._followed
-        return all(it._stream.is_open and not it._stream.is_lost for it in followed)
-
-    def rest(self) -> None:
-        """Wait until all that was written by now is gone through."""
-        sign = ObjectId()
-        bins().insert_one({"_id": sign, "name": "sign"})
-        until(lambda: any(it.document_id == sign for it in self.found) or self.error)
-        until(lambda: self.watcher.lag == 0.0 or self.error)
-        assert self.error is None
-        self.found = [it for it in self.found if it.document_id != sign]
-
-    def stop(self) -> None:
-        self.watcher.stop()
-        self._thread.join(PATIENCE)
-
-
-def until(happens: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not happens():
-        assert time.monotonic() < deadline, "it does not happen"
-        time.sleep(0.02)
-
-
-@contextmanager
-def watching(*models: type[Document]) -> Iterator[Watch]:
-    made = Watch(*(models or (Bin,)))
-    made.start()
-    try:
-        yield made
-    finally:
-        made.stop()
-
-
-def write(document: Bin, **values: Any) -> None:
-    bins().update_one({"_id": document.pk}, {"$set": values})
-
-
-def names(document: Bin) -> list[Any]:
-    timeline = history_of(document)
-    return [timeline.state(it.number).get("name") for it in timeline]
 
 
 def test_what_others_write_is_recorded() -> None:
@@ -414,76 +321,3 @@ def test_a_broken_history_is_logged_and_stops_nothing(caplog: Any) -> None:
         work.rest()
         assert [it.document_id for it in work.found] == [right.pk]
     assert f"{torn.pk}" in caplog.text
-
-
-def test_classes_of_several_databases() -> None:
-    shelf = Shelf(name="a").save()
-    made = Bin(name="a").save()
-    with watching(Bin, Shelf) as work:
-        Shelf._get_collection().database["shelves"].update_one({}, {"$set": {"name": "b"}})
-        until(lambda: work.found or work.error)
-        write(made, name="b")
-        work.rest()
-        assert {it.document_type for it in work.found} == {"bins", "shelves"}
-    assert history_of(shelf).compare(-1) == []
-
-
-def _have_found(count: int, *works: Watch) -> bool:
-    return sum(len(it.found) for it in works) >= count
-
-
-def test_two_watchers_record_once() -> None:
-    made = Bin(name="a").save()
-    with watching() as first, watching() as second:
-        for number in range(5):
-            write(made, name=f"{number}")
-            until(partial(_have_found, number + 1, first, second))
-    assert len(first.found) + len(second.found) == 5
-    assert names(made) == ["a", *"01234"]
-
-
-def test_eight_writers_and_others() -> None:
-    made = [Bin(name="a", count=0).save() for _ in range(4)]
-
-    def work_at(place: int) -> None:
-        for number in range(10):
-            key = made[(place + number) % 4].pk
-            if number % 5 == 4:
-                bins().update_one({"_id": key}, {"$set": {f"other{place}": number}})
-            else:
-                Bin.objects(pk=key).update(inc__count=1)
-
-    with watching() as work:
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(work_at, range(8)))
-        work.rest()
-    assert [history_of(each).compare(-1) for each in made] == [[]] * 4
-    own = [it for each in made for it in history_of(each) if it.operation == "update"]
-    assert len(own) == 64
-    assert verify(Bin).ok
-
-
-def test_a_block_ends_it() -> None:
-    made = Bin(name="a").save()
-    write(made, name="b")
-    with watch(Bin) as watcher:
-        for it in watcher:
-            assert it.document_id == made.pk
-            break
-    assert not watcher._followed[0]._stream.is_open
-    assert list(watcher) == []
-
-
-@pytest.mark.parametrize("models", [(), (5,), (Bin(),)])
-def test_what_is_no_class_is_refused(models: Any) -> None:
-    with pytest.raises(OptionsError):
-        watch(*models)
-
-
-def test_a_server_without_change_streams_is_told(monkeypatch: Any) -> None:
-    def refused(self: Any) -> None:
-        raise OperationFailure("only supported on replica sets", 40573)
-
-    monkeypatch.setattr(streams.Stream, "_open", refused)
-    with pytest.raises(OptionsError, match="replica set"):
-        list(watch(Bin))

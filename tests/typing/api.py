@@ -51,6 +51,7 @@ from mongoengine_history import (
     UndoConflictError,
     Verification,
     Version,
+    Watcher,
     WriteRefusedError,
     anonymise,
     as_of,
@@ -142,6 +143,7 @@ def trust(invoice: Invoice) -> None:
     assert_type(done.recorded, tuple[Reconciled, ...])
     reconcile(Invoice, resume=done.resume, progress=print)
     with watch(Invoice, Order) as watcher:
+        assert_type(watcher, Watcher)
         assert_type(next(iter(watcher)), Reconciled)
         assert_type(watcher.lag, float)
         watcher.stop()
