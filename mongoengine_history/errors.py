@@ -215,21 +215,21 @@ class IncompleteRevisionError(OfDocumentError):
     def __init__(
         self, document_id: object, number: int, found: int, size: int, oldest: int = 0
     ) -> None:
-        name = f"Revision {number} of document {_short(document_id)}"
         has = f"has {found} of {size} records" if found else "is gone from the history"
-        left = f" What is left begins with revision {oldest}." if oldest > number else ""
-        super().__init__(
-            document_id,
-            f"{name} {has}; it cannot be read, and no state can be rebuilt through it.{left}",
-        )
+        what = f"{has}; it cannot be read, and no state can be rebuilt through it."
+        if oldest > number:
+            what = f"was pruned, or deleted: the history begins with revision {oldest}."
+        super().__init__(document_id, f"Revision {number} of document {_short(document_id)} {what}")
         #: The revision.
         self.number = number
-        #: How many records are there.
-        self.found = found
-        #: How many belong to it.
-        self.size = size
+        #: How many records of it are there, and how many belong to it.
+        self.found, self.size = found, size
         #: The oldest revision that is left, where all before it are gone; else 0.
         self.oldest = oldest
+
+
+class RevisionPrunedError(IncompleteRevisionError):
+    """A revision was pruned: the history begins with a later one, `oldest`."""
 
 
 class MalformedRecordError(OfDocumentError):

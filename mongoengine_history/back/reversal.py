@@ -12,20 +12,21 @@ from mongoengine_history.back.revert import shown_conflict, undone
 from mongoengine_history.back.steps import Step, problem_of, steps_of
 from mongoengine_history.back.subject import Home, Subject
 from mongoengine_history.errors import MalformedRecordError, OptionsError, UndoConflictError
+from mongoengine_history.record.complete import complete
 from mongoengine_history.record.doubt import settle_all
 from mongoengine_history.record.head import NO_HEAD
 from mongoengine_history.record.layout import revision_of
 from mongoengine_history.record.overview import SMALL, heads, near, revisions_of, state_near
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.sessions import active_session
-from mongoengine_history.record.states import state_at
+from mongoengine_history.record.states import state_before
 from mongoengine_history.state.diff import diff
 from mongoengine_history.state.patches import as_dictdiffer
 from mongoengine_history.state.revision import ANEW
 from mongoengine_history.state.values import encode, identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pymongo.database import Database
 
@@ -106,18 +107,22 @@ def _walked(
     first, state, is_known = numbers[-1], None, False
     with revisions.reading(found):
         records = [it for it in found if it["position"] >= 0 and it["revision"] >= first]
-    for group in revisions.complete(records, 1, first, numbers[0]):
+    for group in complete(revisions, records, 1, first, numbers[0]):
         revision = revisions.made(revision_of, group)
         if revision.leaves_nothing:
             state = revision.before({})
         elif revision.operation in ANEW:
             state = None
         elif not is_known:
-            state = state_near(revisions, revision.number - 1, found, state_at)
+            state = state_near(revisions, revision.number - 1, found, _read_before(revision))
         if revision.number in numbers:
             yield revision, state
         state = None if revision.leaves_nothing else revision.after(state or {})
         is_known = True
+
+
+def _read_before(revision: StoredRevision) -> Callable[[Revisions, int], State | None]:
+    return lambda revisions, _: state_before(revisions, revision)
 
 
 def _read(

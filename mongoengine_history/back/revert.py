@@ -32,7 +32,13 @@ from mongoengine_history.errors import (
 from mongoengine_history.record.doubt import settle
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
-from mongoengine_history.record.states import as_recorded, creation_of, replayed, state_at
+from mongoengine_history.record.states import (
+    as_recorded,
+    creation_of,
+    replayed,
+    state_at,
+    state_before,
+)
 from mongoengine_history.state.legacy import unwind
 from mongoengine_history.state.mask import is_mask
 from mongoengine_history.state.merge import conflicts, differs, overlay
@@ -157,7 +163,7 @@ def undo(document: D, number: int | None = None, *, revision: int | None = None)
         raise OptionsError("number", found.number, problem)
     if found.operation in ANEW:
         raise DocumentDidNotExistError(past.revisions.key, found.number - 1)
-    before = found.before({}) if found.leaves_nothing else past.at(found.number - 1)
+    before = found.before({}) if found.leaves_nothing else past.found_by(found)
     wanted, in_the_way = undone(past.stored, found, before, past.revisions.place.volatile)
     if in_the_way:
         shown = [shown_conflict(conflict, past.revisions.place.codec) for conflict in in_the_way]
@@ -307,6 +313,13 @@ class Past:
         state = self._state(number)
         if state is None:
             raise DocumentDidNotExistError(self.revisions.key, number)
+        return state
+
+    def found_by(self, revision: StoredRevision) -> State:
+        """Return the state right before a revision, which may be the oldest one left."""
+        state = state_before(self.revisions, revision)
+        if state is None:
+            raise DocumentDidNotExistError(self.revisions.key, revision.number - 1)
         return state
 
     def _state(self, number: int) -> State | None:

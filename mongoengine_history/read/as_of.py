@@ -145,11 +145,25 @@ class _Moment:
         alone = {encode(key) for key in (recorded(self._place, legacy) if early else ())}
         left = {encode(key): key for key in keys}
         usual = {it: key for it, key in left.items() if is_number(numbers.get(it, 0))}
+        begun_later = {}
         for encoded, found in near(self._place, usual, numbers) if usual else ():
-            usable = [] if encoded in alone else found
-            yield from self._one(left.pop(encoded), numbers.get(encoded, 0), usable)
+            key, number = left.pop(encoded), numbers.get(encoded, 0)
+            if not number and encoded not in alone and found[-1].get("revision") == 0:
+                begun_later[encoded] = key, found
+                continue
+            yield from self._one(key, number, [] if encoded in alone else found)
         for encoded, key in left.items():
             yield from self._one(key, numbers.get(encoded, 0), [])
+        yield from self._of_begun_later(begun_later)
+
+    def _of_begun_later(
+        self, some: Mapping[bytes, tuple[Any, list[Mapping[str, Any]]]]
+    ) -> Iterator[_Found]:
+        """Give documents of which there is a version 0 and no revision 1, be it that it is gone."""
+        query = {"document_id": {"$in": [key for key, _ in some.values()]}, "revision": {"$gte": 1}}
+        pruned = {encode(key) for key in (recorded(self._place, query) if some else ())}
+        for encoded, (key, found) in some.items():
+            yield from self._one(key, 0, [] if encoded in pruned else found)
 
     def _one(self, key: Any, number: int, found: list[Mapping[str, Any]]) -> Iterator[_Found]:
         try:

@@ -14,6 +14,7 @@ from mongoengine_history.errors import (
     OptionsError,
     RevisionNotFoundError,
 )
+from mongoengine_history.record.complete import gone
 from mongoengine_history.record.doubt import settle
 from mongoengine_history.record.history import History
 from mongoengine_history.record.place import Place
@@ -146,7 +147,7 @@ class Timeline(Generic[D]):
         revisions = {it.number: it.shown() for it in found if it.number in wanted}
         for number in wanted:
             if number not in revisions:
-                raise self._revisions.gone(number)
+                raise gone(self._revisions, number)
         return [revisions[number] for number in wanted]
 
     def names(self, path: Path) -> Path:

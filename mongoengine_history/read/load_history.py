@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mongoengine_history.documents.snapshot import check_document, has_key, key_in, unrecorded
+from mongoengine_history.record.complete import complete
 from mongoengine_history.record.doubt import settle
 from mongoengine_history.record.layout import joined
 from mongoengine_history.record.place import Place
@@ -65,11 +66,11 @@ def load_history(
     settle(revisions)
     found = _Numbered(revisions.changes(bounds))
     oldest, patches = 1, []
-    for records in revisions.complete(found, -1, last=None if bounds else 1):
+    for records in complete(revisions, found, -1):
         oldest = records[0]["revision"]
         patches += revisions.made(_patches_of, records)
     # 1.1 wrote before revision 1. If time has bounds, its records are not among those read.
-    is_older_left = oldest == 1 if bounds else found.is_older_left
+    is_older_left = oldest == 1 and bool(bounds or found.is_older_left)
     return patches + _legacy_patches(document, since, until) if is_older_left else patches
 
 

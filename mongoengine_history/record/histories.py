@@ -16,11 +16,11 @@ from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.formerly import names_of, one_of
 from mongoengine_history.documents.snapshot import check_model
 from mongoengine_history.errors import OptionsError
+from mongoengine_history.record.complete import RECORD
 from mongoengine_history.record.history import History
 from mongoengine_history.record.indexes import BY_REVISION
 from mongoengine_history.record.overview import SMALL
 from mongoengine_history.record.place import Place
-from mongoengine_history.record.revisions import RECORD
 from mongoengine_history.state.problem import LARGEST_NUMBER
 from mongoengine_history.state.values import identifier
 

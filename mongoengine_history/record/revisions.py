@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property, partial
-from itertools import groupby
-from operator import itemgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -17,11 +14,11 @@ from pymongo import ASCENDING, DESCENDING
 from mongoengine_history.documents.snapshot import key_in
 from mongoengine_history.errors import (
     HistoryError,
-    IncompleteRevisionError,
     MalformedRecordError,
     RevisionNotFoundError,
 )
 from mongoengine_history.record.classes import NOWHERE, is_of
+from mongoengine_history.record.complete import RECORD, complete, gone
 from mongoengine_history.record.head import Head, Turn, turn_at
 from mongoengine_history.record.indexes import BY_REVISION, BY_STAMP, OWNER
 from mongoengine_history.record.layout import revision_of
@@ -36,7 +33,7 @@ from mongoengine_history.state.revision import StoredRevision, wall_clock
 from mongoengine_history.state.values import WIRE, State, encode, wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bson.codec_options import CodecOptions
     from mongoengine import Document
@@ -44,14 +41,8 @@ if TYPE_CHECKING:
 
 Made = TypeVar("Made")
 
-READS: Final = 5
-"""How often to look for the rest of a revision that may be on its way."""
-
-RECORD: Final = {"$gte": 0}
-"""The positions of records and of their parts …"""
-
 VERSION: Final = {"$lt": 0}
-"""… and those of versions."""
+"""The positions of versions."""
 
 ALL_AT_ONCE: Final = 20_000
 """Documents to read at once where all of them are wanted …"""
@@ -63,9 +54,6 @@ EVERYWHERE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 NUMBERABLE: Final = {"revision": {"$gte": 0, "$lt": LARGEST_NUMBER}}
 """The condition that the next revision may be numbered after a record; an index serves it."""
-
-NUMBERED_TWICE: Final = "its number is there twice: formerly= came after the first new write"
-"""What is wrong where numbers began again under the new name of a collection."""
 
 OF_NEWEST: Final = dict.fromkeys(
     ["revision", "stamp", "lists", "redacted", "operation", "action", "checksum"], 1
@@ -180,15 +168,20 @@ class Revisions:
             MalformedRecordError: one of them cannot be read.
         """
         found = list(self.between(number, number)) if number > 0 else []
-        if not found:
-            raise RevisionNotFoundError(self.key, number, self.head().number)
-        return found[0]
+        if found:
+            return found[0]
+        error = gone(self, number)
+        if number > 0 and error.oldest:
+            raise error
+        raise RevisionNotFoundError(self.key, number, self.head().number)
 
     def between(
         self, first: int = 1, last: int | None = None, *, newest_first: bool = False
     ) -> Iterator[StoredRevision]:
         """
         Read revisions one by one, in batches; the *last* one counts, None for all.
+
+        All that there are begin with the oldest one that was not pruned.
 
         Raises:
             IncompleteRevisionError: a revision on the way, or a record of one, is missing.
@@ -198,8 +191,9 @@ class Revisions:
         order = DESCENDING if newest_first else ASCENDING
         query = {"revision": {"$gte": first, **upper}, "position": RECORD}
         found = self.records(query, order, batch_size=ONE_BY_ONE)
-        bounds = (None, first) if newest_first else (first, None)
-        return map(partial(self.made, revision_of), self.complete(found, order, *bounds))
+        lowest = first if first > 1 else None
+        bounds = (None, lowest) if newest_first else (lowest, None)
+        return map(partial(self.made, revision_of), complete(self, found, order, *bounds))
 
     def made(
         self,
@@ -210,7 +204,7 @@ class Revisions:
         try:
             return make(records, self._codec)
         except UNREADABLE as error:
-            raise self._malformed(*problem_in(records, error)) from error
+            raise self.malformed(*problem_in(records, error)) from error
 
     @contextmanager
     def reading(self, documents: Sequence[Mapping[str, Any]]) -> Iterator[None]:
@@ -225,9 +219,9 @@ class Revisions:
         except HistoryError:
             raise
         except UNREADABLE as error:
-            raise self._malformed(*problem_in(documents, error)) from error
+            raise self.malformed(*problem_in(documents, error)) from error
 
-    def _malformed(self, document: Mapping[str, Any], problem: str) -> MalformedRecordError:
+    def malformed(self, document: Mapping[str, Any], problem: str) -> MalformedRecordError:
         """Name a document that cannot be read."""
         number = document.get("revision")
         if "_id" not in document:  # what is read often is read without
@@ -247,67 +241,6 @@ class Revisions:
         if len(self.place.names) > 1:  # the server merges what is in order under each name
             options["sort"] = [(name, order) for name in index if name not in OWNER]
         return self.place.find(index, {**self.mine, **query}, order, self._codec, **options)
-
-    def complete(
-        self,
-        found: Iterable[Mapping[str, Any]],
-        step: int,
-        first: int | None = None,
-        last: int | None = None,
-    ) -> Iterator[list[Mapping[str, Any]]]:
-        """
-        Group sorted documents by revision, each group complete and in the order of positions.
-
-        Numbers rise by a *step* of 1, or fall by -1; the first and the last one may be given.
-
-        Raises:
-            IncompleteRevisionError: a number, or a record of a revision, is missing.
-            MalformedRecordError: a record has no number, position or size.
-        """
-        expected = first
-        for number, group in groupby(found, itemgetter("revision")):
-            records = list(group)
-            if not is_number(number):
-                raise self._malformed(records[0], f"its revision is {number!r}")
-            if expected not in {None, number}:
-                raise self.gone(int(expected or 0))
-            if len(records) > 1:
-                with self.reading(records):
-                    records.sort(key=itemgetter("position"))
-            yield records if _is_whole(records) else self._waited_for(records)
-            expected = number + step
-        if last is not None and expected not in {None, last + step}:
-            raise self.gone(int(expected or 0))
-
-    def gone(self, number: int) -> IncompleteRevisionError:
-        """Return the error that a revision is gone; it says where the history begins now."""
-        query = {"revision": {"$gte": 1}, "position": RECORD}
-        oldest = self.number_in(query, ASCENDING) or 0
-        return IncompleteRevisionError(self.key, number, 0, 1, oldest if oldest > number else 0)
-
-    def _waited_for(self, records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """
-        Return all records of a revision of which some may still be on their way.
-
-        Records of another write may be left of one whose number was given again.
-        """
-        number, size = records[0]["revision"], records[0].get("size")
-        if not size or not is_number(size):
-            raise self._malformed(records[0], f"its size is {size!r}")
-        for record in records:
-            if not is_number(record.get("position")):
-                raise self._malformed(record, f"its position is {record.get('position')!r}")
-        for attempt in range(READS):
-            time.sleep(0.05 * attempt)
-            records = list(self.records({"revision": number, "position": RECORD}))
-            if len({it["document_type"] for it in records}) > 1:
-                raise self._malformed(records[-1], NUMBERED_TWICE)
-            own = [it for it in records if it.get("stamp") == records[0].get("stamp")]
-            if _is_whole(own):
-                return own
-        if len(records) != size:
-            raise IncompleteRevisionError(self.key, number, len(records), size)
-        raise self._malformed(records[-1], f"its position is {records[-1].get('position')!r}")
 
     def changes(self, stamps: Mapping[str, int]) -> Iterator[Mapping[str, Any]]:
         """
@@ -343,7 +276,7 @@ class Revisions:
         if number is None or is_number(number):
             return number
         found = self.records(query, order, index, limit=1)
-        raise self._malformed(next(found, {}), f"its revision is {number!r}")
+        raise self.malformed(next(found, {}), f"its revision is {number!r}")
 
     def legacy(self, since: datetime | None = None) -> list[Mapping[str, Any]]:
         """Read the records that mongoengine-history 1.1 wrote at or after *since*, oldest first."""
@@ -353,7 +286,7 @@ class Revisions:
         found = list(self.records(query, index=BY_STAMP))
         for record in found:
             if not isinstance(record["created_at"], datetime):  # the year has five digits
-                raise self._malformed(record, f"its created_at is {record['created_at']!r}")
+                raise self.malformed(record, f"its created_at is {record['created_at']!r}")
         return sorted(found, key=lambda it: (it["created_at"], str(it["_id"])))
 
     @property
@@ -364,12 +297,6 @@ class Revisions:
             {"$limit": 1},
             {"$project": {"_id": 0, "record": "$_id", **OF_NEWEST}},
         ]
-
-
-def _is_whole(records: list[Mapping[str, Any]]) -> bool:
-    """Say whether these are all records of a revision."""
-    size = len(records)
-    return size > 0 and records[0].get("size") == size and records[-1].get("position") == size - 1
 
 
 def _without_id(document: Any) -> State | None:

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 from bson import ObjectId
 from pymongo import ASCENDING, DESCENDING
 
-from mongoengine_history.errors import RevisionNotFoundError, StateNotKeptError
+from mongoengine_history.errors import (
+    RevisionNotFoundError,
+    RevisionPrunedError,
+    StateNotKeptError,
+)
+from mongoengine_history.record.complete import READS, complete, gone
 from mongoengine_history.record.indexes import OWNER
 from mongoengine_history.record.layout import hashes_in, state_of, step_of
 from mongoengine_history.record.revisions import ALL_AT_ONCE, VERSION
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
 
     from mongoengine_history.record.head import Head
     from mongoengine_history.record.revisions import Revisions
+    from mongoengine_history.state.revision import StoredRevision
     from mongoengine_history.state.values import State
 
 FOLDABLE: Final = dict.fromkeys(
@@ -76,12 +82,37 @@ def replayed(revisions: Revisions, number: int) -> State | None:
     Raises:
         StateNotKeptError: there is neither a version nor a creation before it.
     """
-    nearest = _version_near(revisions, {"$lte": number}, DESCENDING)
-    if nearest is not None:
-        query = {"revision": {"$gte": nearest, "$lte": number}}
-        found = revisions.records(query, projection=FOLDABLE, batch_size=ALL_AT_ONCE)
-        return folded(revisions, list(found), nearest, number)
-    return _from_creation(revisions, number, 1)
+    for _ in range(READS):
+        nearest = _version_near(revisions, {"$lte": number}, DESCENDING)
+        if nearest is None:
+            return _from_creation(revisions, number, 1)
+        query = {"revision": {"$gte": nearest, "$lte": number or 1}}
+        options: dict[str, Any] = {"projection": FOLDABLE, "batch_size": ALL_AT_ONCE}
+        found = list(revisions.records(query, **options))
+        if any((it["revision"], it.get("position")) == (nearest, -1) for it in found):
+            return folded(revisions, found if number else _first(revisions, found), nearest, number)
+    raise StateNotKeptError(revisions.key, number)  # versions go while they are read
+
+
+def _first(revisions: Revisions, found: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """
+    Take the version before the first revision, of all that was found of the two.
+
+    Raises:
+        RevisionPrunedError: that revision is gone, so moments after it cannot be told.
+    """
+    error = None if found[-1]["revision"] == 1 else gone(revisions, 0)
+    if error and error.oldest > 1:
+        raise error
+    return [it for it in found if it["revision"] == 0]
+
+
+def state_before(revisions: Revisions, revision: StoredRevision) -> State | None:
+    """Rebuild the state that a revision found, as `state_at` does; it may be the oldest left."""
+    try:
+        return state_at(revisions, revision.number - 1)
+    except RevisionPrunedError:
+        return revision.before(state_at(revisions, revision.number) or {})
 
 
 def _from_creation(revisions: Revisions, number: int, first: int) -> State | None:
@@ -140,14 +171,14 @@ def folded(
         version = [it for it in found if it["position"] < 0 and it["revision"] == nearest]
         records = [it for it in found if it["position"] >= 0 and it["revision"] >= first]
         start = state_of(version, starting=number > 0) if version else {}
-    complete = list(revisions.complete(records, ASCENDING, first))
-    newest: Mapping[str, Any] = complete[-1][0] if complete else {"revision": 0}
+    wholes = list(complete(revisions, records, ASCENDING, first))
+    newest: Mapping[str, Any] = wholes[-1][0] if wholes else {"revision": 0}
     if number and newest["revision"] != number:
         raise RevisionNotFoundError(revisions.key, number, revisions.head().number)
     if leaves_nothing(newest.get("operation"), newest.get("action")):
         return None
-    later = [whole for whole in complete if whole[0]["revision"] > nearest]
-    with revisions.reading([record for whole in later or complete[-1:] for record in whole]):
+    later = [whole for whole in wholes if whole[0]["revision"] > nearest]
+    with revisions.reading([record for whole in later or wholes[-1:] for record in whole]):
         steps, lists = list(map(step_of, later)), hashes_in(newest)
     state = replay(steps, start)
     check(state, lists)
@@ -164,11 +195,15 @@ def _unwound(revisions: Revisions, number: int) -> State | None:
         version = list(revisions.records({"revision": later, "position": VERSION}))
         with revisions.reading(version):
             state = state_of(version)
+    last = number + 1
     for revision in revisions.between(number + 1, later, newest_first=True):
+        last = revision.number
         if revision.comes_from_nothing:
             state = None
         elif state is not None or revision.leaves_nothing:
             state = revision.before(state or {})
+    if last > number + 1:
+        raise gone(revisions, number + 1)
     if state is None and (number or revisions.head().number):
         raise StateNotKeptError(revisions.key, number)
     return state

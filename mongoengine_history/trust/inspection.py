@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -34,7 +35,7 @@ from mongoengine_history.trust.finding import (
 from mongoengine_history.trust.remainders import Remainders
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from mongoengine_history.state.overwritten import Overwritten
     from mongoengine_history.state.revision import StoredRevision
@@ -151,14 +152,19 @@ class Inspection:
     def _take(
         self, number: int, records: Documents, version: State | None, kept: Documents
     ) -> None:
-        if number != self.number + 1:
-            self._leap(number, version, kept)
+        mark = records[0].get("pruned") if records else None
+        if isinstance(mark, Mapping):
+            self._begin_anew(mark)
+        elif number != self.number + 1:
+            self._leap(number, version)
         self.number, self.count = number, self.count + 1
         revision = self._revision(records)
         if revision is None:
             self._before, self.state, self.is_known = None, version, version is not None
             return
         try:
+            if isinstance(mark, Mapping):
+                self._begin_before(revision, version)
             self._examine(revision, records)
         except UNREADABLE as error:
             self.find(MALFORMED, problem_in(records, error)[1])
@@ -175,21 +181,35 @@ class Inspection:
     def _compare_version(self, revision: StoredRevision, version: State, kept: Documents) -> None:
         if self.is_known and differs(version, self.state or {}):
             self.find(OTHER_VERSION, "the full state is not what the revisions lead to")
-        if kept[-1].get("stamp") != revision.stamp and "pruned" not in kept[-1]:
+        if kept[-1].get("stamp") != revision.stamp:
             self.find(OTHER_VERSION, "its stamp is not that of its revision")
         if not revision.leaves_nothing:
             self._begin(version)
 
-    def _leap(self, number: int, version: State | None, kept: Documents) -> None:
-        """Go on behind a hole, which is no fault where the history was pruned there."""
-        before = kept[-1].get("before") if kept and not self.number else None
-        is_pruned = bool(kept) and not self.number and "pruned" in kept[-1]
-        if not is_pruned:
-            last = number - 1
-            gone = f"revisions {self.number + 1} to {last}" if last > self.number + 1 else "it"
-            self.find(MISSING, f"{gone} is gone"[:200], self.number + 1)
-        self._before = before if isinstance(before, bytes) else (b"" if is_pruned else None)
-        self.state, self.is_known = version, version is not None
+    def _leap(self, number: int, version: State | None) -> None:
+        """Go on behind a hole."""
+        last = number - 1
+        gone = f"revisions {self.number + 1} to {last}" if last > self.number + 1 else "it"
+        self.find(MISSING, f"{gone} is gone"[:200], self.number + 1)
+        self._before, self.state, self.is_known = None, version, version is not None
+
+    def _begin_anew(self, mark: Mapping[str, Any]) -> None:
+        """Begin where the history was pruned; what is left of before is on its way out."""
+        before = mark.get("before")
+        self.findings.clear()
+        self._left, self._stamp = Remainders(), 0
+        self._before = before if isinstance(before, bytes) else None
+        self.is_known = self._is_keyed = False
+
+    def _begin_before(self, revision: StoredRevision, version: State | None) -> None:
+        """Take the state before the oldest revision out of the one after it."""
+        after = {} if revision.leaves_nothing else version
+        if after is None or revision.comes_from_nothing:
+            return
+        try:
+            self._begin(revision.before(after))
+        except PatchError:
+            self.find(OTHER_VERSION, "the full state is not what its revision leads to")
 
     def _revision(self, records: Documents) -> StoredRevision | None:
         places, count = [_place_of(it) for it in records], len(records)

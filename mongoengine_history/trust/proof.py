@@ -21,9 +21,10 @@ from mongoengine_history.record.chain import (
     salts_of,
     values,
 )
+from mongoengine_history.record.complete import RECORD, complete
 from mongoengine_history.record.layout import revision_of
 from mongoengine_history.record.place import Place
-from mongoengine_history.record.revisions import ONE_BY_ONE, RECORD, Revisions
+from mongoengine_history.record.revisions import ONE_BY_ONE, Revisions
 from mongoengine_history.state.problem import is_number
 from mongoengine_history.state.values import encode, identifier
 from mongoengine_history.trust.checkpoint import BESIDE, opened, tip_of
@@ -166,7 +167,7 @@ def _between(
     """Read revisions, each with its first record, which has a checksum."""
     query = {"revision": {"$gte": number, "$lte": last}, "position": RECORD}
     found = revisions.records(query, batch_size=ONE_BY_ONE)
-    for records in revisions.complete(found, ASCENDING, number, last):
+    for records in complete(revisions, found, ASCENDING, number, last):
         if not records[0].get("checksum"):
             raise OptionsError("number", number, NOT_CHAINED_YET)
         with revisions.reading(records):

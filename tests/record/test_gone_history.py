@@ -15,8 +15,7 @@ from support.stale import tracked_by
 from mongoengine_history import (
     DocumentTrack,
     History,
-    IncompleteRevisionError,
-    RevisionNotFoundError,
+    RevisionPrunedError,
     Version,
     changeset,
     history_of,
@@ -275,10 +274,12 @@ def test_before_a_purge_nothing_comes_back_and_the_errors_say_so(database: Any) 
         lambda: timeline[2:],
     ]
     for read in reads:
-        with pytest.raises(IncompleteRevisionError, match=left) as caught:
+        with pytest.raises(RevisionPrunedError, match=left) as caught:
             read()
         assert caught.value.oldest == 4
     for number in (1, 3):
-        with pytest.raises(RevisionNotFoundError, match="any more, since it was deleted"):
+        with pytest.raises(RevisionPrunedError, match=left):
             revert(sheet, revision=number)
+    assert numbers(timeline) == numbers(timeline[4:]) == [4, 5, 6]
+    assert numbers(reversed(timeline)) == [6, 5, 4]
     assert [it.number for it in timeline[4:]] == numbers(timeline[4:])

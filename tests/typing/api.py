@@ -44,6 +44,7 @@ from mongoengine_history import (
     Revision,
     RevisionConflictError,
     RevisionNotFoundError,
+    RevisionPrunedError,
     StaleDocumentError,
     StateMismatchError,
     StateNotKeptError,
@@ -327,6 +328,8 @@ def tell(warning: HistoryWarning) -> UserWarning:
 
 def answer_others(error: HistoryError) -> None:
     match error:
+        case RevisionPrunedError():
+            assert_type(error.oldest, int)
         case ChangesetConflictError():
             assert_type(error.errors, list[UndoConflictError])
         case ChangesetPartlyRevertedError():

@@ -243,10 +243,10 @@ def test_all_ways_to_read_are_among_them() -> None:
     assert {name for name in reading if not name.startswith("_")} == {
         "of", "owner", "mine", "address", "turn", "seen_by",
         "stored", "recordable", "head", "opening", "looked", "revision", "between", "records",
-        "complete", "made", "reading", "gone",
+        "made", "reading", "malformed",
         "changes", "number_at", "number_in", "last_touching", "legacy",
-        "state_at", "as_recorded", "replayed", "creation_of", "folded", "state_as_of",
-        "may_have_existed",
+        "state_at", "state_before", "as_recorded", "replayed", "creation_of", "folded",
+        "state_as_of", "may_have_existed",
     }  # fmt: skip
 
 

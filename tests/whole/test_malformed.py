@@ -30,7 +30,7 @@ from mongoengine_history import (
     revert_changeset,
     undo,
 )
-from mongoengine_history.record import revisions
+from mongoengine_history.record import complete
 
 LONGEST = 2.0
 """Seconds that a read may take."""
@@ -65,7 +65,7 @@ def nested(depth: int) -> Any:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nobody wait for records that are on their way."""
-    monkeypatch.setattr(revisions, "READS", 1)
+    monkeypatch.setattr(complete, "READS", 1)
 
 
 @pytest.fixture

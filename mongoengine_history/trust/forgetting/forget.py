@@ -19,10 +19,11 @@ from mongoengine_history.errors import (
 )
 from mongoengine_history.record.append import append_made
 from mongoengine_history.record.change import Change
+from mongoengine_history.record.complete import RECORD, complete
 from mongoengine_history.record.doubt import settle
 from mongoengine_history.record.drift import LOOKS, PAUSE
 from mongoengine_history.record.layout import revision_of
-from mongoengine_history.record.revisions import ONE_BY_ONE, RECORD, VERSION
+from mongoengine_history.record.revisions import ONE_BY_ONE, VERSION
 from mongoengine_history.record.rewriting import (
     documents_left,
     legacy_left,
@@ -111,7 +112,7 @@ class _Sweep:
     def _records(self, bounds: dict[str, int]) -> None:
         query = {"revision": bounds, "position": RECORD}
         found = self._revisions.records(query, DESCENDING, batch_size=ONE_BY_ONE)
-        for records in self._revisions.complete(found, -1):
+        for records in complete(self._revisions, found, -1):
             with self._revisions.reading(records):
                 left = records_left(records, self._forgotten)
             self._write(records[0]["revision"], *left)
@@ -168,7 +169,7 @@ class _Sweep:
         bounds = {"$gt": self._counted, "$lte": head.number}
         query = {"revision": bounds, "position": RECORD}
         found = self._revisions.records(query, batch_size=ONE_BY_ONE)
-        for records in self._revisions.complete(found, 1):
+        for records in complete(self._revisions, found, 1):
             with self._revisions.reading(records):
                 self._left.add(revision_of(records), records[0])
         self._counted = head.number
