@@ -125,6 +125,10 @@ def _last_value(patch: Patch) -> object:
 def _is_erased(patch: Patch, state: State) -> bool:
     """Say whether a mask stands in the place of the dict or list that a patch is made for."""
     path = patch.path[:-1] if patch.action == CHANGE else patch.path
+    return _is_masked(state, path)
+
+
+def _is_masked(state: State, path: Path) -> bool:
     return any(is_blank(find(state, path[:end])) for end in range(1, len(path) + 1))
 
 
@@ -306,6 +310,8 @@ class Draft:
 
     def list_at(self, path: Path) -> list[Any]:
         """Return the list at *path*, as `at` does; LookupError if there is none."""
+        if _is_masked(self.state, path):
+            raise LookupError(path)
         node = self.at(path)
         if not isinstance(node, list):
             raise LookupError(path)

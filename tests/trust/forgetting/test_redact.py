@@ -31,6 +31,7 @@ from mongoengine_history import (
 )
 from mongoengine_history.record import layout
 from mongoengine_history.state.mask import BLANK
+from mongoengine_history.state.merge import list_hash
 
 tracking = automatic(Diary)
 
@@ -61,6 +62,16 @@ def test_salts_that_would_prove_a_guess_are_gone(database: Database[Any]) -> Non
     assert "salt" not in first
     assert index not in first["salts"]
     assert len(first["salts"]) == 1 + len(diary.to_mongo())  # and who, why, what else; no key
+
+
+def test_no_hash_of_a_list_would_prove_a_guess(database: Database[Any]) -> None:
+    diary = filled().save()
+    hashes = [list_hash([*diary.tags]), list_hash(diary.to_mongo()["e"])]
+    assert [*database.history.find_one({"revision": 1})["lists"].values()] == hashes
+    redact(Diary, "entries.card", pk=diary.pk)
+    assert [*database.history.find_one({"revision": 1})["lists"].values()] == hashes[:1]
+    redact(Diary, "tags", pk=diary.pk)
+    assert not any(it.get("lists") for it in database.history.find())
 
 
 def test_a_remembered_state_does_not_bring_it_back(database: Database[Any]) -> None:
