@@ -77,11 +77,16 @@ def _of(document: Document, using: str | None) -> Revisions:
 
 
 def _of_no_document(using: str | None) -> Revisions:
-    """Begin a history that belongs to no document: no collection has an empty name."""
-    place = Place(History, History.beside(get_db(using or DEFAULT_CONNECTION_NAME)))
-    place.document_type = ""
+    place = place_of_events(using)
     place.ensure_indexes()
     return Revisions(place, ObjectId())
+
+
+def place_of_events(using: str | None = None) -> Place:
+    """Return where histories lie that belong to no document: no collection has an empty name."""
+    place = Place(History, History.beside(get_db(using or DEFAULT_CONNECTION_NAME)))
+    place.document_type = ""
+    return place
 
 
 def _looked(document: Document, revisions: Revisions) -> tuple[Head, Base | None]:

@@ -22,6 +22,7 @@ from mongoengine_history import (
     HistoryError,
     OptionsError,
     changeset,
+    record_event,
     revert,
     track_history,
     undo,
@@ -336,6 +337,12 @@ class TestSweeps:
         found = verify()
         assert {it.document_type for it in found.findings} == {"accounts"}
         assert "Account" not in found.unchecked
+
+    def test_events_of_no_document_are_among_it(self) -> None:
+        record_event("export", rows=3)
+        assert not [it for it in verify().all if it.document_type == ""]
+        alter({"document_type": "", "position": 0}, {"$set": {"metadata.rows": 4}})
+        assert [it.kind for it in verify().findings if it.document_type == ""] == ["altered"]
 
     def test_a_class_without_a_connection_is_told(self) -> None:
         class Elsewhere(Document):
