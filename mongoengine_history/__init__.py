@@ -41,6 +41,7 @@ from mongoengine_history.read.load_history import load_history
 from mongoengine_history.record import late as _late  # noqa: F401  # by which errors record
 from mongoengine_history.record.backfill import backfill
 from mongoengine_history.record.history import BaseHistory, History, Version
+from mongoengine_history.record.holdings import Holding
 from mongoengine_history.record.signals import recording_failed, revision_recorded
 from mongoengine_history.state.revision import Revision
 from mongoengine_history.state.values import ABSENT
@@ -50,7 +51,9 @@ from mongoengine_history.trust.forgetting.anonymise import anonymise
 from mongoengine_history.trust.forgetting.erase import erase
 from mongoengine_history.trust.forgetting.receipt import Receipt
 from mongoengine_history.trust.forgetting.redact import redact
+from mongoengine_history.trust.hold import hold, release
 from mongoengine_history.trust.proof import proof
+from mongoengine_history.trust.prune import Pruning, prune
 from mongoengine_history.trust.reconcile import Reconciled, Reconciliation, reconcile
 from mongoengine_history.trust.record_event import record_event
 from mongoengine_history.trust.spool import Flushed, flush_spool, spool
@@ -77,6 +80,7 @@ __all__ = [
     "HistoryError",
     "HistoryNotRecordedError",
     "HistoryWarning",
+    "Holding",
     "IncompleteRevisionError",
     "IndexesMissingError",
     "MalformedRecordError",
@@ -84,6 +88,7 @@ __all__ = [
     "OptionsError",
     "PatchError",
     "PlanStep",
+    "Pruning",
     "Receipt",
     "Reconciled",
     "Reconciliation",
@@ -110,12 +115,15 @@ __all__ = [
     "erase",
     "flush_spool",
     "history_of",
+    "hold",
     "load_history",
     "proof",
+    "prune",
     "reconcile",
     "record_event",
     "recording_failed",
     "redact",
+    "release",
     "restore",
     "revert",
     "revert_changeset",

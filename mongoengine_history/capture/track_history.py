@@ -30,6 +30,7 @@ from mongoengine_history.record.place import LIES_IN_HISTORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from datetime import timedelta
 
     from mongoengine_history.record.history import BaseHistory
 
@@ -89,6 +90,8 @@ def track_history(
     formerly: Iterable[str] = ...,
     on_error: str | Callable[[HistoryNotRecordedError], object] = ...,
     history: type[BaseHistory] = ...,
+    keep: int | None = ...,
+    keep_for: timedelta | None = ...,
 ) -> M: ...
 @overload
 def track_history(
@@ -106,6 +109,8 @@ def track_history(
     formerly: Iterable[str] = ...,
     on_error: str | Callable[[HistoryNotRecordedError], object] = ...,
     history: type[BaseHistory] = ...,
+    keep: int | None = ...,
+    keep_for: timedelta | None = ...,
 ) -> Callable[[M], M]: ...
 def track_history(  # noqa: PLR0913  # each option has its name, only the class has a place
     cls: M | None = None,
@@ -122,6 +127,8 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
     formerly: Iterable[str] = NOT_GIVEN,
     on_error: str | Callable[[HistoryNotRecordedError], object] = NOT_GIVEN,
     history: type[BaseHistory] = NOT_GIVEN,
+    keep: int | None = NOT_GIVEN,
+    keep_for: timedelta | None = NOT_GIVEN,
 ) -> Any:
     """
     Record each write to a class of documents and its subclasses, those made later included.
@@ -160,6 +167,8 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
             such as `spool`; what raises there is logged, and the error raised.
         history: The class of the records, derived from `BaseHistory`: its collection and, if it
             says one, its ``db_alias`` are where they are kept; `History` if nothing is said.
+        keep: How many revisions of each document `prune` keeps at least, if it is not told.
+        keep_for: For how long it keeps them; both do nothing by themselves.
 
     Returns:
         The class, or the decorator.
@@ -181,6 +190,8 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
         "formerly": formerly,
         "on_error": on_error,
         "history": history,
+        "keep": keep,
+        "keep_for": keep_for,
     }
     given = {name: value for name, value in said.items() if value is not NOT_GIVEN}
     checked = HistoryOptions(**given)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
@@ -89,6 +90,10 @@ class HistoryOptions:
     on_error: str | Callable[[HistoryNotRecordedError], object] = "raise"
     #: The class of the records, derived from ``BaseHistory``; None for ``History``.
     history: Any = None
+    #: How many revisions of each document `prune` keeps at least …
+    keep: int | None = None
+    #: … and for how long.
+    keep_for: timedelta | None = None
 
     def __post_init__(self) -> None:
         """Check the values, each alone and all together."""
@@ -109,6 +114,7 @@ class HistoryOptions:
             problem = f"it must be one of {REACTIONS}, or called with the error"
             raise OptionsError("on_error", self.on_error, problem)
         self._check_history()
+        self._check_retention()
         if self.strict and self.on_error == "log":
             raise OptionsError("on_error", self.on_error, "a strict history has to raise")
 
@@ -140,6 +146,13 @@ class HistoryOptions:
             raise OptionsError("history", given, "it must be a class derived from BaseHistory")
         if meta.get("allow_inheritance"):
             raise OptionsError("history", given, "records have no _cls, so it cannot inherit")
+
+    def _check_retention(self) -> None:
+        keep, age = self.keep, self.keep_for
+        if keep is not None and (not isinstance(keep, int) or isinstance(keep, bool) or keep < 1):
+            raise OptionsError("keep", keep, "it must be 1, 2, 3, …: how many revisions stay")
+        if age is not None and (not isinstance(age, timedelta) or age < timedelta(0)):
+            raise OptionsError("keep_for", age, "it must be a timedelta: how long revisions stay")
 
     def _check_key(self, name: str) -> None:
         key = getattr(self, name)

@@ -14,6 +14,7 @@ from mongoengine_history.documents.snapshot import stored_key
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.classes import NOWHERE, is_of
 from mongoengine_history.record.fields import RawField, WallTimeField
+from mongoengine_history.record.holdings import Holding, holdings
 from mongoengine_history.record.indexes import OWNER, RECORDS, VERSIONS, create_indexes
 from mongoengine_history.record.touching import conditions
 from mongoengine_history.state.revision import (
@@ -300,6 +301,17 @@ class BaseHistory(Document, metaclass=_Apart):  # type: ignore[misc]  # MongoEng
         known = connection._connection_settings
         for name in [alias] if alias else [own] if own in known else known or [own]:
             create_indexes(_database(name)[cls._get_collection_name()])
+
+    @classmethod
+    def report(cls, alias: str | None = None) -> list[Holding]:
+        """
+        Say what the history holds, by collections of documents. Reads all of it.
+
+        Args:
+            alias: MongoEngine's name of the connection, if it is not that of the class.
+        """
+        own = cls._meta.get("db_alias", connection.DEFAULT_CONNECTION_NAME)
+        return holdings(_database(alias or own)[cls._get_collection_name()])
 
     @classmethod
     def beside(cls, database: Database[Any]) -> Collection[Any]:

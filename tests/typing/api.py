@@ -30,6 +30,7 @@ from mongoengine_history import (
     HistoryError,
     HistoryNotRecordedError,
     HistoryWarning,
+    Holding,
     IncompleteRevisionError,
     IndexesMissingError,
     MalformedRecordError,
@@ -37,6 +38,7 @@ from mongoengine_history import (
     OptionsError,
     PatchError,
     PlanStep,
+    Pruning,
     Receipt,
     Reconciled,
     Reconciliation,
@@ -63,12 +65,15 @@ from mongoengine_history import (
     erase,
     flush_spool,
     history_of,
+    hold,
     load_history,
     proof,
+    prune,
     reconcile,
     record_event,
     recording_failed,
     redact,
+    release,
     restore,
     revert,
     revert_changeset,
@@ -124,7 +129,7 @@ def begin_and_end() -> None:
     assert_type(track_history(strict=True)(Invoice), type[Invoice])
     assert_type(Order(), Order)
     track_history(Invoice, mask=["number"])
-    track_history(Invoice, keep=1)  # type: ignore[call-overload]
+    track_history(Invoice, kept=1)  # type: ignore[call-overload]
     assert_type(untrack_history(Invoice), None)
     assert_type(backfill(Invoice), int)
     backfill(Invoice, progress=print)
@@ -149,6 +154,11 @@ def trust(invoice: Invoice) -> None:
         assert_type(watcher.lag, float)
         watcher.stop()
     watch("invoice")  # type: ignore[arg-type]
+    assert_type(prune(Invoice, keep=3, progress=lambda it: print(it.revisions)), Pruning)
+    prune(Invoice, older_than="1d")  # type: ignore[arg-type]
+    hold(invoice, 7)  # type: ignore[arg-type]
+    assert_type(release(invoice), bool)
+    assert_type(History.report(), list[Holding])
     assert_type(erase(invoice, context=True), Receipt)
     assert_type(erase(Invoice, 1), Receipt)
     assert_type(anonymise("ann", as_="user 7", using="shop"), Receipt)

@@ -36,6 +36,7 @@ from mongoengine_history.state.redaction import erased_in
 from mongoengine_history.state.revision import DELETE, EPOCH, MICROSECOND, REDACT, nothing_done
 from mongoengine_history.state.values import ABSENT, identifier
 from mongoengine_history.trust.forgetting.receipt import Receipt, ranges
+from mongoengine_history.trust.hold import held
 from mongoengine_history.trust.remainders import LEFT, Remainders
 from mongoengine_history.trust.spool import Spool, rewrite
 
@@ -61,6 +62,8 @@ def forget(revisions: Revisions, forgotten: Forgotten, what: str, context: Conte
     Raises:
         HistoryError: a document of the history cannot be read, or others write all the time.
     """
+    if held(revisions.place, [revisions.key]):
+        raise OptionsError("document", revisions.key, "it is held; release it first")
     if revisions.place.in_transaction:
         raise OptionsError("session", "active", "what is forgotten, is so in no transaction")
     settle(revisions)

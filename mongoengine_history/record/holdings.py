@@ -1,0 +1,64 @@
+"""What a history holds: how much of which documents, and from when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from mongoengine_history.state.revision import EPOCH, MICROSECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from pymongo.collection import Collection
+
+IS_FIRST: Final = {"$and": [{"$eq": ["$position", 0]}, {"$gte": ["$revision", 1]}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a history has of the documents of one collection."""
+
+    #: Name of the collection of the documents; empty for events of none.
+    document_type: str
+    #: How many documents have a history.
+    documents: int
+    #: How many revisions there are of them.
+    revisions: int
+    #: Bytes of BSON, full states included; compressed on the disk it is less.
+    bytes: int
+    #: When the oldest one was recorded, and the newest; None where there is none.
+    oldest: datetime | None
+    newest: datetime | None
+
+
+def holdings(history: Collection[Any]) -> list[Holding]:
+    """Go through a history and say what it holds, by names of collections."""
+    stamp = {"$cond": [IS_FIRST, "$stamp", None]}
+    each = {
+        "_id": {"type": "$document_type", "key": "$document_id"},
+        "revisions": {"$sum": {"$cond": [IS_FIRST, 1, 0]}},
+        "bytes": {"$sum": {"$bsonSize": "$$ROOT"}},
+        "oldest": {"$min": stamp},
+        "newest": {"$max": stamp},
+    }
+    total = {
+        "_id": "$_id.type",
+        "documents": {"$sum": 1},
+        "revisions": {"$sum": "$revisions"},
+        "bytes": {"$sum": "$bytes"},
+        "oldest": {"$min": "$oldest"},
+        "newest": {"$max": "$newest"},
+    }
+    ours = {"document_type": {"$type": "string"}}
+    stages: list[dict[str, Any]] = [{"$match": ours}, {"$group": each}, {"$group": total}]
+    found = history.aggregate([*stages, {"$sort": {"_id": 1}}], allowDiskUse=True)
+    return [_holding(it) for it in found]
+
+
+def _holding(found: Mapping[str, Any]) -> Holding:
+    moments = [found[end] for end in ("oldest", "newest")]
+    oldest, newest = (None if it is None else EPOCH + it * MICROSECOND for it in moments)
+    count, revisions, size = (found[name] for name in ("documents", "revisions", "bytes"))
+    return Holding(found["_id"], count, revisions, size, oldest, newest)
