@@ -93,6 +93,9 @@ class DocumentTrack:
         check_document(document)
         if not isinstance(refuse_stale, bool):
             raise OptionsError("refuse_stale", refuse_stale, "it must be True or False")
+        if "atomic" in metadata:
+            problem = "that is said of all in a block: changeset(…, atomic=True)"
+            raise OptionsError("atomic", metadata["atomic"], problem)
         hiding_of(document)  # which checks the options of its class
         self._document, self._refuse_stale = document, refuse_stale
         refuse_misspelt(
@@ -152,7 +155,7 @@ def track_changes(sender: type[Document], document: Document, **kwargs: Any) -> 
         HistoryNotRecordedError: the document was written, but its records could not be.
     """
     check_document(document)
-    if _is_by_hand(sender, kwargs):
+    if _is_by_hand(sender, document, kwargs):
         _record_by_hand(document, kwargs)
         return
     if is_tracked(sender):
@@ -171,12 +174,15 @@ def track_changes(sender: type[Document], document: Document, **kwargs: Any) -> 
         _record_gone(tracker, kwargs)
 
 
-def _is_by_hand(sender: type[Document], said: dict[str, Any]) -> bool:
+def _is_by_hand(sender: type[Document], document: Document, said: dict[str, Any]) -> bool:
     """Say whether nobody hears a signal by which it may have been called: it is no save's."""
+    if "created" in said or current_origin() is not None:
+        return False
     own: list[Any] = [_before_delete, _after_delete]
-    heard = [signals.pre_save, signals.post_delete]
-    others = [it for signal in heard for it in signal.receivers_for(sender) if it not in own]
-    return "created" not in said and not others and current_origin() is None
+    if is_covered(document) and _is_receiver(signals.post_delete, sender, _after_delete):
+        own.append(track_changes)  # a deletion would be under way
+    heard = [*signals.pre_save.receivers_for(sender), *signals.post_delete.receivers_for(sender)]
+    return all(it in own for it in heard)
 
 
 def _record_by_hand(document: Document, said: dict[str, Any]) -> None:

@@ -57,6 +57,20 @@ def told(sheet: Any) -> list[Any]:
     return [(it.operation, it.identity, *it.patches) for it in history_of(sheet)][1:]
 
 
+@pytest.mark.parametrize(("field", "value"), [("n", 7), ("text", "b")])
+def test_where_deletions_are_recorded_it_is_no_deletion(field: str, value: Any) -> None:
+    signals.post_delete.connect(track_changes, sender=Sheet)
+    sheet = made()
+    with DocumentTrack(sheet, "ada"):
+        Sheet.objects(pk=sheet.pk).update(**{field: value})
+        track_changes(Sheet, sheet)
+        sheet.delete()
+    assert [(operation, who) for operation, who, *_ in told(sheet)] == [
+        ("update", "ada"),
+        ("delete", "ada"),
+    ]
+
+
 @pytest.mark.parametrize("model", [Sheet, Tracked])
 @pytest.mark.parametrize("block", [lambda it: DocumentTrack(it, "bob"), lambda _: changeset("bob")])
 def test_it_records_with_what_the_block_says(model: Any, block: Any) -> None:

@@ -227,6 +227,12 @@ def test_beside_an_identity_its_neighbours_are_metadata() -> None:
         DocumentTrack(write(), refuse_stal=True)
 
 
+@pytest.mark.parametrize("is_atomic", [True, False])
+def test_a_document_alone_is_no_transaction(is_atomic: bool) -> None:
+    with pytest.raises(OptionsError, match="atomic=True"):
+        DocumentTrack(write(), "ann", atomic=is_atomic)
+
+
 def test_of_a_reference_the_key_is_kept() -> None:
     slip = write()
     for reference in (slip.to_dbref(), LazyReference(Slip, slip.pk), DBRef("slips", slip.pk)):
