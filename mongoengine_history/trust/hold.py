@@ -55,9 +55,9 @@ def release(document: Document) -> bool:
         OptionsError: it is no document with a primary key.
         HistoryNotRecordedError: the event could not be written; the hold is gone.
     """
-    place, own = Place(document), _revisions(document)
-    names = [{**own.owner, "document_type": name} for name in place.names]
-    found = _holds(place).delete_many({"_id": {"$in": names}})
+    own = _revisions(document)
+    names = [{**own.owner, "document_type": name} for name in own.place.names]
+    found = _holds(own.place).delete_many({"_id": {"$in": names}})
     if found.deleted_count:
         record_event("release", document)
     return bool(found.deleted_count)
