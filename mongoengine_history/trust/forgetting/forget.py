@@ -103,7 +103,7 @@ class _Sweep:
 
     def go_on(self, head: Head) -> None:
         """Erase in all revisions up to the newest one that were not seen before."""
-        bounds = {"$gt": self._seen, "$lte": head.number}
+        bounds = {"$gte": self._seen + 1, "$lte": head.number}
         self._records(bounds)
         self._wait_for_version(head.number)
         self.versions(bounds)
@@ -169,7 +169,7 @@ class _Sweep:
         return ranges(sorted(self._values))
 
     def _add_remainders(self, head: Head) -> None:
-        bounds = {"$gt": self._counted, "$lte": head.number}
+        bounds = {"$gte": self._counted + 1, "$lte": head.number}
         query = {"revision": bounds, "position": RECORD}
         found = self._revisions.records(query, batch_size=ONE_BY_ONE)
         for records in complete(self._revisions, found, 1):
