@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from contextlib import suppress
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -142,8 +143,10 @@ class Histories:
         names = {name}
         for model in with_subclasses(Document):
             own = model._meta.get("collection")
-            if own and not model._meta.get("abstract") and name in (found := names_of(model, own)):
-                names |= {*found}
+            if own and not model._meta.get("abstract"):
+                with suppress(OptionsError):  # of one that can be used nowhere
+                    found = names_of(model, own)
+                    names |= {*found} if name in found else set()
         return tuple(sorted(names))
 
     def checksums(

@@ -11,7 +11,6 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine_history.errors import Conflict, PatchError
-from mongoengine_history.state.mask import has_masks
 from mongoengine_history.state.patches import CHANGE, Draft, Patch, touched
 from mongoengine_history.state.values import ABSENT, Path, State, encode, find, same, unordered
 
@@ -114,14 +113,12 @@ def check(state: State, lists: Mapping[str, bytes]) -> None:
     """
     Compare the lists of a rebuilt state with the hashes that its last revision carries.
 
-    Of a list with masks nobody can say; its hash was made before.
-
     Raises:
         PatchError: a list is another one.
     """
     for path, value in _lists_in(state, ()) if lists else ():
         known = lists.get(path_text(path))
-        if known is not None and known != list_hash(value) and not has_masks({"": value}):
+        if known is not None and known != list_hash(value):
             raise PatchError(path, f"a list with the hash {known.hex()}", value)
 
 

@@ -24,13 +24,13 @@ from mongoengine_history.record.indexes import INDEXES
 from mongoengine_history.record.place import indexed
 
 
-class Crate(me.Document):
+class Chest(me.Document):
     meta = {"collection": "parcels", "auto_create_index": False, "db_alias": "limited"}
     id = me.IntField(primary_key=True)
     n = me.IntField()
 
 
-track_history(Crate)
+track_history(Chest)
 
 
 @pytest.fixture(scope="module")
@@ -77,12 +77,12 @@ def limited(root: MongoClient[Any], port: int) -> Iterator[MongoClient[Any]]:
 
 def test_it_writes_and_records(root: MongoClient[Any], limited: MongoClient[Any]) -> None:
     root.limited.history.create_indexes(INDEXES)
-    crate = Crate(id=1, n=1).save()
-    crate.n = 2
-    crate.save()
-    Crate.objects.update(n=3)
-    Crate.objects.delete()
-    assert [it.operation for it in history_of(crate)] == ["create", "update", "update", "delete"]
+    chest = Chest(id=1, n=1).save()
+    chest.n = 2
+    chest.save()
+    Chest.objects.update(n=3)
+    Chest.objects.delete()
+    assert [it.operation for it in history_of(chest)] == ["create", "update", "update", "delete"]
 
 
 def test_it_is_told_where_the_indexes_are_missing(
@@ -91,7 +91,7 @@ def test_it_is_told_where_the_indexes_are_missing(
     root.limited.create_collection("history")
     indexed.clear()
     with pytest.raises(IndexesMissingError, match="right"):
-        Crate(id=1, n=1).save()
+        Chest(id=1, n=1).save()
 
 
 def test_it_is_told_where_there_is_no_history_at_all(
@@ -101,17 +101,17 @@ def test_it_is_told_where_there_is_no_history_at_all(
     for _ in range(2):
         indexed.clear()
         with pytest.raises(IndexesMissingError, match=r"ensure_indexes"):
-            Crate(id=1, n=1).save()
+            Chest(id=1, n=1).save()
     assert root.limited.list_collection_names() == []
     root.limited.history.create_indexes(INDEXES)
-    assert len(history_of(Crate(id=1, n=1).save())) == 1
+    assert len(history_of(Chest(id=1, n=1).save())) == 1
 
 
 def test_a_server_without_transactions_says_so_when_the_block_begins(
     root: MongoClient[Any], limited: MongoClient[Any]
 ) -> None:
     with pytest.raises(OptionsError, match="replica set"), changeset(atomic="limited"):
-        Crate(id=1, n=1).save()
+        Chest(id=1, n=1).save()
     assert not root.limited.parcels.count_documents({})
 
 
@@ -122,13 +122,13 @@ def test_a_version_that_was_kept_early_is_in_nobodys_way(
     root.limited.history.create_indexes(INDEXES)
     for number in range(3):
         root.limited.parcels.insert_one({"_id": number, "n": 1})
-    assert backfill(Crate) == 3
-    crate = Crate.objects.get(pk=0)
-    crate.n = 2
-    crate.save()
-    Crate.objects(pk=1).update(n=2)
-    Crate._get_collection().update_many({"_id": 2}, {"$set": {"n": 2}})
+    assert backfill(Chest) == 3
+    chest = Chest.objects.get(pk=0)
+    chest.n = 2
+    chest.save()
+    Chest.objects(pk=1).update(n=2)
+    Chest._get_collection().update_many({"_id": 2}, {"$set": {"n": 2}})
     for number in range(3):
-        timeline = history_of(Crate, number)
+        timeline = history_of(Chest, number)
         assert [it.operation for it in timeline] == ["update"]
         assert (timeline.state(0), timeline.state(1)) == ({"n": 1}, {"n": 2})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Any
 
@@ -256,6 +257,7 @@ def test_a_server_that_is_away_for_a_while_is_asked_again(monkeypatch: Any, plac
 
 
 def test_an_event_that_is_too_large_comes_without_documents(images: None, caplog: Any) -> None:
+    caplog.set_level(logging.WARNING, "mongoengine_history")
     made = Bin(name="a" * 9_000_000).save()
     with watching() as work:
         write(made, name="b" * 9_000_000)

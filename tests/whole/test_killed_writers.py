@@ -73,7 +73,7 @@ def test_what_killed_writers_have_torn_is_noticed_and_ends_with_the_next_version
             break
     assert torn
     monkeypatch.setattr(
-        "mongoengine_history.record.revisions.READS", 1
+        "mongoengine_history.record.complete.READS", 1
     )  # nothing is on its way any more
     prove_torn_is_noticed(Leaflet, 1, torn)
     prove_the_rest_is_read(Leaflet, 1, torn)
@@ -106,7 +106,7 @@ def test_the_beginning_of_a_revision_is_never_read_as_a_whole_one(
     first = begun(Leaflet, 1)
     killed_at(database, mongodb_uri, 1, hold)
     assert [len(records) for records in groups(1).values()] == [1, hold]
-    monkeypatch.setattr("mongoengine_history.record.revisions.READS", 1)
+    monkeypatch.setattr("mongoengine_history.record.complete.READS", 1)
     prove_torn_is_noticed(Leaflet, 1, [2])
     with pytest.raises(IncompleteRevisionError):
         revert(Leaflet.objects.get())
@@ -127,7 +127,7 @@ def test_a_version_that_begins_anew_may_hold_a_write_that_is_numbered_later(
     begun(Leaflet, 2)
     first = edited(Leaflet.objects.get(), "torn", title="torn", lines=["a"])
     database.history.delete_one({"revision": 2, "position": 1})
-    monkeypatch.setattr("mongoengine_history.record.revisions.READS", 1)
+    monkeypatch.setattr("mongoengine_history.record.complete.READS", 1)
 
     def insert() -> None:
         second = Leaflet.objects.get()
