@@ -92,7 +92,7 @@ def _taken_out(
     """Take revisions out of a document, the newest first; return each state, and all conflicts."""
     states, errors, state = [], [], subject.stored
     for revision, before in reversed([*walked]):
-        state, found = undone(state, revision, before, subject.place.volatile)
+        state, found = undone(state, revision, before, subject.place)
         states.append(state)
         if found:
             shown = [shown_conflict(conflict, subject.place.codec) for conflict in found]

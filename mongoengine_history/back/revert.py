@@ -11,6 +11,7 @@ from mongoengine import Document
 from mongoengine_history.capture.covers import cover
 from mongoengine_history.capture.document_track import listen
 from mongoengine_history.capture.tracker import Known, Tracker
+from mongoengine_history.documents.renamed import found_today, paths_today, under_new_names
 from mongoengine_history.documents.snapshot import (
     check_document,
     check_model,
@@ -42,7 +43,7 @@ from mongoengine_history.record.states import (
 from mongoengine_history.state.legacy import unwind
 from mongoengine_history.state.mask import is_mask
 from mongoengine_history.state.merge import conflicts, differs, overlay
-from mongoengine_history.state.overwritten import Overwritten
+from mongoengine_history.state.overwritten import Overwritten, found_by
 from mongoengine_history.state.patches import paths_of
 from mongoengine_history.state.revision import (
     ANEW,
@@ -57,7 +58,6 @@ from mongoengine_history.state.values import ABSENT, native
 
 if TYPE_CHECKING:
     from mongoengine_history.record.head import Head
-    from mongoengine_history.state.hiding import Hiding
     from mongoengine_history.state.revision import StoredRevision
     from mongoengine_history.state.values import State
 
@@ -164,7 +164,7 @@ def undo(document: D, number: int | None = None, *, revision: int | None = None)
     if found.operation in ANEW:
         raise DocumentDidNotExistError(past.revisions.key, found.number - 1)
     before = found.before({}) if found.leaves_nothing else past.found_by(found)
-    wanted, in_the_way = undone(past.stored, found, before, past.revisions.place.volatile)
+    wanted, in_the_way = undone(past.stored, found, before, past.revisions.place)
     if in_the_way:
         shown = [shown_conflict(conflict, past.revisions.place.codec) for conflict in in_the_way]
         raise UndoConflictError(past.revisions.key, found.number, shown)
@@ -182,20 +182,24 @@ def _one_of(number: int | None, revision: int | None) -> int:
 
 
 def undone(
-    stored: State | None, revision: StoredRevision, before: State | None, volatile: Hiding
+    stored: State | None, revision: StoredRevision, before: State | None, place: Place
 ) -> tuple[State | None, list[Conflict]]:
     """
     Take a revision out of what is stored, given the state before it; None is no document.
 
-    Return the state without it, and what keeps it from being taken out. What is *volatile* stays.
+    Return the state without it, and what keeps it from being taken out, both under the names of
+    today. What is ``volatile`` stays.
     """
-    after = revision.after(before or {})
+    volatile, model = place.volatile, place.model
+    after = under_new_names(model, revision.after(before or {}))
+    before = before and under_new_names(model, before)
+    stored = stored and under_new_names(model, stored)
     if revision.leaves_nothing:
         found = [] if stored is None else [Conflict((), ABSENT, stored)]
         return before, found
     if stored is None:
         return None, [Conflict((), after, ABSENT)]
-    paths = paths_of(revision.patches)
+    paths = paths_today(model, paths_of(revision.patches))
     now, after = volatile.hidden(stored), volatile.hidden(after)
     if before is None or revision.operation in ANEW:  # to be deleted, with nothing that came later
         paths |= {(key,) for key in now}
@@ -346,13 +350,22 @@ class Past:
         try:
             overwritten, head = self._overwritten(number, kept)
         except IncompleteRevisionError:  # nobody can say what it found
-            if self.stored is None or differs(self.stored, self._state(self.head.number) or {}):
+            if self._is_drifted(self._state(self.head.number) or {}):
                 raise
             return unwind(reversed(legacy), kept)[0]
-        target, older = unwind(reversed(legacy), overwritten.put_into(kept))
-        if self.stored is None or not differs(self.stored, head):
+        known, (wanted, older) = self._today(kept), unwind(reversed(legacy), kept)
+        paths = paths_today(self.document, paths_of(older))
+        target = overlay(overwritten.put_into(known), known, self._today(wanted), paths)
+        if self.stored is None or not self._is_drifted(head):
             return target
-        return overlay(self.stored, head, target, overwritten.paths | paths_of(older))
+        stored, newest = self._today(self.stored), self._today(head)
+        return overlay(stored, newest, target, overwritten.paths | paths)
+
+    def _today(self, state: State) -> State:
+        return under_new_names(self.document, state)
+
+    def _is_drifted(self, head: State) -> bool:
+        return self.stored is None or differs(self._today(self.stored), self._today(head))
 
     def _last_kept(self, since: datetime | None) -> int:
         """Return the number of the newest revision that is not taken back."""
@@ -366,7 +379,8 @@ class Past:
         for revision in self.revisions.between(number + 1) if self.head.number > number else ():
             is_first = revision.number == 1  # late writes were taken out of the state before it
             after = (self._state(1) or {}) if is_first else revision.after(state)
-            overwritten.add(revision.patches, state, after)
+            found = found_today(self.document, found_by(revision.patches, state))
+            overwritten.add(found, self._today(state), self._today(after))
             state = {} if revision.leaves_nothing else after
         return overwritten, state
 

@@ -19,6 +19,7 @@ from mongoengine_history.documents.fieldrules import (
     with_subclasses,
 )
 from mongoengine_history.documents.options import HistoryOptions, options_of, own_options
+from mongoengine_history.documents.renamed import former_names, stored_today
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.state.hiding import Hiding
 from mongoengine_history.state.rules import ANY, CLASS
@@ -172,7 +173,7 @@ class _Names:
         return Hiding.of([keys for found in paths for keys in found], ())
 
     def check_renamed(self, model: type[Document], options: HistoryOptions) -> None:
-        """Raise an OptionsError where a name of today is that of no field and of no class."""
+        """Raise an OptionsError where a name of today is unknown, or one of before is in use."""
         for pair in dict(options.renamed).items():
             bases = [base for base in model.__mro__[1:] if getattr(base, "_meta", None)]
             saying = [model, *(it for it in bases if pair in options_of(it).renamed)]
@@ -181,6 +182,20 @@ class _Names:
                     f"there is no field and no class {pair[1]!r}; say {{'old': 'new'}}, below "
                 )
                 raise OptionsError("renamed", options.renamed, problem + "the classes that have it")
+        self._check_former(model)
+
+    def _check_former(self, model: type[Document]) -> None:
+        """Raise an OptionsError where an old name means something today: it would be lost."""
+        today = stored_today(model)
+        in_use = {it.db_field for _, _, it in self.lookup.attributes((model,))}
+        in_use |= {getattr(it, "_class_name", None) for it in with_subclasses(model)}
+        for old in today:  # nor may names form a chain
+            if old in {*in_use, *today.values()}:
+                problem = (
+                    f"{old!r} is stored today, too, which would be taken for what is older; leave "
+                    "it out, or give the field of today another name: db_field=…"
+                )
+                raise OptionsError("renamed", options_of(model).renamed, problem)
 
     def _has(self, model: type[Document], name: str) -> bool:
         classes = {getattr(it, "_class_name", None) for it in with_subclasses(model)}
@@ -302,8 +317,9 @@ def stored_paths(model: type[Document], names: Sequence[str]) -> list[tuple[str,
     """
     Return the paths of keys that names of attributes, or stored ones, mean in a class.
 
-    They are several where classes below store an attribute differently. Items of lists have an
-    index. What lies in a value without a class may have any name.
+    They are several where classes below store an attribute differently, or stored it under another
+    name before. Items of lists have an index. What lies in a value without a class may have any
+    name.
 
     Raises:
         OptionsError: a class has no field of a name, or too many classes have one.
@@ -346,15 +362,16 @@ def _fields_of(
         # The name of an attribute comes first, should another one be stored under it.
         if name == attribute or (name == it.db_field and name not in known._fields):
             is_found = True
-            yield it.db_field, lookup.inside(it)
+            for key in (it.db_field, *former_names(known, it.db_field)):
+                yield key, lookup.inside(it)
     loose = any(_may_have(known, name) for model in models for known in with_subclasses(model))
     if EmbeddedDocument in models or (loose and not is_found):
-        yield name, ANY
+        for key in (name, *(old for known in models for old in former_names(known, name))):
+            yield key, ANY
 
 
 def _may_have(model: type[Any], name: str) -> bool:
     """Say whether documents of a class may have what is none of its fields."""
     meta = getattr(model, "_meta", {})
     is_loose = getattr(model, "_dynamic", False) or meta.get("strict") is False
-    is_former = issubclass(model, Document) and name in dict(options_of(model).renamed)
-    return is_loose or is_former or name == "_cls"
+    return is_loose or name in stored_today(model) or name == "_cls"

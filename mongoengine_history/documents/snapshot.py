@@ -10,7 +10,7 @@ import bson
 from mongoengine import Document
 
 from mongoengine_history.documents.fieldpaths import hiding_of
-from mongoengine_history.documents.options import options_of
+from mongoengine_history.documents.renamed import under_new_names
 from mongoengine_history.documents.stand_in import codec_in
 from mongoengine_history.errors import HistoryWarning, OptionsError, StateMismatchError
 from mongoengine_history.state.hiding import without_masks
@@ -238,16 +238,6 @@ def loaded_in_part(model: type[D], pk: object, state: State) -> D:
         stacklevel=2,
     )
     return document
-
-
-def under_new_names(model: Document | type[Document], state: State) -> State:
-    """Return a state with the names of today in the place of those that were ``renamed``."""
-    names = dict(options_of(model).renamed)
-    if not names:
-        return state
-    now = {key: model._db_field_map.get(names[key], names[key]) for key in state if key in names}
-    state = {now.get(key, key): it for key, it in state.items() if now.get(key) not in state}
-    return {**state, "_cls": names.get(state["_cls"], state["_cls"])} if "_cls" in state else state
 
 
 def findable(model: Document | type[Document], state: State) -> State:

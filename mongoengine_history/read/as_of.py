@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from mongoengine import Document
 
-from mongoengine_history.documents.snapshot import check_model, loaded_in_part, under_new_names
+from mongoengine_history.documents.renamed import under_new_names
+from mongoengine_history.documents.snapshot import check_model, loaded_in_part
 from mongoengine_history.errors import HistoryError
 from mongoengine_history.record.classes import belongs
 from mongoengine_history.record.overview import SMALL, near, numbers_at, recorded, state_near

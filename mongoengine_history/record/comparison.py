@@ -18,7 +18,7 @@ from mongoengine_history.record.states import replayed
 from mongoengine_history.state.diff import diff
 from mongoengine_history.state.mask import has_masks
 from mongoengine_history.state.merge import differs, put
-from mongoengine_history.state.overwritten import Overwritten
+from mongoengine_history.state.overwritten import Overwritten, found_by
 from mongoengine_history.state.patches import Draft, paths_of
 from mongoengine_history.state.redaction import covered
 from mongoengine_history.state.revision import ANEW, EXTERNAL, Context
@@ -171,7 +171,7 @@ def explained(revisions: Revisions, now: Comparison, state: State | None) -> boo
         before = {} if is_new else replayed(revisions, first - 1) or {}
         for revision in recorded:
             after = revision.after(before)
-            overwritten.add(revision.patches, before, after)
+            overwritten.add(found_by(revision.patches, before), before, after)
             before = after
         return overwritten.explains(now.known, state)
     return False

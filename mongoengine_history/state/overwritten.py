@@ -28,9 +28,15 @@ class Overwritten:
         """All that was overwritten."""
         return {*self._steps}
 
-    def add(self, patches: Iterable[Patch], before: State, after: State) -> None:
-        """Add a revision, with the states before and after it as the history has them."""
-        for path, value in dict(_found(patches, before)).items():
+    def add(self, found: Iterable[tuple[Path, object]], before: State, after: State) -> None:
+        """
+        Add what a revision has *found*, with the states around it as the history has them.
+
+        A path that is found twice was renamed: it is there under one of its names.
+        """
+        pairs = [*found]
+        values = {path: value for path, value in pairs if value is not ABSENT}
+        for path, value in {**dict(pairs), **values}.items():
             self._believed.setdefault(path, find(before, path))
             self._steps.setdefault(path, []).append((value, find(after, path)))
 
@@ -85,7 +91,7 @@ def _may_end(steps: Sequence[tuple[object, object]], value: object) -> bool:
     return _name(value) in (left - found or left)
 
 
-def _found(patches: Iterable[Patch], before: State) -> Iterator[tuple[Path, object]]:
+def found_by(patches: Iterable[Patch], before: State) -> Iterator[tuple[Path, object]]:
     """Yield what patches found, by path; those of items were made for the list that is known."""
     for patch in patches:
         for index, path in enumerate(touched(patch)):

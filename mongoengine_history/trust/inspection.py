@@ -15,6 +15,7 @@ from mongoengine_history.record.chain import is_intact
 from mongoengine_history.record.layout import revision_of, state_of
 from mongoengine_history.state.hiding import Hiding
 from mongoengine_history.state.merge import check, differs
+from mongoengine_history.state.overwritten import found_by
 from mongoengine_history.state.patches import paths_of, record_of
 from mongoengine_history.state.problem import UNREADABLE, is_number, problem_in
 from mongoengine_history.state.redaction import covered
@@ -281,7 +282,7 @@ class Inspection:
             return
         self.state = None if revision.leaves_nothing else after
         if self.overwritten is not None:
-            self.overwritten.add(revision.patches, before, after)
+            self.overwritten.add(found_by(revision.patches, before), before, after)
         if self._rules.hiding.rules:
             self._look_into(revision, after)
 

@@ -73,8 +73,8 @@ def stored(model: Any, path: str) -> set[str]:
 @pytest.mark.parametrize(
     ("path", "keys"),
     [
-        ("name", {"n"}),
-        ("n", {"n"}),
+        ("name", {"n", "label"}),
+        ("n", {"n", "label"}),
         ("part.size", {"p.s"}),
         ("p.s", {"p.s"}),
         ("part.part.size", {"p.p.s"}),

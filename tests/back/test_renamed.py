@@ -1,0 +1,172 @@
+"""The way back over a migration that renamed fields, whether the history saw it or not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import mongoengine as me
+import pytest
+
+from mongoengine_history import (
+    History,
+    OptionsError,
+    UndoConflictError,
+    changeset,
+    history_of,
+    revert,
+    revert_changeset,
+    track_history,
+    undo,
+    untrack_history,
+)
+from mongoengine_history.documents.options import is_tracked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Tea(me.Document):
+    meta = {"collection": "teas", "auto_create_index": False}
+    name = me.StringField()
+    number = me.IntField()
+
+
+class Titled(me.Document):
+    meta = {"collection": "teas", "auto_create_index": False}
+    title = me.StringField(db_field="t")
+    number = me.IntField()
+
+
+@pytest.fixture(params=["tracked", "untracked"])
+def titled(request: pytest.FixtureRequest, database: Any) -> Iterator[Titled]:
+    """A document of which the name was set twice before it was renamed."""
+    track_history(Tea)
+    with changeset():
+        tea = Tea(name="Tea", number=1).save()
+    with changeset():
+        Tea.objects.get().modify(name="Typo", number=2)
+    rename = {"$rename": {"name": "t"}}
+    collection = Tea._get_collection() if request.param == "tracked" else database.teas
+    collection.update_many({}, rename)
+    untrack_history(Tea)
+    track_history(renamed={"name": "title"})(Titled)
+    yield Titled.objects.get(pk=tea.pk)
+    untrack_history(Titled)
+
+
+def stored(database: Any) -> Any:
+    return database.teas.find_one({}, {"_id": 0})
+
+
+def test_what_was_set_under_the_old_name_is_taken_back(titled: Titled, database: Any) -> None:
+    revert(titled, since=history_of(titled)[2].at).save()
+    assert stored(database) == {"t": "Tea", "number": 1}
+    assert history_of(titled).at(-1).title == "Tea"
+
+
+def test_under_both_names_it_is_one_value(titled: Titled, database: Any) -> None:
+    titled.title = "Green"
+    titled.save()
+    titled.title = "Black"
+    titled.save()
+    revert(titled).save()
+    assert stored(database) == {"t": "Tea", "number": 1}
+
+
+def test_with_the_first_name_that_was_found_after_the_migration(
+    titled: Titled, database: Any
+) -> None:
+    titled.title = "Green"
+    titled.save()
+    revert(titled, since=history_of(titled)[-1].at).save()
+    assert stored(database) == {"t": "Typo", "number": 2}
+
+
+def test_to_take_the_migration_back_leaves_the_value(titled: Titled, database: Any) -> None:
+    newest = history_of(titled)[-1]
+    revert(titled, since=newest.at).save()
+    # Untracked, the newest revision is the one that set the value.
+    assert stored(database)["t"] == ("Typo" if newest.number > 2 else "Tea")
+
+
+def test_a_revision_under_the_old_name_can_be_undone(titled: Titled, database: Any) -> None:
+    database.teas.update_one({}, {"$set": {"number": 2}})
+    undo(titled, 2).save()
+    assert stored(database) == {"t": "Tea", "number": 1}
+
+
+def test_a_later_write_under_the_new_name_is_a_conflict(titled: Titled) -> None:
+    titled.title = "Green"
+    titled.save()
+    with pytest.raises(UndoConflictError) as caught:
+        undo(titled, 2)
+    assert [conflict.path for conflict in caught.value.conflicts] == [("t",)]
+
+
+def test_a_changeset_under_the_old_name_can_be_reverted(titled: Titled, database: Any) -> None:
+    key = history_of(titled)[2].changeset
+    assert key is not None
+    (step,) = revert_changeset(key, dry_run=True).steps
+    assert ("change", ["t"], ("Typo", "Tea")) in step.patches
+    revert_changeset(key)
+    assert stored(database) == {"t": "Tea", "number": 1}
+
+
+def test_a_changeset_of_what_was_not_migrated_yet(titled: Titled, database: Any) -> None:
+    database.teas.update_one({}, {"$rename": {"t": "name"}})
+    key = history_of(titled)[2].changeset
+    assert key is not None
+    revert_changeset(key)
+    assert stored(database) == {"t": "Tea", "number": 1}
+
+
+@pytest.mark.parametrize("name", ["title", "t"])
+def test_what_was_set_under_the_old_name_is_found(titled: Titled, name: str) -> None:
+    setter = history_of(titled).blame(name)
+    assert setter is not None
+    assert setter.number == len(history_of(titled))
+    numbers = {it.revision for it in History.objects.of(titled).touching(name)}
+    assert numbers == {*range(1, len(history_of(titled)) + 1)}
+
+
+def refused(model: Any, renamed: dict[str, str]) -> None:
+    with pytest.raises(OptionsError, match="is stored today, too") as caught:
+        track_history(renamed=renamed)(model)
+    assert caught.value.name == "renamed"
+    assert not is_tracked(model)
+
+
+@pytest.mark.parametrize(
+    "renamed", [{"number": "title"}, {"t": "number", "number": "t"}, {"t": "title"}]
+)
+def test_what_is_a_field_of_today_is_no_former_name(renamed: dict[str, str]) -> None:
+    refused(Titled, renamed)
+
+
+class Base(me.Document):
+    meta = {"collection": "bases", "allow_inheritance": True, "auto_create_index": False}
+    title = me.StringField()
+
+
+class Below(Base):
+    name = me.StringField()
+
+
+@pytest.mark.parametrize("renamed", [{"name": "title"}, {"Base.Below": "Base"}, {"_cls": "title"}])
+def test_what_a_class_below_has_is_no_former_name(renamed: dict[str, str]) -> None:
+    refused(Base, renamed)
+
+
+@pytest.mark.parametrize("renamed", [{"a": "b", "b": "a"}, {"a": "b", "b": "c"}, {"a": "a"}])
+def test_names_form_no_chain_in_a_dynamic_class(renamed: dict[str, str]) -> None:
+    refused(type("Anyhow", (me.DynamicDocument,), {"meta": {"collection": "any"}}), renamed)
+
+
+def test_the_name_of_an_attribute_may_have_been_stored() -> None:
+    class Moved(me.Document):
+        meta = {"collection": "moved", "auto_create_index": False}
+        first = me.StringField(db_field="f")
+        last = me.StringField(db_field="l")
+
+    track_history(renamed={"first": "last", "last": "first"})(Moved)
+    untrack_history(Moved)
