@@ -207,7 +207,7 @@ def undone(
     found = conflicts(now, after, paths)
     # What is masked stays as it is, so whoever changed it is in nobody's way.
     found = [it for it in found if not (is_mask(it.expected) and is_mask(it.found))]
-    return volatile.kept(overlay(now, after, volatile.hidden(before), paths), stored), found
+    return volatile.kept(overlay(now, after, before, paths), stored), found
 
 
 def shown_conflict(conflict: Conflict, codec: Any) -> Conflict:

@@ -122,8 +122,15 @@ class Hiding:
         return _revealed_dict(self.hidden(state), live, self.rules, self._masking(state))
 
     def kept(self, state: State, live: State | None) -> State:
-        """Return an earlier state in which what the rules name is as *live* has it, if it is."""
-        return self.revealed(state, live) if self.rules and live is not None else state
+        """
+        Return an earlier state in which what the rules name is as *live* has it.
+
+        Of an item or a dict that *live* does not have, all of it comes back.
+        """
+        if not self.rules or live is None:
+            return state
+        kept: State = _filled(self.revealed(state, live), state, live, self.rules)
+        return kept
 
     @property
     def has_masks(self) -> bool:
@@ -212,6 +219,30 @@ def _revealed_dict(value: State, live: State, rules: Any, mask: Masking) -> Stat
     }
     kept = {key for key in live if rule_of[key] in HIDDEN and key not in revealed}
     return _with(kept, live, revealed) if kept else revealed
+
+
+def _filled(kept: Any, state: Any, live: Any, rules: Any) -> Any:
+    """Put into *kept* what the rules name and *state* has, where *live* has no dict for it."""
+    if isinstance(kept, dict) and isinstance(state, dict):
+        rules = rules_for(state, rules) or {}
+        rule_of = {key: rule_for(key, rules) for key in {**state, **kept}}
+        inside = live if isinstance(live, dict) else {}
+        filled = {
+            key: _filled(value, state.get(key), inside.get(key), rule_of[key])
+            for key, value in kept.items()
+        }
+        lost = {key for key in state if rule_of[key] in HIDDEN and key not in kept}
+        return filled if isinstance(live, dict) or not lost else _with(lost, state, filled)
+    rule = rule_for_items(rules or {}) if isinstance(kept, list) else HIDDEN[0]
+    if rule in HIDDEN or not isinstance(state, list) or len(kept) != len(state):
+        return kept
+    pairs = zip(kept, state, strict=True)
+    return [_filled(item, was, item if _is_kept(item, was) else None, rule) for item, was in pairs]
+
+
+def _is_kept(item: Any, was: Any) -> bool:
+    """Say whether something of an item came from a live one: a key that the state has not."""
+    return not isinstance(was, dict) or not isinstance(item, dict) or item.keys() >= was.keys()
 
 
 def _with(keys: set[str], live: State, revealed: State) -> State:

@@ -150,6 +150,29 @@ def test_what_was_deleted_comes_back_whole() -> None:
     assert raw(plan) == wanted
 
 
+@pytest.mark.parametrize("way", ["undo", "revert", "changeset"])
+def test_an_item_that_was_removed_comes_back_with_it(way: str) -> None:
+    """There is no live one that it could be left to; that of the other item goes on."""
+    plan = Plan(steps=[Step(text="a"), Step(text="b")]).save()
+    gone = raw(plan)["steps"][0]
+    with changeset("ada") as unit:
+        plan.steps.pop(0)
+        plan.save()
+    live = raw(plan)["steps"][0]
+    ways: dict[str, Callable[[], object]] = {
+        "undo": lambda: undo(plan, 2),
+        "revert": lambda: revert(plan, revision=1),
+        "changeset": lambda: revert_changeset(unit),
+    }
+    ways[way]()
+    found = plan.to_mongo()["steps"] if way != "changeset" else raw(plan)["steps"]
+    assert found[0]["text"] == "a"
+    assert found[0]["t"] == gone["t"] or way == "changeset"
+    assert found[1]["text"] == live["text"]
+    if way != "changeset":
+        assert found[1]["t"] == live["t"]
+
+
 def test_it_is_recorded_and_every_state_has_it() -> None:
     plan = made()
     assert [history_of(plan).state(number)["n"] for number in (1, 2, 3)] == [1, 2, 3]
