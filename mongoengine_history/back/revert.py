@@ -391,7 +391,8 @@ class Past:
         place = self.revisions.place
         place.ensure_indexes()
         listen(type(self.document))
-        wanted = place.volatile.kept(place.hiding.revealed(wanted, self.live), self.live)
+        wanted = place.hiding.revealed(self._today(wanted), self.live)
+        wanted = place.volatile.kept(wanted, self.live)
         known = Known(self.revisions, self.head)
         Tracker.of(self.document).put_back(known, self.live, wanted, operation)
         cover(self.document)

@@ -280,6 +280,7 @@ def keys_of(model: type[Document], path: str | Sequence[str]) -> set[tuple[str, 
     if isinstance(path, str):
         ways, unknown = _Names().ways(model, path)
         found = {keys for keys, _ in ways}
+        found |= {(old, *rest) for key, *rest in found for old in former_names(model, key)}
     if not found:
         problem = f"there is no {unknown!r}; a list of stored keys may name anything. No item of a"
         raise OptionsError("path", path, f"{problem} list is named by its index: * is each of them")

@@ -13,6 +13,7 @@ from mongoengine_history import (
     UndoConflictError,
     changeset,
     history_of,
+    redact,
     revert,
     revert_changeset,
     track_history,
@@ -127,6 +128,16 @@ def test_what_was_set_under_the_old_name_is_found(titled: Titled, name: str) -> 
     assert setter.number == len(history_of(titled))
     numbers = {it.revision for it in History.objects.of(titled).touching(name)}
     assert numbers == {*range(1, len(history_of(titled)) + 1)}
+
+
+def test_what_is_redacted_is_gone_under_the_old_name_too(titled: Titled, database: Any) -> None:
+    titled.title = "Green"
+    titled.save()
+    redact(Titled, "title", titled.pk)
+    assert not {"Tea", "Typo"} & {*map(str, history_of(titled).state(1).values())}
+    assert all("Typo" not in str(revision) for revision in history_of(titled))
+    revert(Titled.objects.get(), revision=1).save()
+    assert stored(database) == {"t": "Green", "number": 1}
 
 
 def refused(model: Any, renamed: dict[str, str]) -> None:
