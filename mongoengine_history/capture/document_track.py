@@ -176,7 +176,11 @@ def track_changes(sender: type[Document], document: Document, **kwargs: Any) -> 
 
 def _is_by_hand(sender: type[Document], document: Document, said: dict[str, Any]) -> bool:
     """Say whether nobody hears a signal by which it may have been called: it is no save's."""
-    if "created" in said or current_origin() is not None:
+    tracker = Tracker.on(document)
+    is_of_deletion = tracker is not None and tracker.is_going
+    if tracker and "created" not in said:
+        tracker.is_going = False
+    if "created" in said or is_of_deletion or current_origin() is not None:
         return False
     own: list[Any] = [_before_delete, _after_delete]
     if is_covered(document) and _is_receiver(signals.post_delete, sender, _after_delete):
@@ -262,6 +266,7 @@ def _before_save(sender: type[Document], document: Document, **said: Any) -> Non
         if _is_on(sender) and not hearing:
             _warn_unrecorded(sender, Tracker.of(document))
         Tracker.of(document).begin(recording=bool(hearing), asked=asked, said=said)
+        Tracker.of(document).is_going = False  # a deletion before has failed
 
 
 def _warn_unrecorded(sender: type[Document], tracker: Tracker) -> None:
@@ -289,6 +294,7 @@ def _before_delete(sender: type[Document], document: Document, **said: Any) -> N
     if is_covered(document):
         recording = _is_on(sender) and _is_receiver(signals.post_delete, sender, track_changes)
         Tracker.of(document).begin(recording=recording, asked=recording, said=said)
+        Tracker.of(document).is_going = recording
         if recording:
             begin_writing(document, is_save=False)
 

@@ -62,6 +62,8 @@ class Tracker:
         self._pending: list[tuple[Known, Change, Base | None]] = []
         #: Whether the save under way is captured, whether its record is asked for, or was before.
         self.is_recording = self.is_asked = self._was_asked = False
+        #: Whether a deletion was begun of which nobody has told `track_changes` yet.
+        self.is_going = False
         #: What the next save stores exactly: after a revert, an undo or a restore.
         self.exact: ExactWrite | None = None
         #: The ``signal_kwargs`` of the save under way.

@@ -165,7 +165,8 @@ def state_near(
     read: Callable[[Revisions, int], State | None],
 ) -> State | None:
     """Rebuild a state of what `near` has found; where that begins too late it is *read*."""
-    until = [it for it in found if it["revision"] <= number]
+    with revisions.reading(found):
+        until = [it for it in found if it["revision"] <= number]
     versions = [it["revision"] for it in until if it.get("position") == -1]
     if versions:
         return folded(revisions, until, versions[-1], number)

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 
 class Tea(me.Document):
-    meta = {"collection": "teas", "auto_create_index": False}
+    meta = {"collection": "renamed_teas", "auto_create_index": False}
     name = me.StringField()
     number = me.IntField()
 
 
 class Titled(me.Document):
-    meta = {"collection": "teas", "auto_create_index": False}
+    meta = {"collection": "renamed_teas", "auto_create_index": False}
     title = me.StringField(db_field="t")
     number = me.IntField()
 
@@ -47,7 +47,7 @@ def titled(request: pytest.FixtureRequest, database: Any) -> Iterator[Titled]:
     with changeset():
         Tea.objects.get().modify(name="Typo", number=2)
     rename = {"$rename": {"name": "t"}}
-    collection = Tea._get_collection() if request.param == "tracked" else database.teas
+    collection = Tea._get_collection() if request.param == "tracked" else database.renamed_teas
     collection.update_many({}, rename)
     untrack_history(Tea)
     track_history(renamed={"name": "title"})(Titled)
@@ -56,7 +56,7 @@ def titled(request: pytest.FixtureRequest, database: Any) -> Iterator[Titled]:
 
 
 def stored(database: Any) -> Any:
-    return database.teas.find_one({}, {"_id": 0})
+    return database.renamed_teas.find_one({}, {"_id": 0})
 
 
 def test_what_was_set_under_the_old_name_is_taken_back(titled: Titled, database: Any) -> None:
@@ -91,7 +91,7 @@ def test_to_take_the_migration_back_leaves_the_value(titled: Titled, database: A
 
 
 def test_a_revision_under_the_old_name_can_be_undone(titled: Titled, database: Any) -> None:
-    database.teas.update_one({}, {"$set": {"number": 2}})
+    database.renamed_teas.update_one({}, {"$set": {"number": 2}})
     undo(titled, 2).save()
     assert stored(database) == {"t": "Tea", "number": 1}
 
@@ -114,7 +114,7 @@ def test_a_changeset_under_the_old_name_can_be_reverted(titled: Titled, database
 
 
 def test_a_changeset_of_what_was_not_migrated_yet(titled: Titled, database: Any) -> None:
-    database.teas.update_one({}, {"$rename": {"t": "name"}})
+    database.renamed_teas.update_one({}, {"$rename": {"t": "name"}})
     key = history_of(titled)[2].changeset
     assert key is not None
     revert_changeset(key)
