@@ -64,7 +64,7 @@ class Head:
         lists, operation = newest.get("lists"), newest.get("operation")
         checksum, is_gone = newest.get("checksum"), leaves_nothing(operation, newest.get("action"))
         return cls(
-            number if isinstance(number, int) else int(float(str(number))),  # what sorts before
+            number if isinstance(number, int) else _numbered(number),
             stamp if is_stamp(stamp) else 0,  # type: ignore[arg-type]  # what None is not
             lists if lists and are_hashes(lists) else {},
             paths_in(newest.get("redacted")),
@@ -79,6 +79,13 @@ class Head:
         if known is None and self.state is not None:
             return list_hash(find(self.state, path))
         return known
+
+
+def _numbered(number: object) -> int:
+    """Return what a malformed number sorts by: one of another type, or the items of an array."""
+    if isinstance(number, list):
+        return max((it for it in number if isinstance(it, int)), default=0)
+    return int(float(str(number)))
 
 
 NO_HEAD: Final = Head()

@@ -194,9 +194,9 @@ def heads(place: Place, keys: list[Any]) -> dict[object, Head]:
             is_older = other is not None and Head.of(it).number <= Head.of(other).number
             newest[key] = other if is_older else it
     is_later = {key for key, it in newest.items() if is_number(it["position"]) and it["position"]}
-    several = {newest[key]["revision"] for key in is_later}
+    several = [newest[key]["revision"] for key in is_later]
     if several:  # revisions of several records, of which the first has what is wanted
-        first = {**place.of(keys), "revision": {"$in": list(several)}, "position": 0}
+        first = {**place.of(keys), "revision": {"$in": several}, "position": 0}
         wanted = dict.fromkeys((*OF_HEAD, "document_id"), 1)
         for record in place.history.find(first, wanted, session=place.session):
             key = identifier(record.get("document_id"))
