@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -76,9 +75,11 @@ def anonymise(
             progress(receipt)
         total = added(total, receipt)
     for model in databases.models(database):
-        with suppress(OptionsError):  # nothing was recorded of a class that cannot have a history
+        try:
             place = Place(model)
-            forget_in_spool(place, forgotten)
+        except OptionsError:  # nothing was recorded of a class that cannot have a history
+            continue
+        forget_in_spool(place, forgotten)
     return replace(total, document_type=None)
 
 
