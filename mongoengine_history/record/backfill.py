@@ -12,6 +12,7 @@ from pymongo.errors import BulkWriteError, OperationFailure
 from mongoengine_history.documents.formerly import one_of
 from mongoengine_history.documents.snapshot import check_model
 from mongoengine_history.errors import OptionsError
+from mongoengine_history.record.indexes import behind
 from mongoengine_history.record.layout import documents_of_version
 from mongoengine_history.record.not_recorded import DUPLICATE_KEY
 from mongoengine_history.record.overview import MOST, recorded
@@ -81,7 +82,7 @@ def _chunks(model: type[Document], place: Place) -> Iterator[tuple[int, dict[str
         # Comparing by $expr, since keys may be of several types.
         until = {"$expr": {"$lte": ["$_id", {"$literal": found[0]["last"]}]}}
         yield found[0]["size"], {"$and": [after, until]}
-        after = {**mine, "$expr": {"$gt": ["$_id", {"$literal": found[0]["last"]}]}}
+        after = {**mine, **behind("_id", found[0]["last"])}
 
 
 def _keep(place: Place, chunk: dict[str, Any]) -> None:

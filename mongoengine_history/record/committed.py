@@ -13,7 +13,7 @@ from mongoengine_history.documents.snapshot import check_model
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.classes import is_of
 from mongoengine_history.record.history import History
-from mongoengine_history.record.indexes import BY_REVISION
+from mongoengine_history.record.indexes import BY_REVISION, behind
 from mongoengine_history.record.layout import revision_of
 from mongoengine_history.record.not_recorded import LOG
 from mongoengine_history.record.place import Place
@@ -70,8 +70,8 @@ class Committed:
         every = {**self._own(""), "revision": {"$gte": 1}, "position": 0}
         wanted = {"_id": 0, **dict.fromkeys(FIRST, 1)}
         options: dict[str, Any] = {"sort": HINT, "hint": HINT, "limit": count, "session": session}
-        for behind in _behind(after):
-            found = list(self.kept.find({"$and": [every, behind]}, wanted, **options))
+        for later in _behind(after):
+            found = list(self.kept.find({"$and": [every, later]}, wanted, **options))
             if found:
                 return found
         return []
@@ -159,6 +159,6 @@ def _behind(after: Mapping[str, Any]) -> list[dict[str, Any]]:
     name, key = {"document_type": after["document_type"]}, after.get("document_id")
     return [
         {**name, "document_id": {"$eq": key}, "revision": {"$gt": after["revision"]}},
-        {**name, "$expr": {"$gt": ["$document_id", {"$literal": key}]}},
+        {**name, **behind("document_id", key)},
         {"document_type": {"$gt": after["document_type"]}},
     ]

@@ -57,6 +57,11 @@ VERSIONS: Final = {"position": {"$lt": 0}, "part_of": {"$exists": False}}
 """What tells versions from records and from the parts of large states."""
 
 
+def behind(name: str, key: Any) -> dict[str, Any]:
+    """Return the condition that a field comes after a key, which may be of another type."""
+    return {"$expr": {"$gt": [f"${name}", {"$literal": key}]}}
+
+
 def create_indexes(history: Collection[Any], session: Any = None, **options: Any) -> None:
     """Create what is missing; an index of an earlier form, or under another name, serves, too."""
     try:

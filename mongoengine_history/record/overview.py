@@ -16,7 +16,7 @@ from mongoengine_history.documents.formerly import one_of
 from mongoengine_history.errors import HistoryError, OptionsError
 from mongoengine_history.record.head import Head
 from mongoengine_history.record.history import BaseHistory, kept_by
-from mongoengine_history.record.indexes import BY_REVISION, BY_STAMP
+from mongoengine_history.record.indexes import BY_REVISION, BY_STAMP, behind
 from mongoengine_history.record.place import LOCAL, PRIMARY
 from mongoengine_history.record.revisions import NUMBERABLE, OF_NEWEST, Revisions
 from mongoengine_history.record.sealed import sealed, sealed_collection
@@ -54,7 +54,7 @@ def recorded(place: Place, query: Mapping[str, Any]) -> Iterator[Any]:
 
 def keys_behind(place: Place, key: object = None) -> Iterator[Any]:
     """Read the keys of all documents that have a history, in their order, behind one if given."""
-    later = {} if key is None else {"$expr": {"$gt": ["$document_id", {"$literal": key}]}}
+    later = {} if key is None else behind("document_id", key)
     pipeline: list[dict[str, Any]] = [
         {"$match": {"document_type": one_of(place.names), **later}},
         {"$sort": dict.fromkeys(BY_STAMP[:2], ASCENDING)},

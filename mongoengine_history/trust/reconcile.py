@@ -20,6 +20,7 @@ from mongoengine_history.errors import (
 from mongoengine_history.record.comparison import Comparison, compared, record_settled
 from mongoengine_history.record.doubt import settle_all
 from mongoengine_history.record.drift import LOOKS
+from mongoengine_history.record.indexes import behind
 from mongoengine_history.record.overview import SMALL, keys_behind
 from mongoengine_history.record.place import Place
 from mongoengine_history.state.revision import Context, checked, identity_of, innermost
@@ -154,7 +155,7 @@ def sweep(place: Place, context: Context, resume: object = None) -> Iterator[Rec
         report = replace(batch.added_to(report), resume=keys[-1], without_history=0)
         kept += batch.kept
         yield report
-    later = {} if resume is None else {"$expr": {"$gt": ["$_id", {"$literal": resume}]}}
+    later = {} if resume is None else behind("_id", resume)
     count = place.documents.count_documents(later)
     yield replace(report, without_history=max(0, count - kept))
 

@@ -16,7 +16,7 @@ from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.documents.snapshot import check_model, key_in
 from mongoengine_history.errors import HistoryError, OptionsError
-from mongoengine_history.record.indexes import BY_REVISION
+from mongoengine_history.record.indexes import BY_REVISION, behind
 from mongoengine_history.record.overview import SMALL, keys_behind, numbers_at, recorded
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import ONE_BY_ONE, Revisions
@@ -239,7 +239,7 @@ def _histories(place: Place, resume: object) -> Iterator[tuple[Any, Iterable[Map
         for key in keys_behind(place, resume):
             yield key, Revisions(place, key).records(ALL_NUMBERS)
         return
-    later = {} if resume is None else {"$expr": {"$gt": ["$document_id", {"$literal": resume}]}}
+    later = {} if resume is None else behind("document_id", resume)
     query = {"document_type": place.document_type, **ALL_NUMBERS, **later}
     found = place.find(BY_REVISION, query, batch_size=ONE_BY_ONE)
     for encoded, documents in groupby(found, lambda it: encode(it.get("document_id"))):

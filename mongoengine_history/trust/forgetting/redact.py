@@ -10,6 +10,7 @@ from mongoengine_history.capture.changeset import context_of
 from mongoengine_history.documents.fieldpaths import keys_of
 from mongoengine_history.documents.snapshot import check_model, stored_key
 from mongoengine_history.errors import OptionsError
+from mongoengine_history.record.indexes import behind
 from mongoengine_history.record.overview import recorded
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
@@ -87,7 +88,7 @@ def redact(
 def _having(keys: Iterable[tuple[str, ...]], resume: object) -> dict[str, Any]:
     """Return the condition that a document of a history may have something at paths of keys."""
     names = {path[0] for path in keys}
-    later = {} if resume is None else {"$expr": {"$gt": ["$document_id", {"$literal": resume}]}}
+    later = {} if resume is None else behind("document_id", resume)
     if ANY in names:
         return later
     said = [it for name in names for it in conditions(re.sub(r"([.\\])", r"\\\1", name))]
