@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mongoengine_history.back.changeset_plan import PlanStep
@@ -16,7 +15,14 @@ from mongoengine_history.record.complete import complete
 from mongoengine_history.record.doubt import settle_all
 from mongoengine_history.record.head import NO_HEAD
 from mongoengine_history.record.layout import revision_of
-from mongoengine_history.record.overview import SMALL, heads, near, revisions_of, state_near
+from mongoengine_history.record.overview import (
+    SMALL,
+    batches,
+    heads,
+    near,
+    revisions_of,
+    state_near,
+)
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.sessions import active_session
 from mongoengine_history.record.states import state_before
@@ -144,8 +150,7 @@ def _read(
             problem = f"import the class of the documents in {name!r}, or call it where a class is "
             raise OptionsError("id", key, problem + "switched to them by switch_collection")
         homes = [home_of(model, database, name) for model in models]
-        waiting = iter(found.values())
-        while some := [*islice(waiting, SMALL)]:
+        for some in batches(found.values(), SMALL):
             yield from _subjects(homes, some)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from mongoengine import Document
@@ -13,7 +12,14 @@ from mongoengine_history.documents.renamed import under_new_names
 from mongoengine_history.documents.snapshot import check_model, loaded_in_part
 from mongoengine_history.errors import HistoryError
 from mongoengine_history.record.classes import belongs
-from mongoengine_history.record.overview import SMALL, near, numbers_at, recorded, state_near
+from mongoengine_history.record.overview import (
+    SMALL,
+    batches,
+    near,
+    numbers_at,
+    recorded,
+    state_near,
+)
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import may_have_existed, state_as_of
@@ -133,9 +139,9 @@ class _Moment:
         return revisions.seen_by(self._model) is revisions
 
     def states(self) -> Iterator[_Found]:
-        for keys in _batches(recorded(self._place, self._known)):
+        for keys in batches(recorded(self._place, self._known), SMALL):
             yield from self._of_recorded(keys)
-        for keys in _batches(self._stored()):
+        for keys in batches(self._stored(), SMALL):
             yield from self._of_stored(keys)
 
     def _of_recorded(self, keys: list[Any]) -> Iterator[_Found]:
@@ -203,8 +209,3 @@ class _Moment:
                 yield from self._one(key, 0, [])
             else:
                 yield key, place.hiding.hidden(document)
-
-
-def _batches(keys: Iterator[Any]) -> Iterator[list[Any]]:
-    while batch := list(islice(keys, SMALL)):
-        yield batch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from contextlib import suppress
-from itertools import groupby, islice
+from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -20,7 +20,7 @@ from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.complete import RECORD
 from mongoengine_history.record.history import History
 from mongoengine_history.record.indexes import BY_REVISION
-from mongoengine_history.record.overview import SMALL
+from mongoengine_history.record.overview import SMALL, batches
 from mongoengine_history.record.place import Place
 from mongoengine_history.state.problem import LARGEST_NUMBER
 from mongoengine_history.state.values import identifier
@@ -100,8 +100,7 @@ class Histories:
     def tips(self) -> Iterator[Tip]:
         """Read the newest whole revision of each, by names and keys; holds one batch of them."""
         for name in self._types() if self._names is None else sorted(self._names):
-            keys = self._keys(name)
-            while some := list(islice(keys, SMALL)):
+            for some in batches(self._keys(name), SMALL):
                 yield from self._newest(name, some)
 
     def _types(self) -> list[str]:

@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from contextlib import suppress
 from itertools import groupby, islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mongoengine import Document
 from pymongo import ASCENDING, DESCENDING
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from mongoengine_history.record.place import Place
     from mongoengine_history.state.values import State
 
+T = TypeVar("T")
+
 SMALL: Final = 500
 """Documents that are read together: enough to save round trips, few enough to plan for."""
 
@@ -44,6 +46,13 @@ MOST: Final = 2_000
 
 OF_HEAD: Final = (*OF_NEWEST, "position")
 """The fields of the first record of a revision that `Head` is made of, and which record it is."""
+
+
+def batches(found: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Part what is found into lists of a *size*, the last one shorter."""
+    waiting = iter(found)
+    while some := list(islice(waiting, size)):
+        yield some
 
 
 def recorded(place: Place, query: Mapping[str, Any]) -> Iterator[Any]:
@@ -148,8 +157,9 @@ def _joined(
 
 def states_of(place: Place, revisions: Iterable[tuple[Any, int]]) -> dict[object, State | None]:
     """Rebuild the states of documents right after a revision each; those that can be read."""
-    wanted, states = iter(revisions), dict[object, "State | None"]()
-    while some := {encode(key): (key, number) for key, number in islice(wanted, SMALL)}:
+    states = dict[object, "State | None"]()
+    for wanted in batches(revisions, SMALL):
+        some = {encode(key): (key, number) for key, number in wanted}
         keys, numbers = ({it: pair[part] for it, pair in some.items()} for part in (0, 1))
         for encoded, found in near(place, keys, numbers):
             key, number = some[encoded]

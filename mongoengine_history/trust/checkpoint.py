@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +15,7 @@ from pymongo.collection import Collection
 
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.histories import Histories, Tip
-from mongoengine_history.record.overview import SMALL
+from mongoengine_history.record.overview import SMALL, batches
 from mongoengine_history.state.values import WIRE, identifier
 from mongoengine_history.trust.finding import ALTERED, MISSING, PRUNED, Finding
 from mongoengine_history.trust.leaves import Leaves
@@ -225,7 +225,7 @@ def _changed(known: Checkpoint, histories: Histories, leaves: Leaves) -> Iterato
         count += len(page.leaves or ())
         tips = filter(histories.holds, map(tip_of, page.leaves or ()))
         for name, own in groupby(tips, lambda it: it.document_type):
-            while some := list(islice(own, SMALL)):
+            for some in batches(own, SMALL):
                 yield from _compare(histories, name, some)
     if count != known.size:
         what = f"{known.size - count} of the {known.size} leaves of the checkpoint are gone"

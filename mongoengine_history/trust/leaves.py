@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import bson
@@ -13,6 +12,7 @@ from pymongo import WriteConcern
 from pymongo.errors import BulkWriteError
 
 from mongoengine_history.record.not_recorded import DUPLICATE_KEY
+from mongoengine_history.record.overview import batches
 from mongoengine_history.state.values import WIRE
 from mongoengine_history.trust.merkle import EMPTY_ROOT, leaf_hash, path_to, root_of
 
@@ -61,8 +61,8 @@ class Leaves:
 
         In memory are a few pages, and the roots of all.
         """
-        unread, roots, size = iter(leaves), list[bytes](), 0
-        while some := list(islice(unread, PAGE * PAGES_AT_ONCE)):
+        roots, size = list[bytes](), 0
+        for some in batches(leaves, PAGE * PAGES_AT_ONCE):
             size += len(some)
             pages = [some[start : start + PAGE] for start in range(0, len(some), PAGE)]
             roots += self._written([(list(map(leaf_hash, it)), "leaves", it) for it in pages])

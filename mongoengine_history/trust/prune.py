@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine_history.capture.changeset import context_of
 from mongoengine_history.documents.snapshot import check_model
 from mongoengine_history.errors import OptionsError
-from mongoengine_history.record.overview import SMALL, keys_behind
+from mongoengine_history.record.overview import SMALL, batches, keys_behind
 from mongoengine_history.record.place import PRIMARY, Place
 from mongoengine_history.state.revision import stamp_of
 from mongoengine_history.trust.cut import Batch
@@ -100,8 +99,8 @@ def prune(  # noqa: PLR0913  # each has its name, only the class has a place
     place.ensure_indexes()
     needed = oldest_needed(place.beside("").with_options(read_preference=PRIMARY))
     context = context_of(place.options, place.codec)
-    result, found = Pruning(resume=resume), keys_behind(place, resume)
-    while keys := list(islice(found, SMALL)):
+    result = Pruning(resume=resume)
+    for keys in batches(keys_behind(place, resume), SMALL):
         batch = Batch(place, keys, keep, before, needed)
         if not dry_run:
             batch.write(context)

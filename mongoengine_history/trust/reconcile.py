@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine import Document
@@ -21,7 +20,7 @@ from mongoengine_history.record.comparison import Comparison, compared, record_s
 from mongoengine_history.record.doubt import settle_all
 from mongoengine_history.record.drift import LOOKS
 from mongoengine_history.record.indexes import behind
-from mongoengine_history.record.overview import SMALL, keys_behind
+from mongoengine_history.record.overview import SMALL, batches, keys_behind
 from mongoengine_history.record.place import Place
 from mongoengine_history.state.revision import Context, checked, identity_of, innermost
 from mongoengine_history.state.values import identifier
@@ -148,8 +147,7 @@ def context_now(place: Place, identity: object = None, reason: str | None = None
 def sweep(place: Place, context: Context, resume: object = None) -> Iterator[Reconciliation]:
     """Go through all histories of a collection, in the order of keys; yield the report so far."""
     report, kept = Reconciliation(resume=resume), 0
-    found = keys_behind(place, resume)
-    while keys := list(islice(found, SMALL)):
+    for keys in batches(keys_behind(place, resume), SMALL):
         batch = _Batch(place, context)
         batch.reconcile(keys)
         report = replace(batch.added_to(report), resume=keys[-1], without_history=0)

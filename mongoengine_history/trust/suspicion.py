@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from mongoengine_history.errors import StateNotKeptError
@@ -15,7 +14,7 @@ from mongoengine_history.record.comparison import (
     record_settled,
 )
 from mongoengine_history.record.not_recorded import LOG
-from mongoengine_history.record.overview import SMALL
+from mongoengine_history.record.overview import SMALL, batches
 from mongoengine_history.state.revision import Context
 from mongoengine_history.state.values import encode
 from mongoengine_history.trust.reconcile import Reconciled
@@ -112,7 +111,7 @@ class Suspicions:
         due = [it for it in self._open.values() if it.is_due(now)]
         for place in self._places.values():
             own = (it for it in due if it.place is place)
-            while some := list(islice(own, SMALL)):
+            for some in batches(own, SMALL):
                 found = compared(place, [it.key for it in some])
                 for suspicion, comparison in zip(some, found, strict=True):
                     yield from self._judge(suspicion, comparison, now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from functools import cached_property
-from itertools import chain, groupby, islice
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import bson
@@ -17,7 +17,7 @@ from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.documents.snapshot import check_model, key_in
 from mongoengine_history.errors import HistoryError, OptionsError
 from mongoengine_history.record.indexes import BY_REVISION, behind
-from mongoengine_history.record.overview import SMALL, keys_behind, numbers_at, recorded
+from mongoengine_history.record.overview import SMALL, batches, keys_behind, numbers_at, recorded
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import ONE_BY_ONE, Revisions
 from mongoengine_history.record.states import state_at
@@ -185,7 +185,7 @@ def _since(
     place, stamp = Place(model), stamp_of(since.moment)
     rules = _rules(place, keys)
     changed = recorded(place, {"stamp": {"$gt": stamp}})
-    while some := list(islice(changed, SMALL)):
+    for some in batches(changed, SMALL):
         numbers = numbers_at(place, some, stamp)
         begun = [_begun(place, rules, key, numbers.get(encode(key), 0)) for key in some]
         yield _at_rest(place, rules, begun)
