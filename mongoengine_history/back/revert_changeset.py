@@ -22,6 +22,7 @@ from mongoengine_history.back.settling import unsettled
 from mongoengine_history.back.steps import batches, told
 from mongoengine_history.back.writing_back import write
 from mongoengine_history.capture.changeset import Changeset, changeset
+from mongoengine_history.documents.snapshot import check_progress
 from mongoengine_history.errors import (
     ChangesetConflictError,
     ChangesetPartlyRevertedError,
@@ -109,8 +110,7 @@ def revert_changeset(
         HistoryError: as `undo` raises them. Nothing was written.
     """
     key = _key(id)
-    if progress is not None and not callable(progress):
-        raise OptionsError("progress", progress, "it is called with a number")
+    check_progress(progress, "a number")
     task = _Task(key, bypass=bypass_methods, progress=progress)
     if dry_run:
         return task.plan()

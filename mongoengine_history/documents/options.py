@@ -148,9 +148,8 @@ class HistoryOptions:
             raise OptionsError("history", given, "records have no _cls, so it cannot inherit")
 
     def _check_retention(self) -> None:
-        keep, age = self.keep, self.keep_for
-        if keep is not None and (not isinstance(keep, int) or isinstance(keep, bool) or keep < 1):
-            raise OptionsError("keep", keep, "it must be 1, 2, 3, …: how many revisions stay")
+        check_keep(self.keep)
+        age = self.keep_for
         if age is not None and (not isinstance(age, timedelta) or age < timedelta(0)):
             raise OptionsError("keep_for", age, "it must be a timedelta: how long revisions stay")
 
@@ -161,6 +160,12 @@ class HistoryOptions:
         if not isinstance(key, bytes) or len(key) < SHORTEST_KEY:
             # The key itself is a secret, which no message may tell.
             raise OptionsError(name, "…", f"it must be {SHORTEST_KEY} bytes or more")
+
+
+def check_keep(keep: object) -> None:
+    """Raise an OptionsError if *keep* is no number of revisions that stay."""
+    if keep is not None and (not isinstance(keep, int) or isinstance(keep, bool) or keep < 1):
+        raise OptionsError("keep", keep, "it must be 1, 2, 3, …: how many revisions stay")
 
 
 DEFAULT: Final = HistoryOptions()

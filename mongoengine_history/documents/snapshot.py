@@ -64,6 +64,12 @@ def check_document(document: object) -> None:
         raise OptionsError("document", document, "only a top-level Document has a history")
 
 
+def check_progress(progress: object, told: str) -> None:
+    """Raise an OptionsError if *progress* cannot be called with what is *told*."""
+    if progress is not None and not callable(progress):
+        raise OptionsError("progress", progress, f"it is called with {told}")
+
+
 def check_model(model: type[Document]) -> None:
     """Raise an OptionsError if *model* is no class of documents with a collection."""
     if isinstance(model, Document):

@@ -10,7 +10,7 @@ from bson import Int64
 from pymongo.errors import BulkWriteError, OperationFailure
 
 from mongoengine_history.documents.formerly import one_of
-from mongoengine_history.documents.snapshot import check_model
+from mongoengine_history.documents.snapshot import check_model, check_progress
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.indexes import behind
 from mongoengine_history.record.layout import documents_of_version
@@ -51,8 +51,7 @@ def backfill(model: type[Document], progress: Callable[[int], object] | None = N
             active; or *progress* cannot be called.
     """
     check_model(model)
-    if progress is not None and not callable(progress):
-        raise OptionsError("progress", progress, "it is called with a number")
+    check_progress(progress, "a number")
     place = Place(model)
     if not place.options.version_every:
         raise OptionsError("model", model, "its version_every is 0, so it keeps no versions")

@@ -64,11 +64,10 @@ class Leaves:
         roots, size = list[bytes](), 0
         for some in batches(leaves, PAGE * PAGES_AT_ONCE):
             size += len(some)
-            pages = [some[start : start + PAGE] for start in range(0, len(some), PAGE)]
+            pages = batches(some, PAGE)
             roots += self._written([(list(map(leaf_hash, it)), "leaves", it) for it in pages])
         while len(roots) > 1:
-            tiles = [roots[start : start + PAGE] for start in range(0, len(roots), PAGE)]
-            roots = self._written([(it, "roots", it) for it in tiles])
+            roots = self._written([(it, "roots", it) for it in batches(roots, PAGE)])
         return (roots[0] if roots else EMPTY_ROOT), size
 
     def _written(self, pages: list[tuple[list[bytes], str, list[bytes]]]) -> list[bytes]:

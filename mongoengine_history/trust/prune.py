@@ -7,7 +7,8 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine_history.capture.changeset import context_of
-from mongoengine_history.documents.snapshot import check_model
+from mongoengine_history.documents.options import check_keep
+from mongoengine_history.documents.snapshot import check_model, check_progress
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.overview import SMALL, batches, keys_behind
 from mongoengine_history.record.place import PRIMARY, Place
@@ -115,10 +116,8 @@ def prune(  # noqa: PLR0913  # each has its name, only the class has a place
 def _check(model: type[Document], place: Place, keep: object, progress: object) -> None:
     if "." in model._class_name:
         raise OptionsError("model", model, BEGINS_EARLIER)
-    if keep is not None and (not isinstance(keep, int) or isinstance(keep, bool) or keep < 1):
-        raise OptionsError("keep", keep, "it must be 1, 2, 3, …: how many revisions stay")
-    if progress is not None and not callable(progress):
-        raise OptionsError("progress", progress, "it is called with the result")
+    check_keep(keep)
+    check_progress(progress, "the result")
     if place.in_transaction:
         raise OptionsError("model", model, "nothing is pruned inside a transaction")
 

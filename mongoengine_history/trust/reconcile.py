@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mongoengine import Document
 
 from mongoengine_history.capture.blocks import said_now
-from mongoengine_history.documents.snapshot import check_model, stored_key
+from mongoengine_history.documents.snapshot import check_model, check_progress, stored_key
 from mongoengine_history.errors import (
     HistoryError,
     MalformedRecordError,
@@ -113,8 +113,7 @@ def reconcile(
         HistoryNotRecordedError: a revision could not be written; call `reconcile` again. Raised,
             too: what PyMongo raises.
     """
-    if progress is not None and not callable(progress):
-        raise OptionsError("progress", progress, "it is called with the report")
+    check_progress(progress, "the report")
     if resume is not None and not isinstance(target, type):
         raise OptionsError("resume", resume, "only the sweep through one class can be resumed")
     if isinstance(target, type) or not isinstance(target, Document):

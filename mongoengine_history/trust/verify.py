@@ -14,7 +14,7 @@ from mongoengine.connection import ConnectionFailure
 
 from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.options import is_tracked
-from mongoengine_history.documents.snapshot import check_model, key_in
+from mongoengine_history.documents.snapshot import check_model, check_progress, key_in
 from mongoengine_history.errors import HistoryError, OptionsError
 from mongoengine_history.record.indexes import BY_REVISION, behind
 from mongoengine_history.record.overview import SMALL, batches, keys_behind, numbers_at, recorded
@@ -74,8 +74,7 @@ def verify(
     Raises:
         OptionsError: *target* is no class or saved document, or another argument cannot be used.
     """
-    if progress is not None and not callable(progress):
-        raise OptionsError("progress", progress, "it is called with the report")
+    check_progress(progress, "the report")
     if since is not None and (not isinstance(target, type) or resume is not None):
         raise OptionsError("since", since, "it is for a class as a whole")
     if resume is not None and not isinstance(target, type):

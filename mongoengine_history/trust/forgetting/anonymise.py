@@ -9,6 +9,7 @@ from mongoengine import DEFAULT_CONNECTION_NAME, get_db
 
 from mongoengine_history.back.databases import Databases
 from mongoengine_history.capture.changeset import context_of
+from mongoengine_history.documents.snapshot import check_progress
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.history import History
 from mongoengine_history.record.overview import types_naming, whom_naming
@@ -57,8 +58,7 @@ def anonymise(
             collection that a record names; nothing was written. Or a transaction is active.
         HistoryError: a history cannot be read.
     """
-    if progress is not None and not callable(progress):
-        raise OptionsError("progress", progress, "it is called with a receipt")
+    check_progress(progress, "a receipt")
     database = get_db(using or DEFAULT_CONNECTION_NAME)
     who, other = (_plain(name, it, database) for name, it in (("identity", identity), ("as_", as_)))
     if who is None:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mongoengine_history.capture.changeset import context_of
 from mongoengine_history.documents.fieldpaths import keys_of
-from mongoengine_history.documents.snapshot import check_model, stored_key
-from mongoengine_history.errors import OptionsError
+from mongoengine_history.documents.snapshot import check_model, check_progress, stored_key
 from mongoengine_history.record.indexes import behind
 from mongoengine_history.record.overview import recorded
 from mongoengine_history.record.place import Place
@@ -65,8 +64,7 @@ def redact(
         HistoryError: the document is held, or a history cannot be read.
     """
     check_model(model)
-    if progress is not None and not callable(progress):
-        raise OptionsError("progress", progress, "it is called with a receipt")
+    check_progress(progress, "a receipt")
     keys = keys_of(model, path)
     place = Place(model)
     place.ensure_indexes()
