@@ -12,11 +12,10 @@ from pymongo.read_concern import ReadConcern
 from mongoengine_history.documents.snapshot import check_model
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.classes import is_of
-from mongoengine_history.record.history import History
 from mongoengine_history.record.indexes import BY_REVISION, behind
 from mongoengine_history.record.layout import revision_of
 from mongoengine_history.record.not_recorded import LOG
-from mongoengine_history.record.place import Place
+from mongoengine_history.record.place import Place, place_of_events
 from mongoengine_history.state.problem import UNREADABLE
 
 if TYPE_CHECKING:
@@ -50,7 +49,8 @@ class Committed:
         if models and using is not None:
             raise OptionsError("using", using, "classes say themselves where they are kept")
         self._models = models
-        self._places = [Place(model) for model in models] or [_everything(using)]
+        everything = using or DEFAULT_CONNECTION_NAME
+        self._places = [Place(it) for it in models] or [place_of_events(get_db(everything))]
         #: Where all of it lies.
         self.kept: Collection[dict[str, Any]] = self._places[0].history
         for place in self._places:
@@ -146,10 +146,6 @@ def has_reached(token: Mapping[str, Any] | None, then: Timestamp | None) -> bool
     if then is None or not isinstance(data, str) or not data.startswith("82"):
         return True  # of a server that writes tokens in another way
     return Timestamp(int(data[2:10], 16), int(data[10:18], 16)) >= then
-
-
-def _everything(using: str | None) -> Place:
-    return Place(History, History.beside(get_db(using or DEFAULT_CONNECTION_NAME)))
 
 
 def _behind(after: Mapping[str, Any]) -> list[dict[str, Any]]:

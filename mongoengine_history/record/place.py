@@ -18,7 +18,7 @@ from mongoengine_history.documents.options import HistoryOptions, options_of
 from mongoengine_history.documents.snapshot import check_id
 from mongoengine_history.documents.stand_in import check_real
 from mongoengine_history.errors import IndexesMissingError, OptionsError
-from mongoengine_history.record.history import kept_by
+from mongoengine_history.record.history import History, kept_by
 from mongoengine_history.record.indexes import BY_REVISION, create_indexes
 from mongoengine_history.record.neighbours import check_apart, check_database, claim
 from mongoengine_history.record.sealed import is_decrypting, sealed_collection
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mongoengine import Document
     from pymongo import MongoClient
     from pymongo.client_session import ClientSession
+    from pymongo.database import Database
 
     from mongoengine_history.state.hiding import Hiding
 
@@ -267,6 +268,13 @@ class Place:
     def _create_indexes(self, session: Any, limit: Any) -> None:
         history = self.history.with_options(write_concern=WriteConcern(w=1))  # one has them: enough
         create_indexes(history, session=session, **limit)
+
+
+def place_of_events(database: Database[Any]) -> Place:
+    """Return where histories lie that belong to no document: no collection has an empty name."""
+    place = Place(History, History.beside(database))
+    place.document_type = ""
+    return place
 
 
 def _all_of(cursor: Any, size: int | None) -> Iterator[Mapping[str, Any]]:

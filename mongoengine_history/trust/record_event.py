@@ -17,9 +17,8 @@ from mongoengine_history.record.append import append
 from mongoengine_history.record.change import Change
 from mongoengine_history.record.doubt import settle
 from mongoengine_history.record.head import NO_HEAD
-from mongoengine_history.record.history import History
 from mongoengine_history.record.layout import Base
-from mongoengine_history.record.place import Place
+from mongoengine_history.record.place import Place, place_of_events
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.state.revision import EVENT, StoredRevision, nothing_done, plain
 
@@ -77,16 +76,9 @@ def _of(document: Document, using: str | None) -> Revisions:
 
 
 def _of_no_document(using: str | None) -> Revisions:
-    place = place_of_events(using)
+    place = place_of_events(get_db(using or DEFAULT_CONNECTION_NAME))
     place.ensure_indexes()
     return Revisions(place, ObjectId())
-
-
-def place_of_events(using: str | None = None) -> Place:
-    """Return where histories lie that belong to no document: no collection has an empty name."""
-    place = Place(History, History.beside(get_db(using or DEFAULT_CONNECTION_NAME)))
-    place.document_type = ""
-    return place
 
 
 def _looked(document: Document, revisions: Revisions) -> tuple[Head, Base | None]:

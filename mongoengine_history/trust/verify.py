@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import bson
 from mongoengine import Document
-from mongoengine.connection import ConnectionFailure
+from mongoengine.connection import ConnectionFailure, get_db
 
 from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.options import is_tracked
@@ -18,7 +18,7 @@ from mongoengine_history.documents.snapshot import check_model, check_progress, 
 from mongoengine_history.errors import HistoryError, OptionsError
 from mongoengine_history.record.indexes import BY_REVISION, behind
 from mongoengine_history.record.overview import SMALL, batches, keys_behind, numbers_at, recorded
-from mongoengine_history.record.place import Place
+from mongoengine_history.record.place import Place, place_of_events
 from mongoengine_history.record.revisions import ONE_BY_ONE, Revisions
 from mongoengine_history.record.states import state_at
 from mongoengine_history.state.overwritten import Overwritten
@@ -27,7 +27,6 @@ from mongoengine_history.state.values import WIRE, encode, identifier
 from mongoengine_history.trust.checkpoint import changed_since, opened
 from mongoengine_history.trust.finding import DRIFT, Finding
 from mongoengine_history.trust.inspection import Inspection, Rules
-from mongoengine_history.trust.record_event import place_of_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -219,7 +218,7 @@ def _places(unchecked: list[str]) -> Iterator[Place]:
                 seen.add(where)
                 yield place
     with suppress(ConnectionFailure):  # then there are none
-        yield place_of_events()
+        yield place_of_events(get_db())
 
 
 def _rules(place: Place, keys: tuple[bytes, ...]) -> Rules:

@@ -11,9 +11,8 @@ from mongoengine_history.back.databases import Databases
 from mongoengine_history.capture.changeset import context_of
 from mongoengine_history.documents.snapshot import check_progress
 from mongoengine_history.errors import OptionsError
-from mongoengine_history.record.history import History
 from mongoengine_history.record.overview import types_naming, whom_naming
-from mongoengine_history.record.place import Place
+from mongoengine_history.record.place import Place, place_of_events
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.state.redaction import Forgotten
 from mongoengine_history.state.revision import identity_of, plain
@@ -90,9 +89,7 @@ def _plain(name: str, value: object, database: Database[Any]) -> Any:
 def _place(databases: Databases, database: Database[Any], name: str) -> Place:
     """Return where the documents of a collection lie, those of none included: its events."""
     if not name:
-        place = Place(History, History.beside(database))
-        place.document_type = ""
-        return place
+        return place_of_events(database)
     today = databases.name_today(database, name)
     found = databases.classes(database, today)
     if not found:
