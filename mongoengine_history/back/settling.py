@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mongoengine_history.back.steps import Step, put_onto
 from mongoengine_history.record.overview import revisions_of
 from mongoengine_history.record.sessions import active_session
-from mongoengine_history.state.merge import differs
+from mongoengine_history.state.merge import is_same_state
 from mongoengine_history.state.values import encode
 
 if TYPE_CHECKING:
@@ -56,6 +56,5 @@ def _again(subject: Subject, steps: list[Step]) -> Iterator[Step]:
     if wanted is not None and before is not None:
         names = set().union(*(step.names for step in steps)) if steps else {*before, *wanted}
         after = put_onto(before, wanted, names)
-    is_as_ever = after is before if after is None or before is None else not differs(before, after)
-    if not is_as_ever:
+    if not is_same_state(before, after):
         yield Step(now, before, after, subject.numbers, 0, 0, is_bypassing=True)

@@ -17,7 +17,7 @@ from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import replayed
 from mongoengine_history.state.diff import diff
 from mongoengine_history.state.mask import has_masks
-from mongoengine_history.state.merge import differs, put
+from mongoengine_history.state.merge import is_same_state, put
 from mongoengine_history.state.overwritten import Overwritten, found_by
 from mongoengine_history.state.patches import Draft, paths_of
 from mongoengine_history.state.redaction import covered
@@ -50,7 +50,7 @@ class Comparison(NamedTuple):
     @property
     def has_history(self) -> bool:
         """Say whether there is a revision, or a version 0 alone."""
-        return bool(self.head.number or self.head.stamp)
+        return _has_any(self.head)
 
     @property
     def is_drift(self) -> bool:
@@ -77,13 +77,6 @@ class Comparison(NamedTuple):
         return draft.state
 
 
-def is_same_state(first: State | None, second: State | None) -> bool:
-    """Say whether two states differ in no more than the order of their fields."""
-    if first is None or second is None:
-        return first is second
-    return not differs(first, second)
-
-
 def compared(place: Place, keys: Iterable[Any]) -> list[Comparison]:
     """Compare documents with their histories; what is stored is read last."""
     keys = list({encode(key): key for key in keys}.values())
@@ -92,7 +85,7 @@ def compared(place: Place, keys: Iterable[Any]) -> list[Comparison]:
     recorded = [key for key in keys if _has_any(tops[identifier(key)])]
     states = states_of(place, [(key, tops[identifier(key)].number) for key in recorded])
     errors = _errors(place, recorded, tops, states)
-    stored = _stored(place, keys)
+    stored = recordable(place, keys)
     made = []
     for key in keys:
         it = identifier(key)
@@ -122,7 +115,8 @@ def _errors(
     return errors
 
 
-def _stored(place: Place, keys: Sequence[Any]) -> dict[object, State]:
+def recordable(place: Place, keys: Sequence[Any]) -> dict[object, State]:
+    """Read documents as the history may have them, by the `identifier` of their keys."""
     found = place.documents.find({"_id": {"$in": keys}}, session=place.session)
     return {identifier(it.pop("_id")): place.hiding.hidden(it) for it in found}
 

@@ -26,6 +26,13 @@ def differs(first: State, second: State) -> bool:
     return first.keys() != second.keys() or any(not same(first[key], second[key]) for key in first)
 
 
+def is_same_state(first: State | None, second: State | None) -> bool:
+    """Say whether two states, None without a document, differ in no more than their order."""
+    if first is None or second is None:
+        return first is second
+    return not differs(first, second)
+
+
 def conflicts(stored: State, expected: State, paths: Iterable[Path]) -> list[Conflict]:
     """
     Name what keeps values from being put back at *paths*, the shortest path first.

@@ -14,7 +14,7 @@ from mongoengine_history.errors import PatchError
 from mongoengine_history.record.chain import is_intact
 from mongoengine_history.record.layout import revision_of, state_of
 from mongoengine_history.state.hiding import Hiding
-from mongoengine_history.state.merge import check, differs
+from mongoengine_history.state.merge import check, differs, is_same_state
 from mongoengine_history.state.overwritten import found_by
 from mongoengine_history.state.patches import paths_of, record_of
 from mongoengine_history.state.problem import UNREADABLE, is_number, problem_in
@@ -105,12 +105,12 @@ class Inspection:
     def _leads_to(self, stored: State | None) -> bool:
         if not self.is_known:
             return True
-        if stored is None or self.state is None:
-            return stored is self.state
-        stored = covered(stored, self.state)
-        if not differs(stored, self.state):
+        stored = stored and covered(stored, self.state)
+        if is_same_state(stored, self.state):
             return True
-        return self.overwritten is not None and self.overwritten.explains(self.state, stored)
+        if self.overwritten is None or stored is None or self.state is None:
+            return False
+        return self.overwritten.explains(self.state, stored)
 
     def find(self, kind: str, what: str, number: int | None = None) -> None:
         """Note what was found about a revision, the last one if no other is named."""

@@ -16,6 +16,7 @@ from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.documents.snapshot import check_model, check_progress, key_in
 from mongoengine_history.errors import HistoryError, OptionsError
+from mongoengine_history.record.comparison import recordable
 from mongoengine_history.record.indexes import BY_REVISION, behind
 from mongoengine_history.record.overview import SMALL, batches, keys_behind, numbers_at, recorded
 from mongoengine_history.record.place import Place, place_of_events
@@ -262,9 +263,7 @@ def _at_rest(place: Place, rules: Rules, batch: list[Inspection]) -> list[Inspec
 def _stored(place: Place, batch: list[Inspection]) -> dict[object, State]:
     if not place.document_type:  # of no document: there is nothing but its events
         return {identifier(it.key): {} for it in batch}
-    query = {"_id": {"$in": [it.key for it in batch]}}
-    found = place.documents.find(query, session=place.session) if batch else ()
-    return {identifier(it.pop("_id")): place.hiding.hidden(it) for it in found}
+    return recordable(place, [it.key for it in batch]) if batch else {}
 
 
 def _look(place: Place, rules: Rules, before: Inspection) -> Inspection:
