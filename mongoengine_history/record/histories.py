@@ -20,7 +20,7 @@ from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.complete import RECORD
 from mongoengine_history.record.history import History
 from mongoengine_history.record.indexes import BY_REVISION
-from mongoengine_history.record.overview import SMALL, batches
+from mongoengine_history.record.overview import SMALL, batches, firsts
 from mongoengine_history.record.place import Place
 from mongoengine_history.state.problem import LARGEST_NUMBER
 from mongoengine_history.state.values import identifier
@@ -210,11 +210,7 @@ def _first(
     by: str, query: Mapping[str, Any], wanted: Sequence[str] = (), order: int = ASCENDING
 ) -> list[dict[str, Any]]:
     """Return the pipeline that takes the first document of each group: one look into the index."""
-    return [
-        {"$match": query},
-        {"$sort": dict.fromkeys(BY_REVISION, order)},
-        {"$group": {"_id": f"${by}", **{name: {"$first": f"${name}"} for name in wanted}}},
-    ]
+    return firsts(query, wanted, dict.fromkeys(BY_REVISION, order), by)
 
 
 def _is_last(record: Mapping[str, Any]) -> bool:

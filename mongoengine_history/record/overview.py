@@ -55,23 +55,35 @@ def batches(found: Iterable[T], size: int) -> Iterator[list[T]]:
         yield some
 
 
+def firsts(
+    query: Mapping[str, Any],
+    wanted: Iterable[str],
+    order: Mapping[str, int],
+    by: str = "document_id",
+) -> list[dict[str, Any]]:
+    """Return the pipeline that takes what is *wanted* of the first document of each group."""
+    return [
+        {"$match": query},
+        {"$sort": order},
+        {"$group": {"_id": f"${by}", **{name: {"$first": f"${name}"} for name in wanted}}},
+    ]
+
+
 def recorded(place: Place, query: Mapping[str, Any]) -> Iterator[Any]:
     """Read the keys of documents of which a query finds something, in the order of its index."""
     order = dict.fromkeys(BY_STAMP[:2], ASCENDING)
-    return (found["_id"] for found in _grouped(place, place.names, query, order, {}))
+    return (found["_id"] for found in _grouped(place, place.names, query, order, ()))
 
 
 def keys_behind(place: Place, key: object = None) -> Iterator[Any]:
     """Read the keys of all documents that have a history, in their order, behind one if given."""
     later = {} if key is None else behind("document_id", key)
-    pipeline: list[dict[str, Any]] = [
-        {"$match": {"document_type": one_of(place.names), **later}},
-        {"$sort": dict.fromkeys(BY_STAMP[:2], ASCENDING)},
-        {"$group": {"_id": "$document_id"}},
-        {"$sort": {"_id": ASCENDING}},  # keys may be of several types
-    ]
+    query, order = {"document_type": one_of(place.names), **later}, BY_STAMP[:2]
+    pipeline = firsts(query, (), dict.fromkeys(order, ASCENDING))
     options: dict[str, Any] = {"allowDiskUse": True, "session": place.session}
-    return (it["_id"] for it in place.history.aggregate(pipeline, **options))
+    # Keys may be of several types.
+    found = place.history.aggregate([*pipeline, {"$sort": {"_id": ASCENDING}}], **options)
+    return (it["_id"] for it in found)
 
 
 def numbers_at(place: Place, keys: list[Any], stamp: int) -> dict[bytes, Any]:
@@ -81,13 +93,13 @@ def numbers_at(place: Place, keys: list[Any], stamp: int) -> dict[bytes, Any]:
     Where a record is malformed it may be anything.
     """
     query = {"document_id": {"$in": keys}, "stamp": {"$lte": stamp}}
-    order, wanted = dict.fromkeys(BY_STAMP, DESCENDING), {"number": {"$first": "$revision"}}
+    order = dict.fromkeys(BY_STAMP, DESCENDING)
     numbers: dict[bytes, Any] = {}
     for name in place.names:
-        for it in _grouped(place, [name], query, order, wanted):
-            if it["number"]:
+        for it in _grouped(place, [name], query, order, ["revision"]):
+            if it["revision"]:
                 found = encode(it["_id"])
-                numbers[found] = max(numbers.get(found, 0), it["number"], key=_at_last)
+                numbers[found] = max(numbers.get(found, 0), it["revision"], key=_at_last)
     return numbers
 
 
@@ -101,18 +113,14 @@ def _grouped(
     names: Sequence[str],
     query: Mapping[str, Any],
     order: Mapping[str, int],
-    wanted: Mapping[str, Any],
+    wanted: Iterable[str],
 ) -> Iterator[Mapping[str, Any]]:
     """
     Take what is *wanted* of the first record of each document.
 
     Under a single name of the collection it is one look into the index, else all are gone through.
     """
-    pipeline: list[dict[str, Any]] = [
-        {"$match": {"document_type": one_of(names), **query}},
-        {"$sort": order},
-        {"$group": {"_id": "$document_id", **wanted}},
-    ]
+    pipeline = firsts({"document_type": one_of(names), **query}, wanted, order)
     options: dict[str, Any] = {"allowDiskUse": True} if len(names) > 1 else {}
     return place.history.aggregate(pipeline, session=place.session, batchSize=MOST + 1, **options)
 
@@ -190,14 +198,11 @@ def heads(place: Place, keys: list[Any]) -> dict[object, Head]:
     """Read the newest revision of each document: 0 and a stamp is a version 0 alone."""
     if not keys:
         return {}
-    grouped = {name: {"$first": f"${name}"} for name in OF_HEAD}
     newest: dict[object, Any] = {}
+    backwards = dict.fromkeys(BY_REVISION, DESCENDING)  # one look into the index for each
     for name in place.names:
-        pipeline: list[dict[str, Any]] = [
-            {"$match": {**place.of(keys), "document_type": name, **NUMBERABLE}},
-            {"$sort": dict.fromkeys(BY_REVISION, DESCENDING)},  # one look into the index for each
-            {"$group": {"_id": "$document_id", **grouped}},
-        ]
+        query = {**place.of(keys), "document_type": name, **NUMBERABLE}
+        pipeline = firsts(query, OF_HEAD, backwards)
         for it in place.aggregate(pipeline, batchSize=MOST + 1):  # in one round trip
             key = identifier(it["_id"])
             other = newest.get(key)  # under another name

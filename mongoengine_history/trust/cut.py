@@ -14,7 +14,7 @@ from mongoengine_history.record.cutting import delete_before, write_marks, write
 from mongoengine_history.record.head import NO_HEAD
 from mongoengine_history.record.indexes import BY_REVISION
 from mongoengine_history.record.layout import documents_of_version
-from mongoengine_history.record.overview import heads, near, numbers_at, state_near
+from mongoengine_history.record.overview import firsts, heads, near, numbers_at, state_near
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import state_at
 from mongoengine_history.state.problem import is_number
@@ -94,20 +94,11 @@ class Batch:
         """Read the lowest number of each history, be it that of a version."""
         lowest: dict[object, Any] = {}
         for name in self._place.names:
-            pipeline: list[dict[str, Any]] = [
-                {
-                    "$match": {
-                        **self._place.of(self.keys),
-                        "document_type": name,
-                        "revision": {"$gte": 0},
-                    }
-                },
-                {"$sort": dict.fromkeys(BY_REVISION, ASCENDING)},
-                {"$group": {"_id": "$document_id", "first": {"$first": "$revision"}}},
-            ]
+            own = {**self._place.of(self.keys), "document_type": name, "revision": {"$gte": 0}}
+            pipeline = firsts(own, ["revision"], dict.fromkeys(BY_REVISION, ASCENDING))
             for it in self._place.aggregate(pipeline):
                 key = identifier(it["_id"])
-                lowest[key] = min(lowest.get(key, it["first"]), it["first"])
+                lowest[key] = min(lowest.get(key, it["revision"]), it["revision"])
         return lowest
 
     def write(self, context: Context) -> None:
