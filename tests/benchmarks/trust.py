@@ -4,8 +4,9 @@ Measure what it costs that a history can be relied on.
     PYTHONPATH=tests python -m benchmarks trust [factor]
 
 The history is the one of a million records that is read elsewhere. One part is how long `verify`
-takes for all of it, in seconds of the clock and of this process, and how much memory it needs. The
-other is a save with its checksum against the same save without one. A *factor* scales both.
+takes for all of it, in seconds of the clock and of this process, and how much memory it needs. Then
+a checkpoint is made of it, and it is verified again, against the checkpoint. The last part is a
+save with its checksum against the same save without one. A *factor* scales all.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from benchmarks.lives import KINDS, Population
 from benchmarks.tables import show, show_head
 from benchmarks.turns import Arm, ratio, take_turns
 
-from mongoengine_history import track_history, untrack_history, verify
+from mongoengine_history import checkpoint, track_history, untrack_history, verify
 from mongoengine_history.embedded import server_uri
 from mongoengine_history.record import append
 
@@ -36,18 +37,33 @@ def megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def show_verify(factor: float) -> None:
-    population = Population(factor)
-    chronicle.write(population)
-    show_head("verify", ["revisions", "s", "a second", "a second of this process", "MB more"])
+@contextmanager
+def measured(what: str) -> Iterator[list[int]]:
+    """Show how long something took that names how many it dealt with."""
+    number: list[int] = []
     before, wall, own = megabytes(), time.perf_counter(), time.process_time()
-    reports = [verify(kind) for kind in KINDS.values()]
-    assert [it for report in reports for it in report.findings] == []
+    yield number
     wall, own = time.perf_counter() - wall, time.process_time() - own
-    number = sum(report.revisions for report in reports)
-    assert number == population.records
-    rates = [f"{number / wall:,.0f}", f"{number / own:,.0f}"]
-    show([f"{number:,}", f"{wall:.1f}", *rates, f"{megabytes() - before:.0f}"])
+    rates = [f"{sum(number) / seconds:,.0f}" for seconds in (wall, own)]
+    show([what, f"{sum(number):,}", f"{wall:.1f}", *rates, f"{megabytes() - before:.0f}"])
+
+
+def show_proofs(factor: float) -> None:
+    population, kinds = Population(factor), KINDS.values()
+    chronicle.write(population)
+    show_head("proofs", ["", "number", "s", "a second", "a second of this process", "MB more"])
+    with measured("verify, revisions") as revisions:
+        reports = [verify(kind) for kind in kinds]
+        assert [it for report in reports for it in report.findings] == []
+        revisions += [report.revisions for report in reports]
+    assert sum(revisions) == population.records
+    with measured("checkpoint, histories") as histories:
+        made = checkpoint(*kinds)
+        histories.append(made.size)
+    with measured("verify since it, revisions") as revisions:
+        reports = [verify(kind, since=made) for kind in kinds]
+        assert [it for report in reports for it in report.findings] == []
+        revisions += [report.revisions for report in reports]
 
 
 class Saves:
@@ -88,5 +104,5 @@ def show_saves(factor: float) -> None:
 def main(factor: float = 1.0) -> None:
     with server_uri() as uri, databases(uri, 1) as [name]:
         me.connect(name, host=uri, uuidRepresentation="standard")
-        show_verify(factor)
+        show_proofs(factor)
         show_saves(factor)
