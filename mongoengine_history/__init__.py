@@ -45,7 +45,8 @@ from mongoengine_history.record.holdings import Holding
 from mongoengine_history.record.signals import recording_failed, revision_recorded
 from mongoengine_history.state.revision import Revision
 from mongoengine_history.state.values import ABSENT
-from mongoengine_history.trust.checkpoint import Checkpoint, changed_since, checkpoint
+from mongoengine_history.trust.changed_since import changed_since
+from mongoengine_history.trust.checkpoint import Checkpoint, checkpoint
 from mongoengine_history.trust.finding import Finding
 from mongoengine_history.trust.forgetting.anonymise import anonymise
 from mongoengine_history.trust.forgetting.erase import erase

@@ -48,7 +48,6 @@ ROWS = [
 NEIGHBOURS = {
     "ABSENT": "values",
     "BaseHistory": "history",
-    **dict.fromkeys(["Checkpoint", "changed_since"], "checkpoint"),
     **dict.fromkeys(["Flushed", "flush_spool"], "spool"),
     "PlanStep": "changeset_plan",
     "Holding": "holdings",

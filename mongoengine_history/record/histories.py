@@ -93,6 +93,10 @@ class Histories:
         """Return a collection beside them, whose name has a *suffix*."""
         return self._place.beside(suffix)
 
+    def lie_at(self, place: Place) -> bool:
+        """Say whether they lie where those of another place do."""
+        return self._place.history == place.history
+
     def holds(self, tip: Tip) -> bool:
         """Say whether a history is one of those that are asked of."""
         return self._names is None or tip.document_type in self._names
@@ -156,6 +160,13 @@ class Histories:
         for it in self._first_records(names, revisions, "checksum"):
             made[identifier(it["document_id"]), it["revision"]].append(it.get("checksum", b""))
         return dict(made)
+
+    def early(
+        self, names: Sequence[str], revisions: Iterable[tuple[Any, int]], stamp: int
+    ) -> set[object]:
+        """Return the `identifier` of each key of which a revision is not after a moment."""
+        found = self._first_records(names, revisions, "stamp")
+        return {identifier(it["document_id"]) for it in found if not it.get("stamp", 0) > stamp}
 
     def _first_records(
         self, names: Sequence[str], revisions: Iterable[tuple[Any, int]], wanted: str

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
     from mongoengine_history.state.values import Path, State
 
+SKEW: Final = 10 * 60 * 1_000_000
+"""Microseconds by which the clocks of writers may differ, and in which a write is recorded."""
+
 CREATE: Final = "create"
 UPDATE: Final = "update"
 DELETE: Final = "delete"

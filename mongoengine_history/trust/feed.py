@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bson import Timestamp
 
 from mongoengine_history.record.sessions import active_session
+from mongoengine_history.state.revision import SKEW
 
 if TYPE_CHECKING:
     from pymongo.client_session import ClientSession
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
 
 CONSUMERS: Final = ".consumers"
 """What the name of the collection of consumers ends with; it begins with that of the history."""
-
-SKEW: Final = 10 * 60 * 1_000_000
-"""Microseconds by which the clocks of writers may differ, and in which a write is recorded."""
 
 
 def consumers_of(history: Collection[Any]) -> Collection[Any]:

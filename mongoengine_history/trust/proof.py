@@ -27,7 +27,7 @@ from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import ONE_BY_ONE, Revisions
 from mongoengine_history.state.problem import is_number
 from mongoengine_history.state.values import encode, identifier
-from mongoengine_history.trust.checkpoint import BESIDE, opened, tip_of
+from mongoengine_history.trust.checkpoint import BESIDE, kept_leaves, opened, tip_of
 from mongoengine_history.trust.leaves import Leaves
 
 VALUE_AT: Final = 6
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from mongoengine import Document
-    from pymongo.collection import Collection
 
     from mongoengine_history.record.histories import Tip
     from mongoengine_history.state.revision import StoredRevision
@@ -65,7 +64,6 @@ def proof(
     number: int,
     checkpoint: Checkpoint | str | None = None,
     *,
-    leaves: Collection[Any] | None = None,
     keys: Sequence[bytes] = (),
 ) -> str:
     """
@@ -79,8 +77,7 @@ def proof(
     Args:
         document: Saved or not, with the class and the primary key.
         number: The revision.
-        checkpoint: It, or its text. None is the one that was kept last.
-        leaves: The collection that it was kept in, if that is not the one beside the history.
+        checkpoint: It, or its text. None is the one that was kept last beside the history.
         keys: Earlier values of the class's ``checksum_key``. What was made with one can only be
             verified by whoever has it; the text does not hold it.
 
@@ -94,11 +91,12 @@ def proof(
     if not is_number(number) or number < 1:
         raise OptionsError("number", number, "it is that of a revision: 1, 2, …")
     revisions = Revisions(Place(document), stored_key(document))
-    kept = Leaves(revisions.place.beside(BESIDE) if leaves is None else leaves)
-    text = kept.last_text() if checkpoint is None else checkpoint
+    beside = revisions.place.beside(BESIDE)
+    text = Leaves(beside).last_text() if checkpoint is None else checkpoint
     if text is None:
         raise OptionsError("checkpoint", None, NO_TEXT)
-    known = opened(text, None)
+    known = opened(text)
+    kept = kept_leaves(known, beside)
     index, leaf, path = _leaf(kept, known, revisions)
     found = _extra(revisions, number, tip_of(leaf), (revisions.place.options.checksum_key, *keys))
     extra = json.dumps({"format": PROOF_FORMAT, "leaf": _text(leaf), **found})

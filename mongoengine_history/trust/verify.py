@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from functools import cached_property
 from itertools import chain, groupby
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import bson
 from mongoengine import Document
@@ -17,20 +17,22 @@ from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.documents.snapshot import check_model, check_progress, key_in
 from mongoengine_history.errors import HistoryError, OptionsError
 from mongoengine_history.record.comparison import recordable
+from mongoengine_history.record.histories import Histories
 from mongoengine_history.record.indexes import BY_REVISION, behind
 from mongoengine_history.record.overview import SMALL, batches, keys_behind, numbers_at, recorded
 from mongoengine_history.record.place import Place, place_of_events
 from mongoengine_history.record.revisions import ONE_BY_ONE, Revisions
 from mongoengine_history.record.states import state_at
 from mongoengine_history.state.overwritten import Overwritten
-from mongoengine_history.state.revision import stamp_of
+from mongoengine_history.state.revision import SKEW, stamp_of
 from mongoengine_history.state.values import WIRE, encode, identifier
-from mongoengine_history.trust.checkpoint import changed_since, opened
+from mongoengine_history.trust.changed_since import Since
+from mongoengine_history.trust.checkpoint import opened
 from mongoengine_history.trust.finding import DRIFT, Finding
 from mongoengine_history.trust.inspection import Inspection, Rules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 
     from mongoengine_history.state.values import State
     from mongoengine_history.trust.checkpoint import Checkpoint
@@ -60,9 +62,9 @@ def verify(
     Args:
         target: A document, a class with all documents of its collection, those that are gone
             included; None for all classes that are tracked.
-        since: A checkpoint, or its text: only what was recorded since is gone through, and each
-            history is compared with where it stood then. For a class only; whether it is signed by
-            the right key, `changed_since` says.
+        since: A checkpoint, or its text: only what was recorded since, or within ten minutes
+            before, is gone through, and each history is compared with where it stood then. For a
+            class or all; whether it is signed, `Checkpoint.signed_by` says.
         keys: Earlier values of the class's ``checksum_key``.
         resume: What `Verification.resume` was: goes on behind that document. For a class only.
         progress: Is called after every 500 documents with the report.
@@ -75,8 +77,8 @@ def verify(
         OptionsError: *target* is no class or saved document, or another argument cannot be used.
     """
     check_progress(progress, "the report")
-    if since is not None and (not isinstance(target, type) or resume is not None):
-        raise OptionsError("since", since, "it is for a class as a whole")
+    if since is not None and (isinstance(target, Document) or resume is not None):
+        raise OptionsError("since", since, "it is for a class as a whole, or for all")
     if resume is not None and not isinstance(target, type):
         raise OptionsError("resume", resume, "only the sweep through one class can be resumed")
     if isinstance(target, type):
@@ -88,14 +90,14 @@ def verify(
         raise OptionsError("keys", "…", "it must be a list of keys, each some bytes")
     if isinstance(target, Document):
         return Verification(_one(target, earlier), progress)
-    if since is not None:
-        known, model = opened(since, None), cast("type[Document]", target)
-        return Verification(
-            _since(model, known, earlier), progress, first=changed_since(known, model)
-        )
     unchecked: list[str] = []
     places = [Place(target)] if target is not None else _places(unchecked)
-    return Verification(_all(places, earlier, resume), progress, unchecked)
+    if since is None:
+        return Verification(_all(places, earlier, resume), progress, unchecked)
+    models = [target] if target is not None else []
+    before = Since(opened(since), Histories(models))
+    found = _since(before, places, earlier, unchecked)
+    return Verification(found, progress, unchecked, before.findings())
 
 
 class Verification:
@@ -109,7 +111,8 @@ class Verification:
         first: Iterable[Finding] = (),
     ) -> None:
         self._findings, self._progress = chain(first, self._gone_through(batches)), progress
-        #: The classes that could not be checked: their connection was not registered.
+        #: The classes that could not be checked: their connection was not registered, or their
+        #: histories do not lie where those of the checkpoint do.
         self.unchecked: list[str] = [] if unchecked is None else unchecked
         #: How many histories were gone through so far …
         self.documents = 0
@@ -178,13 +181,27 @@ def _all(
 
 
 def _since(
-    model: type[Document], since: Checkpoint, keys: tuple[bytes, ...]
+    before: Since, places: Iterable[Place], keys: tuple[bytes, ...], unchecked: list[str]
 ) -> Iterator[list[Inspection]]:
-    """Go through what was recorded since a checkpoint."""
-    place, stamp = Place(model), stamp_of(since.moment)
-    rules = _rules(place, keys)
+    """Go through what was recorded since a checkpoint, whatever moment it bears."""
+    stamp = stamp_of(before.known.moment) - SKEW
+    early = list(before.backdated(stamp))
+    for place in places:
+        if not before.histories.lie_at(place):
+            unchecked.append(place.model.__name__)
+            continue
+        rules, own = _rules(place, keys), [it for it in early if it.document_type in place.names]
+        begun = [_begun(place, rules, it.document_id, it.revision) for it in own]
+        yield _at_rest(place, rules, begun)
+        yield from _later(place, rules, stamp, {identifier(it.document_id) for it in own})
+
+
+def _later(
+    place: Place, rules: Rules, stamp: int, known: Set[object]
+) -> Iterator[list[Inspection]]:
+    """Go through what was recorded after a moment, save of documents that are known."""
     changed = recorded(place, {"stamp": {"$gt": stamp}})
-    for some in batches(changed, SMALL):
+    for some in batches((key for key in changed if identifier(key) not in known), SMALL):
         numbers = numbers_at(place, some, stamp)
         begun = [_begun(place, rules, key, numbers.get(encode(key), 0)) for key in some]
         yield _at_rest(place, rules, begun)

@@ -25,8 +25,10 @@ from mongoengine_history import (
     checkpoint,
 )
 from mongoengine_history.record import histories
+from mongoengine_history.record.histories import Histories, Tip
 from mongoengine_history.trust import leaves as keeping
-from mongoengine_history.trust.checkpoint import tips_of
+from mongoengine_history.trust.changed_since import Since
+from mongoengine_history.trust.checkpoint import Checkpoint
 
 
 class Deed(Document):
@@ -50,6 +52,10 @@ def at_once(database: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(histories, "ON_ITS_WAY", 0)
     monkeypatch.setattr(keeping, "PAGE", 4)
     monkeypatch.setattr(keeping, "PAGES_AT_ONCE", 2)
+
+
+def tips(made: Checkpoint) -> list[Tip]:
+    return [*Since(made, Histories()).tips()]
 
 
 def deed(count: int) -> Deed:
@@ -155,7 +161,7 @@ def test_keys_may_be_of_any_type(database: Database[Any], key: Any) -> None:
     Will(key=key, text="x").save()
     made = checkpoint(Will)
     Will.objects(pk=key).update(text="y")
-    assert [it[:3] for it in tips_of(made)] == [("wills", key, 1)]
+    assert [it[:3] for it in tips(made)] == [("wills", key, 1)]
     assert list(changed_since(made)) == []
     history().delete_many({"document_type": "wills"})
     assert told(changed_since(made)) == [(str(key), 1, "missing")]
@@ -259,7 +265,7 @@ def test_a_torn_revision_is_not_signed(database: Database[Any]) -> None:
     it = deed(3)
     history().delete_one({"revision": 3, "position": 1})
     made = checkpoint()
-    assert [(tip.revision, tip.checksum) for tip in tips_of(made)] == [
+    assert [(tip.revision, tip.checksum) for tip in tips(made)] == [
         (2, history().find_one({"revision": 2, "position": 0})["checksum"])  # type: ignore[index]
     ]
     history().delete_many({"revision": 3})
@@ -320,7 +326,7 @@ def test_it_is_put_where_it_is_wanted(database: Database[Any], tmp_path: Path) -
     assert apart.find_one({"text": made[2].text})
     beside().drop()
     history().delete_many({"revision": 2})
-    assert told(changed_since(made[2], leaves=apart)) == [(str(it.pk), 2, "missing")]
+    assert told(changed_since(made[2])) == [(str(it.pk), 2, "missing")]
     with pytest.raises(OptionsError, match="overwritten"):
         checkpoint(to=path)
     with pytest.raises(OptionsError, match="a path"):

@@ -28,12 +28,12 @@ def test_it_is_signed(database: Database[Any]) -> None:
     assert lines[3] == lines[5] == ""
     assert lines[4].startswith("— example.com/deeds ")
     assert is_signed(made.text, PUBLIC)
-    assert list(changed_since(made.text, public_key=PUBLIC)) == []
+    assert list(changed_since(Checkpoint(made.text).signed_by(PUBLIC))) == []
     for wrong in [made.text.replace("\n0\n", "\n2\n", 1), "\n".join(lines[:3]) + "\n"]:
         with pytest.raises(OptionsError, match="not signed"):
-            changed_since(wrong, public_key=PUBLIC)
+            Checkpoint(wrong).signed_by(PUBLIC)
     with pytest.raises(OptionsError, match="not signed"):
-        changed_since(made, public_key=bytes(32))
+        made.signed_by(bytes(32))
 
 
 #: Those of the page on proofs.

@@ -28,7 +28,8 @@ from mongoengine_history import (
 )
 from mongoengine_history.record.committed import has_reached
 from mongoengine_history.record.place import Place
-from mongoengine_history.trust.feed import SKEW, oldest_needed
+from mongoengine_history.state.revision import SKEW
+from mongoengine_history.trust.feed import oldest_needed
 
 
 class Song(me.Document):

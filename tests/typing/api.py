@@ -170,7 +170,8 @@ def trust(invoice: Invoice) -> None:
     assert_type((made.origin, made.size, made.root), tuple[str, int, bytes])
     assert_type(list(changed_since(made, Invoice)), list[Finding])
     assert_type(proof(invoice, 3, made.text, keys=[b"key"]), str)
-    changed_since(made.text, public_key="key")  # type: ignore[arg-type]
+    assert_type(made.signed_by(b"key"), Checkpoint)
+    made.signed_by("key")  # type: ignore[arg-type]
 
 
 def happen(invoice: Invoice) -> None:
