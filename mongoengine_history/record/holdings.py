@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from mongoengine_history.state.revision import EPOCH, MICROSECOND
+from mongoengine_history.state.revision import moment_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,6 +59,6 @@ def holdings(history: Collection[Any]) -> list[Holding]:
 
 def _holding(found: Mapping[str, Any]) -> Holding:
     moments = [found[end] for end in ("oldest", "newest")]
-    oldest, newest = (None if it is None else EPOCH + it * MICROSECOND for it in moments)
+    oldest, newest = (None if it is None else moment_of(it) for it in moments)
     count, revisions, size = (found[name] for name in ("documents", "revisions", "bytes"))
     return Holding(found["_id"], count, revisions, size, oldest, newest)

@@ -190,7 +190,7 @@ class StoredRevision(NamedTuple):
     @property
     def at(self) -> datetime:
         """The moment of the write, aware, in UTC."""
-        return EPOCH + self.stamp * MICROSECOND
+        return moment_of(self.stamp)
 
     @property
     def clock(self) -> datetime:
@@ -283,9 +283,14 @@ def stamp_of(when: datetime) -> int:
     return (when.astimezone(timezone.utc) - EPOCH) // MICROSECOND
 
 
+def moment_of(stamp: int) -> datetime:
+    """Return the moment of a stamp, aware, in UTC."""
+    return EPOCH + stamp * MICROSECOND
+
+
 @lru_cache(maxsize=1)  # many revisions are of one moment
 def _clock(stamp: int) -> datetime:
-    return wall_clock(EPOCH + stamp * MICROSECOND)
+    return wall_clock(moment_of(stamp))
 
 
 def last_stamp(until: datetime) -> int:

@@ -33,7 +33,7 @@ from mongoengine_history.record.rewriting import (
 )
 from mongoengine_history.record.states import state_at
 from mongoengine_history.state.redaction import erased_in
-from mongoengine_history.state.revision import DELETE, EPOCH, MICROSECOND, REDACT, nothing_done
+from mongoengine_history.state.revision import DELETE, REDACT, moment_of, nothing_done
 from mongoengine_history.state.values import ABSENT, identifier
 from mongoengine_history.trust.forgetting.receipt import Receipt, ranges
 from mongoengine_history.trust.hold import held
@@ -189,8 +189,7 @@ class _Sweep:
     @property
     def nothing(self) -> Receipt:
         """The receipt where nothing had to be erased."""
-        owner = self._revisions.owner
-        return Receipt(self._what, owner["document_type"], owner["document_id"])
+        return Receipt(self._what, self._revisions.place.document_type, self._revisions.key)
 
     def receipt(self, made: Head) -> Receipt:
         """Return the receipt of a revision that was made."""
@@ -200,7 +199,7 @@ class _Sweep:
             values=self._count,
             revisions=self._numbers,
             revision=made.number,
-            at=EPOCH + made.stamp * MICROSECOND,
+            at=moment_of(made.stamp),
             identity=self._context.identity,
             reason=self._context.reason,
         )
