@@ -6,7 +6,7 @@ import random
 import time
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from bson.errors import BSONError
 from pymongo.errors import BulkWriteError, PyMongoError, ServerSelectionTimeoutError
@@ -46,6 +46,9 @@ class Appended(NamedTuple):
     documents: list[dict[str, Any]]
 
 
+Made = TypeVar("Made", Appended, Appended | None)
+
+
 def append(revisions: Revisions, change: Change, head: Head, base: Base | None) -> Head:
     """
     Number a change and insert it, with one round trip if *head* is the newest; return the new head.
@@ -59,12 +62,10 @@ def append(revisions: Revisions, change: Change, head: Head, base: Base | None) 
         pymongo.errors.PyMongoError: the same inside a transaction, which undoes the write, too.
     """
     try:
-        appended, documents = _recorded(revisions, change, head, base)
+        return _recorded(revisions, change, head, base)
     except HistoryNotRecordedError as error:
         report(error, revisions.place)
         return Head()  # nothing is known any more
-    tell_recorded(revisions.place, documents)
-    return appended
 
 
 def append_late(revisions: Revisions, change: Change, number: int, base: Base | None) -> None:
@@ -74,10 +75,7 @@ def append_late(revisions: Revisions, change: Change, number: int, base: Base | 
     Raises:
         HistoryNotRecordedError: as `append`, whatever the class says.
     """
-    with revisions.turn.taken():
-        appended = _append(revisions, change, revisions.head(), base, number - 1)
-        revisions.turn.head = appended.head
-    tell_recorded(revisions.place, appended.documents)
+    _in_turn(revisions, lambda: _append(revisions, change, revisions.head(), base, number - 1))
 
 
 def append_next(revisions: Revisions, change: Change, head: Head, base: Base | None = None) -> Head:
@@ -87,11 +85,7 @@ def append_next(revisions: Revisions, change: Change, head: Head, base: Base | N
     Raises:
         HistoryNotRecordedError: another revision has that number, or the records were not written.
     """
-    with revisions.turn.taken():
-        appended = _append(revisions, change, head, base, None)
-        revisions.turn.head = appended.head
-    tell_recorded(revisions.place, appended.documents)
-    return appended.head
+    return _in_turn(revisions, lambda: _append(revisions, change, head, base, None)).head
 
 
 def append_made(
@@ -110,34 +104,45 @@ def append_made(
     Raises:
         HistoryNotRecordedError: as `append_next`.
     """
-    with revisions.turn.taken():
+
+    def appended() -> Appended | None:
         made = make(revisions.head())
-        if made is None:
-            return None
-        appended = _append(revisions, *made, None, None)
-        revisions.turn.head = appended.head
-    tell_recorded(revisions.place, appended.documents)
-    return appended.head
+        return made and _append(revisions, *made, None, None)
+
+    made = _in_turn(revisions, appended)
+    return made and made.head
 
 
-def _recorded(revisions: Revisions, change: Change, head: Head, base: Base | None) -> Appended:
-    place = revisions.place
+def _in_turn(revisions: Revisions, append: Callable[[], Made]) -> Made:
+    """Append a revision while no other thread numbers one of that document, and tell of it."""
+    with revisions.turn.taken():
+        appended = append()
+        if appended:
+            revisions.turn.head = appended.head
+    if appended:
+        tell_recorded(revisions.place, appended.documents)
+    return appended
+
+
+def _recorded(revisions: Revisions, change: Change, head: Head, base: Base | None) -> Head:
+    place, turn = revisions.place, revisions.turn
     if place.hiding.rules:
         base = base and base._replace(state=place.hiding.hidden(base.state))
         head = replace(head, state=head.state and place.hiding.hidden(head.state))
     if place.in_transaction:  # of which others must know nothing before it is committed
         if base is not None and not head.number:  # a duplicate key would end it
             place.history.delete_many({**revisions.mine, "revision": 0}, session=place.session)
-        return _append(revisions, change, head, base, head.number)
-    with revisions.turn.taken():
-        latest = revisions.turn.latest(head)
-        appended = _append(revisions, change, latest, base, head.number)
-        revisions.turn.head = appended.head
-    is_late = not head.number and appended.head.number > 1
+        appended = _append(revisions, change, head, base, head.number)
+        tell_recorded(place, appended.documents)
+        return appended.head
+    made = _in_turn(
+        revisions, lambda: _append(revisions, change, turn.latest(head), base, head.number)
+    )
+    is_late = not head.number and made.head.number > 1
     if is_late and base is not None and base.moment is not None:
         with suppress(HistoryError, PyMongoError, BSONError):  # all is recorded: no failure
-            _mend_beginning(revisions, base, appended.head.number)
-    return appended
+            _mend_beginning(revisions, base, made.head.number)
+    return made.head
 
 
 def _mend_beginning(revisions: Revisions, base: Base, number: int) -> None:
@@ -331,7 +336,6 @@ def _head_after(
     revision: StoredRevision, state: State | None, head: Head, documents: list[dict[str, Any]]
 ) -> Head:
     number, stamp, operation, _, _, lists, redacted = revision
-    checksum, record = documents[0]["checksum"], documents[0]["_id"]
     operation = DELETE if revision.leaves_nothing else operation
-    known = Head(number, stamp, lists, redacted, state, operation, head.is_contended)
-    return replace(known, checksum=checksum, record=record, is_remembered=True)
+    known = number, stamp, lists, redacted, state, operation, head.is_contended
+    return Head(*known, documents[0]["checksum"], documents[0]["_id"], is_remembered=True)
