@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from bson import ObjectId
 from pymongo import ASCENDING, DESCENDING
 
-from mongoengine_history.documents.snapshot import key_in
+from mongoengine_history.documents.snapshot import check_document, key_in, stored_key
 from mongoengine_history.errors import (
     HistoryError,
     MalformedRecordError,
@@ -95,6 +95,12 @@ class Revisions:
     def of(cls, document: Document) -> Revisions:
         """Return what was recorded of *document*, where it lies now."""
         return cls(Place(document), key_in(document))
+
+    @classmethod
+    def named(cls, document: Document) -> Revisions:
+        """Return the same of one that has a primary key; an OptionsError of anything else."""
+        check_document(document)
+        return cls(Place(document), stored_key(document))
 
     @cached_property
     def address(self) -> tuple[int, str, str, bytes]:

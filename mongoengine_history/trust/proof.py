@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pymongo import ASCENDING
 
-from mongoengine_history.documents.snapshot import check_document, stored_key
 from mongoengine_history.errors import MalformedRecordError, OptionsError
 from mongoengine_history.record.chain import (
     SAID_VALUES,
@@ -23,7 +22,6 @@ from mongoengine_history.record.chain import (
 )
 from mongoengine_history.record.complete import RECORD, complete
 from mongoengine_history.record.layout import revision_of
-from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import ONE_BY_ONE, Revisions
 from mongoengine_history.state.problem import is_number
 from mongoengine_history.state.values import encode, identifier
@@ -87,10 +85,9 @@ def proof(
         IncompleteRevisionError: a revision on the way to the checkpoint is not there.
         MalformedRecordError: one is not what its checksum was made of, or cannot be read.
     """
-    check_document(document)
     if not is_number(number) or number < 1:
         raise OptionsError("number", number, "it is that of a revision: 1, 2, …")
-    revisions = Revisions(Place(document), stored_key(document))
+    revisions = Revisions.named(document)
     beside = revisions.place.beside(BESIDE)
     text = Leaves(beside).last_text() if checkpoint is None else checkpoint
     if text is None:

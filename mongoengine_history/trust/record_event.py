@@ -11,7 +11,6 @@ from mongoengine import DEFAULT_CONNECTION_NAME, get_db
 
 from mongoengine_history.capture.changeset import context_of
 from mongoengine_history.capture.tracker import Tracker
-from mongoengine_history.documents.snapshot import check_document, stored_key
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.append import append
 from mongoengine_history.record.change import Change
@@ -69,10 +68,9 @@ def record_event(
 
 
 def _of(document: Document, using: str | None) -> Revisions:
-    check_document(document)
     if using is not None:
         raise OptionsError("using", using, "the event is kept with its document")
-    return Revisions(Place(document), stored_key(document))
+    return Revisions.named(document)
 
 
 def _of_no_document(using: str | None) -> Revisions:

@@ -14,7 +14,7 @@ from mongoengine.connection import ConnectionFailure, get_db
 
 from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.options import is_tracked
-from mongoengine_history.documents.snapshot import check_model, check_progress, key_in
+from mongoengine_history.documents.snapshot import check_model, check_progress
 from mongoengine_history.errors import HistoryError, OptionsError
 from mongoengine_history.record.comparison import recordable
 from mongoengine_history.record.histories import Histories
@@ -89,7 +89,7 @@ def verify(
     if not all(isinstance(it, bytes) for it in earlier):
         raise OptionsError("keys", "…", "it must be a list of keys, each some bytes")
     if isinstance(target, Document):
-        return Verification(_one(target, earlier), progress)
+        return Verification(_one(Revisions.named(target), earlier), progress)
     unchecked: list[str] = []
     places = [Place(target)] if target is not None else _places(unchecked)
     if since is None:
@@ -159,11 +159,10 @@ class Verification:
         return f"<Verification: {self.documents} documents, {self.revisions} revisions>"
 
 
-def _one(document: Document, keys: tuple[bytes, ...]) -> Iterator[list[Inspection]]:
-    place, key = Place(document), key_in(document)
-    found = Revisions(place, key).records(ALL_NUMBERS)
-    rules = _rules(place, keys)
-    yield _at_rest(place, rules, [_inspection(place, rules, key).go_through(found)])
+def _one(revisions: Revisions, keys: tuple[bytes, ...]) -> Iterator[list[Inspection]]:
+    place, rules = revisions.place, _rules(revisions.place, keys)
+    inspection = _inspection(place, rules, revisions.key)
+    yield _at_rest(place, rules, [inspection.go_through(revisions.records(ALL_NUMBERS))])
 
 
 def _all(

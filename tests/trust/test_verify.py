@@ -370,6 +370,7 @@ class TestSweeps:
             lambda: verify(Account, since="no checkpoint"),
             lambda: verify(Account, since=datetime.now()),  # type: ignore[arg-type]
             lambda: verify(since="example.com/2026-01-01T00:00:00Z\n0\n"),
+            lambda: verify(Account()),  # not saved
             lambda: verify(resume=ObjectId()),
             lambda: verify(Account(), resume=ObjectId()),
             lambda: verify(Account, keys=["a text"]),  # type: ignore[list-item]
