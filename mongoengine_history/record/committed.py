@@ -58,6 +58,10 @@ class Committed:
                 problem = "its history lies elsewhere: subscribe to it by itself"
                 raise OptionsError("models", place.model, problem)
 
+    def beside(self, suffix: str) -> Collection[Any]:
+        """Return a collection beside it, whose name has a *suffix*."""
+        return self._places[0].beside(suffix)
+
     def opened(self) -> AbstractContextManager[ClientSession]:
         """Return a session to read in: a transaction of the caller would not see what is new."""
         self._places[0].ensure_indexes()

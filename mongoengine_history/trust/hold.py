@@ -5,11 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
-from mongoengine_history.documents.snapshot import check_document, stored_key
 from mongoengine_history.errors import OptionsError
-from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
-from mongoengine_history.state.values import WIRE, identifier
+from mongoengine_history.state.values import identifier
 from mongoengine_history.trust.record_event import record_event
 
 if TYPE_CHECKING:
@@ -17,6 +15,8 @@ if TYPE_CHECKING:
 
     from mongoengine import Document
     from pymongo.collection import Collection
+
+    from mongoengine_history.record.place import Place
 
 HOLDS: Final = ".holds"
 """What the name of the collection of holds ends with; it begins with that of the history."""
@@ -38,7 +38,7 @@ def hold(document: Document, reason: str) -> None:
     """
     if not isinstance(reason, str) or not reason:
         raise OptionsError("reason", reason, "it must be a text that says why")
-    revisions = _revisions(document)
+    revisions = Revisions.named(document)
     said = {"reason": reason, "since": datetime.now(timezone.utc)}
     _holds(revisions.place).replace_one({"_id": revisions.owner}, said, upsert=True)
     record_event("hold", document, reason=reason)
@@ -55,7 +55,7 @@ def release(document: Document) -> bool:
         OptionsError: it is no document with a primary key.
         HistoryNotRecordedError: the event could not be written; the hold is gone.
     """
-    own = _revisions(document)
+    own = Revisions.named(document)
     names = [{**own.owner, "document_type": name} for name in own.place.names]
     found = _holds(own.place).delete_many({"_id": {"$in": names}})
     if found.deleted_count:
@@ -70,10 +70,5 @@ def held(place: Place, keys: Iterable[Any]) -> set[object]:
     return {identifier(it["_id"]["document_id"]) for it in found}
 
 
-def _revisions(document: Document) -> Revisions:
-    check_document(document)
-    return Revisions(Place(document), stored_key(document))
-
-
 def _holds(place: Place) -> Collection[Any]:
-    return place.beside(HOLDS).with_options(codec_options=WIRE)
+    return place.beside(HOLDS)

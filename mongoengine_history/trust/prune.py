@@ -11,7 +11,7 @@ from mongoengine_history.documents.options import check_keep
 from mongoengine_history.documents.snapshot import check_model, check_progress
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.overview import SMALL, batches, keys_behind
-from mongoengine_history.record.place import PRIMARY, Place
+from mongoengine_history.record.place import Place
 from mongoengine_history.state.revision import stamp_of
 from mongoengine_history.trust.cut import Batch
 from mongoengine_history.trust.feed import oldest_needed
@@ -98,7 +98,7 @@ def prune(  # noqa: PLR0913  # each has its name, only the class has a place
     if keep is None and before is None:
         raise OptionsError("keep", None, "say how many revisions stay, or give older_than=…")
     place.ensure_indexes()
-    needed = oldest_needed(place.beside("").with_options(read_preference=PRIMARY))
+    needed = oldest_needed(place)
     context = context_of(place.options, place.codec)
     result = Pruning(resume=resume)
     for keys in batches(keys_behind(place, resume), SMALL):

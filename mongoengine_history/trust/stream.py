@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
 from mongoengine_history.errors import OptionsError
-from mongoengine_history.record.bookmark import Bookmark
 from mongoengine_history.record.not_recorded import LOG
 from mongoengine_history.state.values import WIRE, State
+from mongoengine_history.trust.bookmark import Bookmark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from mongoengine_history.record.place import Place
+
+TOKENS: Final = ".watch"
+"""What the name of the collection of resume tokens ends with; it begins with the history's."""
 
 WAIT: Final = 100
 """Milliseconds that the server waits for an event before it says that there is none."""
@@ -88,7 +91,7 @@ class Stream:
     def __init__(self, places: Sequence[Place]) -> None:
         self._names = sorted({it.document_type for it in places})
         self._database = places[0].documents.database.with_options(codec_options=WIRE)
-        self._bookmark = Bookmark(places[0], ",".join(self._names))
+        self._bookmark = Bookmark(places[0].beside(TOKENS), ",".join(self._names))
         self._stream: Any = None
         self._token: Mapping[str, Any] | None = None
         #: Whether events are asked for without documents, since one was too large.
@@ -103,14 +106,13 @@ class Stream:
         Raises:
             OptionsError: the server has no change streams.
         """
-        self._token = self._bookmark.read()
+        kept = self._bookmark.read()
+        self._token = kept and kept["token"]
         self.is_lost = self._token is None
         try:
             self._open()
         except OperationFailure as error:
-            if error.code in NO_STREAMS:
-                problem = "the server has no change streams: it must be a replica set"
-                raise OptionsError("models", self._names, problem) from error
+            check_streams(error, "models", self._names)
             if self._token is None or _passes(error):
                 self._mend(error)
             else:
@@ -215,8 +217,15 @@ class Stream:
         wanted = token or self._token
         is_time = at_once or time.monotonic() - self._kept_at > BREATH
         if wanted and is_time and not self.is_lost:
-            self._bookmark.keep(wanted)
+            self._bookmark.keep({"token": wanted})
             self._kept_at = time.monotonic()
+
+
+def check_streams(error: OperationFailure, option: str, value: object) -> None:
+    """Raise an OptionsError where an error says that the server has no change streams."""
+    if error.code in NO_STREAMS:
+        problem = "the server has no change streams: it must be a replica set"
+        raise OptionsError(option, value, problem) from error
 
 
 def _passes(error: OperationFailure) -> bool:

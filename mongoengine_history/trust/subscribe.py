@@ -13,8 +13,9 @@ from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.committed import Committed, has_reached
 from mongoengine_history.record.not_recorded import LOG
 from mongoengine_history.state.revision import stamp_of
-from mongoengine_history.trust.feed import Progress
-from mongoengine_history.trust.stream import LOST_CODES, NO_STREAMS
+from mongoengine_history.trust.bookmark import Bookmark
+from mongoengine_history.trust.feed import CONSUMERS, begun
+from mongoengine_history.trust.stream import LOST_CODES, check_streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -118,7 +119,7 @@ def unsubscribe(consumer: str, *models: type[Document], using: str | None = None
     Raises:
         OptionsError: an argument cannot be used.
     """
-    return _Feed(consumer, Committed(models, using)).progress.forget()
+    return _Feed(consumer, Committed(models, using)).bookmark.forget()
 
 
 class _Feed:
@@ -128,18 +129,16 @@ class _Feed:
         if not isinstance(consumer, str) or not consumer:
             raise OptionsError("consumer", consumer, "it must be a name")
         self._consumer, self._committed = consumer, committed
-        self.progress = Progress(committed.kept, consumer)
+        self.bookmark = Bookmark(committed.beside(CONSUMERS), consumer)
 
     def revisions(self, *, from_beginning: bool, wait: float | None) -> Iterator[Recorded]:
         """Yield what was recorded since the saved position, or from the beginning on."""
         with self._committed.opened() as session:
-            position = self.progress.read(session)
+            position = self.bookmark.read(session)
             try:
                 yield from self._since(session, position, from_beginning, wait)
             except OperationFailure as error:
-                if error.code in NO_STREAMS:
-                    problem = "the server has no change streams: it must be a replica set"
-                    raise OptionsError("consumer", self._consumer, problem) from error
+                check_streams(error, "consumer", self._consumer)
                 if error.code not in LOST_CODES:
                     raise
                 if not from_beginning:
@@ -154,10 +153,10 @@ class _Feed:
         from_beginning: bool,
         wait: float | None,
     ) -> Iterator[Recorded]:
-        position = position or self.progress.begin(session, from_beginning=from_beginning)
+        position = position or begun(self.bookmark, session, from_beginning=from_beginning)
         if position["after"] is not None:
             yield from self._recorded_before(session, position["after"])
-            self.progress.save({"after": None, "stamp": position["began"]})
+            self.bookmark.keep({"after": None, "stamp": position["began"]})
         yield from self._what_comes(session, position, wait)
 
     def _recorded_before(
@@ -188,7 +187,7 @@ class _Feed:
                     continue  # the server has not gone through all of it yet
                 is_over = wait is not None and time.monotonic() - last >= wait
                 if is_over or time.monotonic() - saved >= REST:
-                    self.progress.save({"token": changes.resume_token, "stamp": now})
+                    self.bookmark.keep({"token": changes.resume_token, "stamp": now})
                     saved = time.monotonic()
                 if is_over:
                     return
@@ -200,6 +199,6 @@ class _Feed:
         found = self._committed.read(session, name)
         if found is not None:
             stamp = {} if "after" in position else {"stamp": stamp_of(found[-1].at)}
-            told = Recorded(*found, partial(self.progress.save, {**position, **stamp}))
+            told = Recorded(*found, partial(self.bookmark.keep, {**position, **stamp}))
             yield told
             told.done()

@@ -8,6 +8,7 @@ from typing import Any
 import mongoengine as me
 import pytest
 from mongoengine import Document
+from pymongo import ReadPreference
 
 from mongoengine_history import (
     OptionsError,
@@ -21,6 +22,7 @@ from mongoengine_history import (
     untrack_history,
     verify,
 )
+from mongoengine_history.record.place import Place
 
 
 class Deed(Document):
@@ -68,3 +70,10 @@ def test_a_document_that_is_gone_is_held_as_well(deed: Any) -> None:
 def test_a_reason_is_a_text(deed: Any, reason: Any) -> None:
     with pytest.raises(OptionsError, match="reason"):
         hold(deed, reason)
+
+
+def test_holds_are_read_where_the_history_is(database: Any) -> None:
+    """A secondary may not know of one yet, whatever the connection reads by."""
+    afar = database.with_options(read_preference=ReadPreference.SECONDARY)
+    place = Place(Deed, afar["held_deeds"])
+    assert place.beside(".holds").read_preference == ReadPreference.PRIMARY

@@ -257,20 +257,20 @@ def test_it_waits_for_what_comes(name: str) -> None:
 
 
 def test_pruning_is_told_what_the_slowest_one_needs(name: str, database: Any) -> None:
-    history = Place(Song).history
-    assert oldest_needed(history) is None
+    place = Place(Song)
+    assert oldest_needed(place) is None
     song = Song(title="a").save()
-    at = history.find_one({"document_id": song.pk})["stamp"]
+    at = place.history.find_one({"document_id": song.pk})["stamp"]
     feed = subscribe(f"{name}slow", from_beginning=True)
     next(feed)
-    assert oldest_needed(history) == 0
+    assert oldest_needed(place) == 0
     told(f"{name}slow", from_beginning=True)
-    needed = oldest_needed(history)
+    needed = oldest_needed(place)
     assert needed is not None
     assert at - SKEW <= needed
     assert unsubscribe(f"{name}slow")
     assert not unsubscribe(f"{name}slow")
-    assert oldest_needed(history) is None
+    assert oldest_needed(place) is None
 
 
 def test_who_has_lost_its_place_is_told_or_begins_again(
