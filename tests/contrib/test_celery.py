@@ -93,10 +93,7 @@ def connected() -> None:
 
 @pytest.fixture(scope="module", params=["solo", "threads"])
 def worker(request: pytest.FixtureRequest, client: MongoClient[Any]) -> Iterator[None]:
-    # A worker sets the level of the root logger for good: to the one that it has anyway.
-    with start_worker(
-        app, pool=request.param, concurrency=4, loglevel="WARNING", perform_ping_check=False
-    ):
+    with start_worker(app, pool=request.param, concurrency=4, perform_ping_check=False):
         yield
 
 

@@ -124,12 +124,14 @@ def test_all_classes_are_verified_since_a_checkpoint_of_all() -> None:
         made = ledger()
         point = checkpoint()
         before = verify(since=point)
-        assert (before.findings, before.unchecked) == ((), ["Account"])
+        assert before.findings == ()
+        assert "Account" in before.unchecked
         made.total = 77
         made.save()
         record_event("login")
         found = verify(since=point)
-        assert (found.findings, found.documents, found.unchecked) == ((), 2, ["Account"])
+        assert (found.findings, found.documents) == ((), 2)
+        assert "Account" in found.unchecked
         assert not found.ok
         alter({"revision": 7, "document_id": made.pk}, {"$set": {"reason": "x"}})
         assert [(it.document_id, it.kind) for it in verify(since=point).findings] == [
