@@ -33,7 +33,8 @@ FILES = {
 #: A folder, or a file beside the folders, imports from rows below its own only.
 ROWS = [
     {"__main__"},
-    {"contrib", "demo"},
+    {"cli", "contrib", "demo", "web"},
+    {"faces"},
     {"__init__"},
     {"trust"},
     {"back"},

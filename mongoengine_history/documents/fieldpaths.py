@@ -299,9 +299,18 @@ def _count(classes: Iterable[type[Any]]) -> int:
 
 def attributes(model: type[Document], path: Sequence[str | int]) -> tuple[str | int, ...]:
     """Name a path of stored keys by attributes; what no field has keeps its stored name."""
+    return tuple(name for name, _ in _along(model, path))
+
+
+def labels(model: type[Document], path: Sequence[str | int]) -> tuple[str | int, ...]:
+    """Name a path of stored keys as `attributes` does, or by the ``verbose_name`` of fields."""
+    return tuple(getattr(it, "verbose_name", None) or name for name, it in _along(model, path))
+
+
+def _along(model: type[Document], path: Sequence[str | int]) -> Iterator[tuple[str | int, Any]]:
+    """Yield for each key of a path its attribute, and the field; None where there is none."""
     lookup = Lookup()
     inside: Any = (model,)
-    named: list[str | int] = []
     for key in path:
         classes = (inside,) if isinstance(inside, type) else inside
         if isinstance(classes, tuple):
@@ -309,9 +318,8 @@ def attributes(model: type[Document], path: Sequence[str | int]) -> tuple[str | 
             name, it = next((pair for pair in fields if pair[1].db_field == key), (key, None))
             inside = lookup.inside(it)
         else:
-            name, inside = key, lookup.inside(getattr(inside, "field", None))
-        named.append(name)
-    return tuple(named)
+            name, it, inside = key, None, lookup.inside(getattr(inside, "field", None))
+        yield name, it
 
 
 def stored_paths(model: type[Document], names: Sequence[str]) -> list[tuple[str, ...]]:

@@ -1,0 +1,63 @@
+"""A change on one line, in pieces; as a text, and as a fragment of HTML."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from mongoengine_history.faces.phrases import SIGNS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+WOVEN: Final = {"gone": ("[-", "-]"), "came": ("{+", "+}")}
+"""Between which signs a text has the words that are gone, and those that came."""
+
+TAGS: Final = {"old": "del", "gone": "del", "new": "ins", "came": "ins", "path": "code"}
+"""The elements of HTML that pieces become; others have none."""
+
+
+class Piece(NamedTuple):
+    """A part of a line."""
+
+    #: ``path``, ``old``, ``new``; ``gone``, ``came`` of words in a text; nothing for all else.
+    role: str
+    text: str
+
+    @property
+    def html(self) -> str:
+        """The piece as an element, escaped."""
+        tag, text = TAGS.get(self.role), escape(self.text)
+        return f"<{tag}>{text}</{tag}>" if tag else text
+
+
+class Line(NamedTuple):
+    """One change."""
+
+    #: ``edited``, ``added``, ``removed``, ``moved``; ``fact`` of an event.
+    kind: str
+    pieces: tuple[Piece, ...]
+    #: The changes inside of it: items of a list, keys of an item.
+    inner: tuple[Line, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """What it says itself, without what is inside of it."""
+        marks = ((WOVEN.get(it.role, ("", "")), it.text) for it in self.pieces)
+        return "".join(f"{before}{text}{after}" for (before, after), text in marks)
+
+    def texts(self, depth: int = 0) -> Iterator[str]:
+        """Yield it and what is inside of it, each behind a sign, deeper ones indented."""
+        yield f"{'  ' * depth}{SIGNS[self.kind]} {self.text}"
+        for inner in self.inner:
+            yield from inner.texts(depth + 1)
+
+
+def html_of(lines: Iterable[Line]) -> str:
+    """Return a list as HTML, with a class for each kind; nothing if there are no lines."""
+    items = [
+        f'<li class="{escape(it.kind)}">{"".join(piece.html for piece in it.pieces)}'
+        f"{html_of(it.inner)}</li>"
+        for it in lines
+    ]
+    return f"<ul>{''.join(items)}</ul>" if items else ""
