@@ -1,6 +1,7 @@
 """The history of MongoEngine documents: who changed what, when and why, and the way back."""
 
 from mongoengine_history.back.changeset_plan import ChangesetPlan, PlanStep
+from mongoengine_history.back.preview import preview
 from mongoengine_history.back.revert import restore, revert, undo
 from mongoengine_history.back.revert_changeset import revert_changeset
 from mongoengine_history.capture.changeset import (
@@ -118,6 +119,7 @@ __all__ = [
     "history_of",
     "hold",
     "load_history",
+    "preview",
     "proof",
     "prune",
     "reconcile",

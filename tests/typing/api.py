@@ -67,6 +67,7 @@ from mongoengine_history import (
     history_of,
     hold,
     load_history,
+    preview,
     proof,
     prune,
     reconcile,
@@ -292,6 +293,7 @@ def frozen(revision: Revision) -> None:
 def go_back(invoice: Invoice) -> None:
     assert_type(undo(invoice, 3), Invoice)
     assert_type(restore(Invoice, invoice.pk), Invoice)
+    assert_type(preview(invoice), Revision)
     assert_type(undo(invoice, revision=3), Invoice)
     undo(invoice)  # type: ignore[call-overload]
     assert_type(revert(invoice), Invoice)
