@@ -20,7 +20,8 @@ TAGS: Final = {"old": "del", "gone": "del", "new": "ins", "came": "ins", "path":
 class Piece(NamedTuple):
     """A part of a line."""
 
-    #: ``path``, ``old``, ``new``; ``gone``, ``came`` of words in a text; nothing for all else.
+    #: ``path``, ``old``, ``new``; ``gone``, ``came``, ``same`` of words in a text; nothing for all
+    #: else.
     role: str
     text: str
 

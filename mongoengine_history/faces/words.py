@@ -161,7 +161,7 @@ class Words:
 
     def _cut(self, piece: Piece) -> Piece:
         text = shortened(piece.text, sys.maxsize)
-        if self.width is None or piece.role or len(text) <= 2 * AROUND:
+        if self.width is None or piece.role != "same" or len(text) <= 2 * AROUND:
             return piece._replace(text=text)
         return piece._replace(text=f"{text[:AROUND]}…{text[-AROUND:]}")
 

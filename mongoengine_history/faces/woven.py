@@ -41,5 +41,5 @@ def woven(old: object, new: object) -> list[Piece]:
 
 
 def _pieces(tag: str, old: str, new: str) -> Iterator[Piece]:
-    roles = [("", old)] if tag == "equal" else [("gone", old), ("came", new)]
+    roles = [("same", old)] if tag == "equal" else [("gone", old), ("came", new)]
     return (Piece(role, text) for role, text in roles if text)
