@@ -37,8 +37,11 @@ from mongoengine_history.errors import (
     WriteRefusedError,
 )
 from mongoengine_history.read.as_of import Misfit, as_of
+from mongoengine_history.read.deleted import deleted
 from mongoengine_history.read.history_of import Timeline, history_of
 from mongoengine_history.read.load_history import load_history
+from mongoengine_history.read.recorded import Recorded
+from mongoengine_history.read.selection import Selection
 from mongoengine_history.record import late as _late  # noqa: F401  # by which errors record
 from mongoengine_history.record.backfill import backfill
 from mongoengine_history.record.history import BaseHistory, History, Version
@@ -59,7 +62,7 @@ from mongoengine_history.trust.prune import Pruning, prune
 from mongoengine_history.trust.reconcile import Reconciled, Reconciliation, reconcile
 from mongoengine_history.trust.record_event import record_event
 from mongoengine_history.trust.spool import Flushed, flush_spool, spool
-from mongoengine_history.trust.subscribe import Recorded, subscribe, unsubscribe
+from mongoengine_history.trust.subscribe import Delivered, subscribe, unsubscribe
 from mongoengine_history.trust.verify import Verification, verify
 from mongoengine_history.trust.watch import Watcher, watch
 
@@ -73,6 +76,7 @@ __all__ = [
     "ChangesetRefusedError",
     "Checkpoint",
     "Conflict",
+    "Delivered",
     "DocumentDidNotExistError",
     "DocumentExistsError",
     "DocumentTrack",
@@ -99,6 +103,7 @@ __all__ = [
     "RevisionConflictError",
     "RevisionNotFoundError",
     "RevisionPrunedError",
+    "Selection",
     "StaleDocumentError",
     "StateMismatchError",
     "StateNotKeptError",
@@ -114,6 +119,7 @@ __all__ = [
     "changed_since",
     "changeset",
     "checkpoint",
+    "deleted",
     "erase",
     "flush_spool",
     "history_of",

@@ -54,7 +54,7 @@ NEIGHBOURS = {
     "Holding": "holdings",
     "Pruning": "prune",
     "release": "hold",
-    **dict.fromkeys(["Recorded", "unsubscribe"], "subscribe"),
+    **dict.fromkeys(["Delivered", "unsubscribe"], "subscribe"),
     **dict.fromkeys(["recording_failed", "revision_recorded"], "signals"),
     "Misfit": "as_of",
     "Timeline": "history_of",
@@ -73,6 +73,7 @@ NEIGHBOURS = {
 IMPORTS_IN_FUNCTIONS = {
     "embedded": {"pymongo", "pymongo.errors"},
     "trust.note": {"cryptography.exceptions", "cryptography.hazmat.primitives.asymmetric"},
+    "read.frame": {"pandas"},
 }
 
 #: What each module of ``contrib`` connects. Beside it stand the data format and the public names.

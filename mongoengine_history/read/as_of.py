@@ -11,6 +11,7 @@ from mongoengine import Document
 from mongoengine_history.documents.renamed import under_new_names
 from mongoengine_history.documents.snapshot import check_model, loaded_in_part
 from mongoengine_history.errors import HistoryError
+from mongoengine_history.read.references import References
 from mongoengine_history.record.classes import belongs
 from mongoengine_history.record.overview import (
     SMALL,
@@ -59,13 +60,15 @@ class Misfit:
 
 @overload
 def as_of(
-    model: type[D], when: datetime, *, as_data: Literal[False] = False
+    model: type[D], when: datetime, *, as_data: Literal[False] = False, references: bool = False
 ) -> Iterator[D | Misfit]: ...
 @overload
 def as_of(
     model: type[D], when: datetime, *, as_data: Literal[True]
 ) -> Iterator[State | Misfit]: ...
-def as_of(model: type[D], when: datetime, *, as_data: bool = False) -> Iterator[Any]:
+def as_of(
+    model: type[D], when: datetime, *, as_data: bool = False, references: bool = False
+) -> Iterator[Any]:
     """
     Read all documents of a class as they stood at a moment, one by one. Writes nothing.
 
@@ -78,6 +81,8 @@ def as_of(model: type[D], when: datetime, *, as_data: bool = False) -> Iterator[
         when: Naive is local time of the process. Exact to the microsecond; one in whole
             milliseconds includes its millisecond.
         as_data: Whether to give plain data, ``_id`` included, which need not fit today's class.
+        references: Whether the documents that they refer to are loaded as they stood then, as
+            `Timeline.at` does it; each is read once and kept. Plain data has none.
 
     Returns:
         An iterator over unsaved documents, in no order. In the place of one that cannot be made
@@ -88,7 +93,7 @@ def as_of(model: type[D], when: datetime, *, as_data: bool = False) -> Iterator[
     """
     check_model(model)
     last_stamp(when)
-    moment = _Moment(model, when)
+    moment = _Moment(model, when, References(when) if references else None)
     make = moment.data if as_data else moment.document
     return (_entry(make, key, state) for key, state in moment.states() if moment.has(key, state))
 
@@ -105,14 +110,19 @@ def _entry(make: Callable[[Any, State], Any], key: Any, state: State | HistoryEr
 class _Moment:
     """All documents of a collection at a moment, a batch at a time."""
 
-    def __init__(self, model: type[Document], when: datetime) -> None:
-        self._model, self._when = model, when
+    def __init__(
+        self, model: type[Document], when: datetime, references: References | None
+    ) -> None:
+        self._model, self._when, self._references = model, when, references
         self._place = Place(model)
         # A document that gets its first revision meanwhile is found as one that is stored.
         self._known = {"stamp": {"$not": {"$gt": time.time_ns() // 1000}}}
 
     def document(self, key: Any, state: State) -> Document:
-        return loaded_in_part(self._model, key, state)
+        document = loaded_in_part(self._model, key, state)
+        if self._references:
+            self._references.load(document)
+        return document
 
     def data(self, key: Any, state: State) -> State:
         data: State = native({"_id": key, **state}, self._place.codec)

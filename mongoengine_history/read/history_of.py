@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
@@ -14,6 +15,10 @@ from mongoengine_history.errors import (
     OptionsError,
     RevisionNotFoundError,
 )
+from mongoengine_history.read.frame import frame_of
+from mongoengine_history.read.references import References
+from mongoengine_history.read.selection import Selection, conditions_of
+from mongoengine_history.read.setters import setters
 from mongoengine_history.record.complete import gone
 from mongoengine_history.record.doubt import settle
 from mongoengine_history.record.history import History
@@ -23,12 +28,12 @@ from mongoengine_history.record.states import as_recorded, state_as_of, state_at
 from mongoengine_history.record.touching import conditions
 from mongoengine_history.state.diff import diff
 from mongoengine_history.state.merge import path_text
-from mongoengine_history.state.patches import as_dictdiffer, paths_of
-from mongoengine_history.state.revision import StoredRevision, is_index
+from mongoengine_history.state.patches import as_dictdiffer
+from mongoengine_history.state.revision import MICROSECOND, StoredRevision, is_index
 from mongoengine_history.state.values import State, native
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from mongoengine_history.state.revision import Revision
@@ -150,6 +155,50 @@ class Timeline(Generic[D]):
                 raise gone(self._revisions, number)
         return [revisions[number] for number in wanted]
 
+    def filter(
+        self,
+        *,
+        by: object = None,
+        touching: str | Sequence[str | int] | None = None,
+        between: tuple[datetime | None, datetime | None] | None = None,
+        operation: str | Sequence[str] | None = None,
+    ) -> Selection:
+        """
+        Return some of the revisions, to be iterated or read in pages. Nothing given is all.
+
+        Args:
+            by: Who answers for them: a saved document, or any BSON value but None.
+            touching: A path that they have set, or a part of it or what it is in, as for `blame`.
+            between: The first and the last moment, both included; None is the beginning or the
+                end. Naive is local time of the process.
+            operation: ``create``, ``update``, …, or several of them.
+
+        Raises:
+            OptionsError: one of them cannot be asked for.
+        """
+        asked = conditions_of(by, between, operation, self._codec)
+        if touching is not None:
+            asked.append({"$or": self._touching(touching)})
+        return Selection(self._shown, asked)
+
+    def _touching(self, path: str | Sequence[str | int]) -> list[dict[str, Any]]:
+        """Return the conditions of a path, which the class or else the history has to know."""
+        try:
+            return conditions(path, self._model)
+        except OptionsError:
+            former = conditions(path)
+            if not self._revisions.last_touching(former):
+                raise
+            return former
+
+    def page(self, *, before: int | None = None, size: int = 50) -> list[Revision]:
+        """
+        Read some revisions, the newest first; `Selection.page` says what the arguments are.
+
+        The next page is ``page(before=found[-1].number)``.
+        """
+        return self.filter().page(before=before, size=size)
+
     def names(self, path: Path) -> Path:
         """
         Return a path of stored names by names of attributes, where the class knows them.
@@ -160,6 +209,28 @@ class Timeline(Generic[D]):
         if not isinstance(path, list | tuple):
             raise OptionsError("path", path, "it must be a list of keys")
         return attributes(self._model, path)
+
+    def to_json(self) -> str:
+        """
+        Return all revisions as a JSON array, the oldest first.
+
+        Each is what `Revision.to_dict` makes with ``json=True`` and names of attributes.
+        """
+        told = (it.to_dict(json=True, names=self.names) for it in self)
+        lines = ",\n".join(json.dumps(it, ensure_ascii=False) for it in told)
+        return f"[{lines}]"
+
+    def to_pandas(self) -> Any:
+        """
+        Return a DataFrame of pandas, which has to be installed: a row for each change.
+
+        Its columns are ``number``, ``at``, ``identity``, ``operation``, ``reason``, ``changeset``,
+        ``kind``, ``path`` (by names of attributes), ``old`` and ``new``.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        return frame_of(self, self.names)
 
     @property
     def legacy(self) -> list[History]:
@@ -194,7 +265,7 @@ class Timeline(Generic[D]):
             raise DocumentDidNotExistError(self._key, number)
         return state
 
-    def at(self, number: int) -> D:
+    def at(self, number: int, *, references: bool = False) -> D:
         """
         Make a document as it was right after a revision.
 
@@ -204,14 +275,21 @@ class Timeline(Generic[D]):
 
         Args:
             number: The revision; 0 is the state before the first one, -1 the newest.
+            references: Whether the documents that it refers to are loaded as they stood at that
+                moment; else MongoEngine loads them as they are today. What those refer to is as of
+                today. One without history stays a reference, with a HistoryWarning.
 
         Raises:
             StateMismatchError: today's class cannot load the state; `state` shows it.
             HistoryError: as `state` raises them.
         """
-        return self._made(self._existing(number))
+        document = self._made(self._existing(number))
+        if references:
+            first = self[max(self._number(number), 1)].at
+            References(first if self._number(number) else first - MICROSECOND).load(document)
+        return document
 
-    def as_of(self, when: datetime) -> D | None:
+    def as_of(self, when: datetime, *, references: bool = False) -> D | None:
         """
         Make a document as it was at a moment: after all revisions stamped at or before it.
 
@@ -220,6 +298,7 @@ class Timeline(Generic[D]):
         Args:
             when: Naive is local time of the process. Exact to the microsecond; one in whole
                 milliseconds, as `History.created_at` is, includes its millisecond.
+            references: As for `at`.
 
         Returns:
             A document as `at` makes it, or None if there was none.
@@ -229,7 +308,12 @@ class Timeline(Generic[D]):
             HistoryError: as `at` raises them.
         """
         state = state_as_of(self._revisions, when)
-        return None if state is None else self._made(state)
+        if state is None:
+            return None
+        document = self._made(state)
+        if references:
+            References(when).load(document)
+        return document
 
     def _made(self, state: State) -> D:
         document = loaded_in_part(self._model, self._key, state)
@@ -287,58 +371,8 @@ class Timeline(Generic[D]):
             HistoryError: as `state` raises them.
         """
         if path is not None:
-            number = self._last_touching(path)
+            number = self._revisions.last_touching(self._touching(path))
             return self[number] if number else None
         state = state_at(self._revisions, len(self)) or {}
-        setters = blame(self._shown.between(newest_first=True), state)
-        return {path_text(at): revision.shown() for at, revision in setters.items()}
-
-    def _last_touching(self, path: str | Sequence[str | int]) -> int:
-        try:
-            wanted = conditions(path, self._model)
-        except OptionsError:
-            former = self._revisions.last_touching(conditions(path))
-            if not former:  # else the class had it before
-                raise
-            return former
-        return self._revisions.last_touching(wanted)
-
-
-def blame(newest_first: Iterable[StoredRevision], state: State) -> dict[Path, StoredRevision]:
-    """
-    Find for each value of a state the revision that last set it.
-
-    Args:
-        newest_first: The revisions that led to *state*; no more of them are taken than needed.
-        state: The state after the newest of them.
-
-    Returns:
-        A revision for each path at which *state* has a list, an empty dict or a scalar, in the
-        order of *state*. What no revision has set is left out.
-    """
-    left = dict.fromkeys(_leaves(state, ()))
-    above = {path[:end] for path in left for end in range(len(path))}
-    setters: dict[Path, StoredRevision] = {}
-    for revision in newest_first if left else ():
-        paths = paths_of(revision.patches)
-        for leaf in {leaf for path in paths for leaf in _set_by(path, left, above)}:
-            setters[leaf] = revision
-            del left[leaf]
-        if not left:
-            break
-    return {path: setters[path] for path in _leaves(state, ()) if path in setters}
-
-
-def _leaves(state: State, root: Path) -> Iterator[Path]:
-    for key, value in state.items():
-        if value and isinstance(value, dict):
-            yield from _leaves(value, (*root, key))
-        else:
-            yield (*root, key)
-
-
-def _set_by(path: Path, left: Iterable[Path], above: set[Path]) -> list[Path]:
-    """Name the leaves that setting *path* has set: at it, above it or below it."""
-    if path in above:
-        return [leaf for leaf in left if leaf[: len(path)] == path]
-    return [path[:end] for end in range(1, len(path) + 1) if path[:end] in left]
+        found = setters(self._shown.between(newest_first=True), state)
+        return {path_text(at): revision.shown() for at, revision in found.items()}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pymongo.errors import OperationFailure
 
 from mongoengine_history.errors import OptionsError
+from mongoengine_history.read.recorded import Recorded
 from mongoengine_history.record.committed import Committed, has_reached
 from mongoengine_history.record.not_recorded import LOG
 from mongoengine_history.state.revision import stamp_of
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from mongoengine import Document
     from pymongo.client_session import ClientSession
 
-    from mongoengine_history.state.revision import Revision
 
 AT_ONCE: Final = 500
 """Revisions of the beginning to look up at once."""
@@ -41,15 +41,9 @@ NO_PLACE: Final = (
 
 
 @dataclass(slots=True, eq=False)
-class Recorded:
-    """One revision of a feed, and of which document it is."""
+class Delivered(Recorded):
+    """One revision of a feed."""
 
-    #: Name of the collection that the document lies in; empty for an event of no document.
-    document_type: str
-    #: Its primary key.
-    document_id: Any
-    #: What was recorded.
-    revision: Revision
     _save: Callable[[], None] = field(repr=False)
     _is_done: bool = field(default=False, repr=False)
 
@@ -70,14 +64,14 @@ def subscribe(
     from_beginning: bool = False,
     wait: float | None = None,
     using: str | None = None,
-) -> Iterator[Recorded]:
+) -> Iterator[Delivered]:
     """
     Iterate over revisions as they are recorded, and go on where the consumer has stopped.
 
     Each revision comes at least once, after it is committed: those of a document in the order of
     their numbers, all others in that of the server. How far a consumer has come is saved, in
     ``history.consumers`` beside the history, when the next revision is asked for, or by
-    `Recorded.done`; so the last one comes again after a crash. One process at a time should use a
+    `Delivered.done`; so the last one comes again after a crash. One process at a time should use a
     name. It needs a replica set, and the right to change streams of the history.
 
     Args:
@@ -91,7 +85,7 @@ def subscribe(
         using: The alias of another connection, where no class is given.
 
     Returns:
-        An iterator over `Recorded`. What cannot be read is left out, and logged.
+        An iterator over `Delivered`. What cannot be read is left out, and logged.
 
     Raises:
         OptionsError: an argument cannot be used; or, when the first revision is asked for: the
@@ -131,7 +125,7 @@ class _Feed:
         self._consumer, self._committed = consumer, committed
         self.bookmark = Bookmark(committed.beside(CONSUMERS), consumer)
 
-    def revisions(self, *, from_beginning: bool, wait: float | None) -> Iterator[Recorded]:
+    def revisions(self, *, from_beginning: bool, wait: float | None) -> Iterator[Delivered]:
         """Yield what was recorded since the saved position, or from the beginning on."""
         with self._committed.opened() as session:
             position = self.bookmark.read(session)
@@ -152,7 +146,7 @@ class _Feed:
         position: dict[str, Any] | None,
         from_beginning: bool,
         wait: float | None,
-    ) -> Iterator[Recorded]:
+    ) -> Iterator[Delivered]:
         position = position or begun(self.bookmark, session, from_beginning=from_beginning)
         if position["after"] is not None:
             yield from self._recorded_before(session, position["after"])
@@ -161,7 +155,7 @@ class _Feed:
 
     def _recorded_before(
         self, session: ClientSession, after: Mapping[str, Any]
-    ) -> Iterator[Recorded]:
+    ) -> Iterator[Delivered]:
         """Yield what was recorded, one document after another, behind a revision."""
         while names := self._committed.names_behind(session, after, AT_ONCE):
             for name in names:
@@ -170,7 +164,7 @@ class _Feed:
 
     def _what_comes(
         self, session: ClientSession, position: Mapping[str, Any], wait: float | None
-    ) -> Iterator[Recorded]:
+    ) -> Iterator[Delivered]:
         """Yield what comes after a position, as it comes."""
         awaited = AWAITED if wait is None else min(wait, AWAITED)
         with self._committed.since(session, position, awaited) as changes:
@@ -194,11 +188,11 @@ class _Feed:
 
     def _delivered(
         self, session: ClientSession, name: Mapping[str, Any], position: dict[str, Any]
-    ) -> Iterator[Recorded]:
+    ) -> Iterator[Delivered]:
         """Yield a revision, if it can be read, and save the position once it is done with."""
         found = self._committed.read(session, name)
         if found is not None:
             stamp = {} if "after" in position else {"stamp": stamp_of(found[-1].at)}
-            told = Recorded(*found, partial(self.bookmark.keep, {**position, **stamp}))
+            told = Delivered(*found, partial(self.bookmark.keep, {**position, **stamp}))
             yield told
             told.done()

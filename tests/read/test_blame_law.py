@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support.strategies import states
 
-from mongoengine_history.read.history_of import blame
+from mongoengine_history.read.setters import setters
 from mongoengine_history.state.diff import diff
 from mongoengine_history.state.patches import paths_of
 from mongoengine_history.state.revision import CREATE, UPDATE, Context, StoredRevision
@@ -60,7 +60,7 @@ def test_each_value_has_the_last_revision_that_set_it(
 ) -> None:
     lives = [{}, *lives] if is_created else lives
     made = revisions(lives)
-    blamed = blame(reversed(made), lives[-1])
+    blamed = setters(reversed(made), lives[-1])
     assert {leaf: blamed[leaf].number for leaf in blamed} == {
         leaf: slowly(made, leaf) for leaf in leaves(lives[-1]) if slowly(made, leaf)
     }
@@ -69,7 +69,7 @@ def test_each_value_has_the_last_revision_that_set_it(
 @given(many)
 def test_a_value_has_not_changed_since_and_one_left_out_never(lives: list[dict[str, Any]]) -> None:
     made = revisions(lives)
-    blamed = blame(reversed(made), lives[-1])
+    blamed = setters(reversed(made), lives[-1])
     distinct = [lives[0]]
     for state in lives:
         if diff(distinct[-1], state):
@@ -83,7 +83,7 @@ def test_a_value_has_not_changed_since_and_one_left_out_never(lives: list[dict[s
 @given(many)
 def test_a_document_that_was_created_has_one_for_each_value(lives: list[dict[str, Any]]) -> None:
     lives = [{}, *lives]
-    assert list(blame(reversed(revisions(lives)), lives[-1])) == list(leaves(lives[-1]))
+    assert list(setters(reversed(revisions(lives)), lives[-1])) == list(leaves(lives[-1]))
 
 
 @given(many)
@@ -97,28 +97,28 @@ def test_no_more_revisions_are_taken_than_needed(lives: list[dict[str, Any]]) ->
             taken.append(revision.number)
             yield revision
 
-    blamed = blame(newest_first(), lives[-1])
+    blamed = setters(newest_first(), lives[-1])
     oldest = min((revision.number for revision in blamed.values()), default=len(made) + 1)
     assert taken == list(range(len(made), oldest - 1, -1))
 
 
 def test_an_empty_state_takes_none() -> None:
-    assert blame(iter(revisions([{}, {"a": 1}])), {}) == {}
+    assert setters(iter(revisions([{}, {"a": 1}])), {}) == {}
 
 
 def test_a_list_is_one_value_and_a_dict_inside_of_it_none() -> None:
     lives = [{}, {"l": [{"a": 1}]}, {"l": [{"a": 1}, {"b": 2}]}, {"l": [{"a": 3}, {"b": 2}]}]
-    [(path, revision)] = blame(reversed(revisions(lives)), lives[-1]).items()
+    [(path, revision)] = setters(reversed(revisions(lives)), lives[-1]).items()
     assert (path, revision.number) == (("l",), 3)
 
 
 def test_who_removed_a_key_has_not_set_the_others() -> None:
     lives = [{}, {"d": {"a": 1, "b": 1}}, {"d": {"a": 1}}]
-    blamed = blame(reversed(revisions(lives)), lives[-1])
+    blamed = setters(reversed(revisions(lives)), lives[-1])
     assert {path: revision.number for path, revision in blamed.items()} == {("d", "a"): 1}
 
 
 def test_who_emptied_a_dict_has_set_it() -> None:
     lives = [{}, {"d": {"a": 1}}, {"d": {}}]
-    blamed = blame(reversed(revisions(lives)), lives[-1])
+    blamed = setters(reversed(revisions(lives)), lives[-1])
     assert {path: revision.number for path, revision in blamed.items()} == {("d",): 2}

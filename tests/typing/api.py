@@ -21,6 +21,7 @@ from mongoengine_history import (
     ChangesetRefusedError,
     Checkpoint,
     Conflict,
+    Delivered,
     DocumentDidNotExistError,
     DocumentExistsError,
     DocumentTrack,
@@ -47,6 +48,7 @@ from mongoengine_history import (
     RevisionConflictError,
     RevisionNotFoundError,
     RevisionPrunedError,
+    Selection,
     StaleDocumentError,
     StateMismatchError,
     StateNotKeptError,
@@ -62,6 +64,7 @@ from mongoengine_history import (
     changed_since,
     changeset,
     checkpoint,
+    deleted,
     erase,
     flush_spool,
     history_of,
@@ -180,7 +183,7 @@ def happen(invoice: Invoice) -> None:
     record_event("approved", invoice, level=2, reason="because")
     assert_type(History.objects.on_behalf_of("bob"), HistoryQuerySet[History])
     for told in subscribe("search", Invoice, Order, from_beginning=True, wait=5):
-        assert_type(told, Recorded)
+        assert_type(told, Delivered)
         assert_type(told.revision, Revision)
         assert_type(told.done(), None)
     subscribe("search", "invoice")  # type: ignore[arg-type]
@@ -272,6 +275,16 @@ def read_the_past(invoice: Invoice, now: datetime) -> None:
     assert_type(timeline[1:3], list[Revision])
     assert_type(list(timeline), list[Revision])
     assert_type(timeline.at(1), Invoice)
+    assert_type(timeline.at(1, references=True), Invoice)
+    found = timeline.filter(by="ann", touching="lines", between=(now, None), operation="update")
+    assert_type(found, Selection)
+    assert_type(list(found), list[Revision])
+    assert_type(list(reversed(found)), list[Revision])
+    assert_type(found.page(before=3), list[Revision])
+    assert_type(timeline.page(size=5), list[Revision])
+    assert_type(timeline.to_json(), str)
+    assert_type(list(deleted(Invoice)), list[Recorded])
+    timeline.filter(between=now)  # type: ignore[arg-type]
     assert_type(timeline.as_of(now), Invoice | None)
     assert_type(timeline.state(1), dict[str, Any])
     assert_type(timeline.blame("number"), Revision | None)

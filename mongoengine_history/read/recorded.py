@@ -1,0 +1,21 @@
+"""One revision, and whose it is, where revisions of many documents are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mongoengine_history.state.revision import Revision
+
+
+@dataclass(slots=True, eq=False)
+class Recorded:
+    """One revision, and of which document it is."""
+
+    #: Name of the collection that the document lies in; empty for an event of no document.
+    document_type: str
+    #: Its primary key.
+    document_id: Any
+    #: What was recorded.
+    revision: Revision

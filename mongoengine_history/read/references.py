@@ -1,0 +1,87 @@
+"""What a document refers to, as that stood at the same moment."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from bson import DBRef
+from mongoengine import (
+    CachedReferenceField,
+    EmbeddedDocument,
+    GenericReferenceField,
+    ReferenceField,
+)
+from mongoengine.base import get_document
+
+from mongoengine_history.documents.snapshot import loaded_in_part, stored_key
+from mongoengine_history.errors import HistoryError, HistoryWarning
+from mongoengine_history.record.place import Place
+from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.record.states import state_as_of
+from mongoengine_history.state.values import identifier
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mongoengine import Document
+
+
+class References:
+    """Documents as they stood at a moment, each read once."""
+
+    def __init__(self, when: datetime) -> None:
+        self._when = when
+        self._known: dict[tuple[type[Document], object], Document | None] = {}
+
+    def load(self, document: Any) -> None:
+        """Put in the place of references, also in lists and embedded documents, what they mean."""
+        for name, field in document._fields.items():
+            value = document._data.get(name)
+            loaded = self._loaded(field, value)
+            if loaded is not value:
+                document._data[name] = loaded
+
+    def _loaded(self, field: Any, value: Any) -> Any:
+        if isinstance(value, EmbeddedDocument):
+            self.load(value)
+        elif isinstance(value, list):
+            some = [self._loaded(getattr(field, "field", None), it) for it in value]
+            list.__setitem__(value, slice(None), some)  # which is no change of the document
+        elif isinstance(value, dict) and not isinstance(field, GenericReferenceField):
+            inside = getattr(field, "field", None)
+            dict.update(value, {key: self._loaded(inside, it) for key, it in value.items()})
+        elif (target := _target(field, value)) is not None:
+            return self._document(*target) or value
+        return value
+
+    def _document(self, model: type[Document], pk: Any) -> Document | None:
+        known = model, identifier(pk)
+        if known not in self._known:
+            self._known[known] = self._read(model, pk)
+        return self._known[known]
+
+    def _read(self, model: type[Document], pk: Any) -> Document | None:
+        """Make one of what the history knows; None, and a warning, if it does not know it."""
+        try:
+            key = stored_key(model, pk)
+            revisions = Revisions(Place(model), key)
+            if revisions.head().number:
+                state = state_as_of(revisions, self._when)
+                return None if state is None else loaded_in_part(model, key, state)
+            problem = "it has no history"
+        except HistoryError as error:
+            problem = str(error)
+        what = f"{model.__name__} {pk!r}, which is referred to, is as it is today: {problem}"
+        warnings.warn(what, HistoryWarning, stacklevel=2)
+        return None
+
+
+def _target(field: Any, value: Any) -> tuple[type[Document], Any] | None:
+    """Return the class and the key that a reference names."""
+    if isinstance(field, GenericReferenceField) and isinstance(value, dict):
+        return get_document(value["_cls"]), value["_ref"].id
+    if isinstance(field, ReferenceField | CachedReferenceField) and isinstance(value, DBRef):
+        name = getattr(value, "cls", None)
+        return (get_document(name) if name else field.document_type), value.id
+    return None
