@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 from mongoengine import Document
@@ -345,34 +346,46 @@ class Timeline(Generic[D]):
         return state_at(self._revisions, self._number(number)) or {}
 
     @overload
-    def blame(self, path: str | Sequence[str | int]) -> Revision | None: ...
+    def blame(self, path: str | Sequence[str | int], *, revision: int = -1) -> Revision | None: ...
     @overload
-    def blame(self, path: None = None) -> dict[str, Revision]: ...
     def blame(
-        self, path: str | Sequence[str | int] | None = None
+        self, path: None = None, *, revision: int = -1, most: int | None = None
+    ) -> dict[str, Revision]: ...
+    def blame(
+        self,
+        path: str | Sequence[str | int] | None = None,
+        *,
+        revision: int = -1,
+        most: int | None = None,
     ) -> Revision | dict[str, Revision] | None:
         """
-        Say which revision last set what. Reads back from the newest one as far as needed.
+        Say which revision last set what. Reads back as far as needed.
 
         Args:
             path: Names of attributes or stored ones, joined by dots; the class, or else the
                 history, has to know them. Or a list of stored keys, which is exact. A list counts
                 as one value: name the list, not its items.
+            revision: Of the state after which revision; -1 is the newest.
+            most: How many revisions are gone through at most without a path; None for all.
 
         Returns:
             The revision that last set, added or removed the value at *path*, or a part of it; None
-            if none has. Without a path one for each value of the newest state, by its path, in
-            which dots inside of names are escaped by a backslash; values that were there before
-            the first revision and never set since are left out.
+            if none has. Without a path one for each value of the state, by its path, in which dots
+            inside of names are escaped by a backslash; values that were there before the first
+            revision, and never set since, are left out, as are those not found in *most*.
 
         Raises:
             OptionsError: *path* is no path, has more than 100 names or 4 kB, cannot be encoded, or
-                leads to nothing in the class and in the history.
+                leads to nothing in the class and in the history; or a number is none.
             HistoryError: as `state` raises them.
         """
+        if most is not None and (not is_index(most) or most < 0):
+            raise OptionsError("most", most, "it is a number, or None")
+        last = None if revision == -1 else self._number(revision)
         if path is not None:
-            number = self._revisions.last_touching(self._touching(path))
+            number = self._revisions.last_touching(self._touching(path), last)
             return self[number] if number else None
-        state = state_at(self._revisions, len(self)) or {}
-        found = setters(self._shown.between(newest_first=True), state)
-        return {path_text(at): revision.shown() for at, revision in found.items()}
+        last = len(self) if last is None else last
+        state = state_at(self._revisions, last) or {}
+        found = setters(islice(self._shown.between(1, last, newest_first=True), most), state)
+        return {path_text(at): it.shown() for at, it in found.items()}

@@ -263,9 +263,10 @@ class Revisions:
         query = {"stamp": {"$lte": stamp}, "revision": {"$gte": 1}}
         return self.number_in(query, DESCENDING, BY_STAMP) or 0
 
-    def last_touching(self, either: list[dict[str, Any]]) -> int:
-        """Return the number of the last revision that meets one of the `conditions` of a path."""
-        query = {"revision": {"$gte": 1}, "position": RECORD, "$or": either}
+    def last_touching(self, either: list[dict[str, Any]], last: int | None = None) -> int:
+        """Return the number of the last revision, up to one, that meets one of `conditions`."""
+        bounds = {"$gte": 1} if last is None else {"$gte": 1, "$lte": last}
+        query = {"revision": bounds, "position": RECORD, "$or": either}
         return self.number_in(query, DESCENDING) or 0
 
     def number_in(

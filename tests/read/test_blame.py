@@ -58,6 +58,27 @@ class TestBlame:
         }
         assert blamed["facts.x.y"] == history_of(told)[3]
 
+    def test_an_earlier_state_is_asked_for_by_its_revision(self, told: Book) -> None:
+        timeline = history_of(told)
+        numbers = {path: it.number for path, it in timeline.blame(revision=4).items()}
+        assert numbers["title"] == 2
+        assert (numbers["tags"], numbers["lines"], numbers["facts.x.y"]) == (4, 1, 3)
+        assert timeline.blame("lines", revision=4).number == 1
+        assert timeline.blame("lines", revision=-4).number == 5
+        assert timeline.blame("pages", revision=7) is None
+        assert timeline.blame(revision=0) == {}
+        with pytest.raises(OptionsError):
+            timeline.blame(revision=True)
+
+    def test_no_more_revisions_than_wanted_are_gone_through(self, told: Book) -> None:
+        timeline = history_of(told)
+        assert {it.number for it in timeline.blame(most=2).values()} == {8}
+        assert {it.number for it in timeline.blame(revision=6, most=1).values()} == {6}
+        assert timeline.blame(most=0) == {}
+        for most in (-1, "2", True):
+            with pytest.raises(OptionsError):
+                timeline.blame(most=most)
+
     @pytest.mark.parametrize(
         ("path", "number"),
         [
