@@ -37,9 +37,11 @@ from mongoengine_history.errors import (
     WriteRefusedError,
 )
 from mongoengine_history.read.as_of import Misfit, as_of
+from mongoengine_history.read.changeset_of import changeset_of
 from mongoengine_history.read.deleted import deleted
 from mongoengine_history.read.history_of import Timeline, history_of
 from mongoengine_history.read.load_history import load_history
+from mongoengine_history.read.recent import recent
 from mongoengine_history.read.recorded import Recorded
 from mongoengine_history.read.selection import Selection
 from mongoengine_history.record import late as _late  # noqa: F401  # by which errors record
@@ -118,6 +120,7 @@ __all__ = [
     "backfill",
     "changed_since",
     "changeset",
+    "changeset_of",
     "checkpoint",
     "deleted",
     "erase",
@@ -128,6 +131,7 @@ __all__ = [
     "preview",
     "proof",
     "prune",
+    "recent",
     "reconcile",
     "record_event",
     "recording_failed",

@@ -57,4 +57,4 @@ def _told(place: Place, model: type[Document], key: Any, head: Head) -> Iterator
         newest = revisions.revision(head.number).shown()
     except HistoryError:
         return
-    yield Recorded(place.document_type, native({"": key}, place.codec)[""], newest)
+    yield Recorded(place.document_type, native({"": key}, place.codec)[""], newest, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,3 +19,5 @@ class Recorded:
     document_id: Any
     #: What was recorded.
     revision: Revision
+    #: The ``_id`` of its first record, behind which `recent` goes on.
+    record: Any = field(repr=False)

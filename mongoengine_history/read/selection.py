@@ -53,8 +53,7 @@ class Selection:
             IncompleteRevisionError: records of a revision are missing.
             MalformedRecordError: one cannot be read.
         """
-        if type(size) is not int or not 0 < size <= LARGEST_PAGE:
-            raise OptionsError("size", size, f"it is a number from 1 to {LARGEST_PAGE:,}")
+        check_size(size)
         if before is not None and type(before) is not int:
             raise OptionsError("before", before, "it is the number of a revision")
         earlier = {} if before is None else {"$lt": before}
@@ -78,6 +77,12 @@ class Selection:
         wanted = {"_id": 0, "revision": 1}
         found = self._revisions.records(query, order, projection=wanted, batch_size=SMALL)
         return (number for number, _ in groupby(map(itemgetter("revision"), found)))
+
+
+def check_size(size: object) -> None:
+    """Check the size of a page; OptionsError if it is none."""
+    if type(size) is not int or not 0 < size <= LARGEST_PAGE:
+        raise OptionsError("size", size, f"it is a number from 1 to {LARGEST_PAGE:,}")
 
 
 def conditions_of(

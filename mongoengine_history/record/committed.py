@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from bson import Timestamp
@@ -15,19 +16,26 @@ from mongoengine_history.record.classes import is_of
 from mongoengine_history.record.indexes import BY_REVISION, behind
 from mongoengine_history.record.layout import revision_of
 from mongoengine_history.record.not_recorded import LOG
+from mongoengine_history.record.overview import SMALL
 from mongoengine_history.record.place import Place, place_of_events
+from mongoengine_history.record.sessions import active_session
 from mongoengine_history.state.problem import UNREADABLE
+from mongoengine_history.state.values import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from bson.codec_options import CodecOptions
     from mongoengine import Document
     from pymongo.change_stream import ChangeStream
     from pymongo.client_session import ClientSession
     from pymongo.collection import Collection
 
     from mongoengine_history.state.revision import Revision
+
+    #: A collection, a key, what was recorded, and the ``_id`` of its first record.
+    Told = tuple[str, Any, Revision, Any]
 
 HINT: Final = [(name, ASCENDING) for name in BY_REVISION]
 
@@ -62,6 +70,12 @@ class Committed:
         """Return a collection beside it, whose name has a *suffix*."""
         return self._places[0].beside(suffix)
 
+    @property
+    def codec(self) -> CodecOptions[Any]:
+        """How the application reads values."""
+        codec: CodecOptions[Any] = self._places[0].codec
+        return codec
+
     def opened(self) -> AbstractContextManager[ClientSession]:
         """Return a session to read in: a transaction of the caller would not see what is new."""
         self._places[0].ensure_indexes()
@@ -85,6 +99,38 @@ class Committed:
         names = [name for place in self._places for name in place.names] if self._models else None
         return {f"{prefix}document_type": {"$exists": True} if names is None else {"$in": names}}
 
+    def newest(
+        self,
+        conditions: Sequence[Mapping[str, Any]],
+        position: Mapping[str, Any],
+        order: Mapping[str, int],
+    ) -> Iterator[dict[str, Any]]:
+        """
+        Read what names revisions, each once, in an order that an index has.
+
+        All *conditions* hold for a record of the revision, which has a *position*.
+        """
+        every = {**self._own(""), "revision": {"$gte": 1}, "position": position}
+        session, by = active_session(self.kept.database.client), [*order.items()]
+        options: dict[str, Any] = {"sort": by, "batch_size": SMALL, "session": session}
+        wanted = dict.fromkeys(FIRST, 1)
+        found = self.kept.find({"$and": [every, *conditions]}, wanted, **options)
+        named = groupby(found, lambda it: encode([it.get(name) for name in FIRST]))
+        return (next(records) for _, records in named)
+
+    def read_all(self, names: Sequence[Mapping[str, Any]]) -> Iterator[Told]:
+        """Read revisions by what `newest` names them, at once; what cannot be is left out."""
+        session = active_session(self.kept.database.client)
+        kept = self.kept.with_options(self.codec)
+        either = {"$or": [_records_of(it) for it in names]}
+        found = kept.find(either, sort=HINT, session=session) if names else ()
+        whole = {}
+        for _, group in groupby(found, lambda it: [it[name] for name in FIRST]):
+            records = list(group)
+            whole.update(dict.fromkeys((it["_id"] for it in records), records))
+        told = (self._told(it, whole.get(it["_id"], [])) for it in names)
+        return (it for it in told if it is not None)
+
     def since(
         self, session: ClientSession, position: Mapping[str, Any], awaited: float
     ) -> ChangeStream[Any]:
@@ -107,23 +153,20 @@ class Committed:
         }
         return [{"$match": wanted}, {"$project": {f"fullDocument.{name}": 1 for name in FIRST}}]
 
-    def read(
-        self, session: ClientSession, name: Mapping[str, Any]
-    ) -> tuple[str, Any, Revision] | None:
+    def read(self, session: ClientSession, name: Mapping[str, Any]) -> Told | None:
         """Read a revision and whose it is; None if it cannot be read, or is of another class."""
+        kept = self.kept.with_options(self.codec)
+        found = kept.find(_records_of(name), sort=HINT, hint=HINT, session=session)
+        return self._told(name, list(found))
+
+    def _told(self, name: Mapping[str, Any], records: list[dict[str, Any]]) -> Told | None:
         place = self._place_of(name)
         if place is None:
             return None
-        named: Any = {
-            "$and": [{it: {"$eq": name.get(it)} for it in FIRST}, {"revision": {"$gte": 1}}]
-        }
-        options: dict[str, Any] = {"sort": HINT, "hint": HINT, "session": session}
-        there = {**named, "position": {"$gte": 0}}
-        records = list(self.kept.with_options(place.codec).find(there, **options))
         try:
             if records and records[0]["size"] == len(records):
-                shown = revision_of(records, place.codec).shown()
-                return records[0]["document_type"], records[0]["document_id"], shown
+                first, shown = records[0], revision_of(records, place.codec).shown()
+                return first["document_type"], first["document_id"], shown, first["_id"]
         except UNREADABLE as error:
             LOG.warning("Revision %r is left out of a feed: it is malformed (%s).", name, error)
             return None
@@ -150,6 +193,12 @@ def has_reached(token: Mapping[str, Any] | None, then: Timestamp | None) -> bool
     if then is None or not isinstance(data, str) or not data.startswith("82"):
         return True  # of a server that writes tokens in another way
     return Timestamp(int(data[2:10], 16), int(data[10:18], 16)) >= then
+
+
+def _records_of(name: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the condition that a record is of a revision."""
+    same = {it: {"$eq": name.get(it)} for it in FIRST}
+    return {"$and": [same, {"revision": {"$gte": 1}}], "position": {"$gte": 0}}
 
 
 def _behind(after: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -192,7 +192,7 @@ class _Feed:
         """Yield a revision, if it can be read, and save the position once it is done with."""
         found = self._committed.read(session, name)
         if found is not None:
-            stamp = {} if "after" in position else {"stamp": stamp_of(found[-1].at)}
+            stamp = {} if "after" in position else {"stamp": stamp_of(found[2].at)}
             told = Delivered(*found, partial(self.bookmark.keep, {**position, **stamp}))
             yield told
             told.done()

@@ -63,6 +63,7 @@ from mongoengine_history import (
     backfill,
     changed_since,
     changeset,
+    changeset_of,
     checkpoint,
     deleted,
     erase,
@@ -73,6 +74,7 @@ from mongoengine_history import (
     preview,
     proof,
     prune,
+    recent,
     reconcile,
     record_event,
     recording_failed,
@@ -284,6 +286,10 @@ def read_the_past(invoice: Invoice, now: datetime) -> None:
     assert_type(timeline.page(size=5), list[Revision])
     assert_type(timeline.to_json(), str)
     assert_type(list(deleted(Invoice)), list[Recorded])
+    assert_type(list(changeset_of("0" * 24, Invoice)), list[Recorded])
+    latest = recent(Invoice).filter(by="ann").page(size=5)
+    assert_type(latest, list[Recorded])
+    assert_type((latest[0].document_type, latest[0].revision), tuple[str, Revision])
     timeline.filter(between=now)  # type: ignore[arg-type]
     assert_type(timeline.as_of(now), Invoice | None)
     assert_type(timeline.state(1), dict[str, Any])

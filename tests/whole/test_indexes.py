@@ -21,11 +21,14 @@ from mongoengine_history import (
     Version,
     changed_since,
     changeset,
+    changeset_of,
     checkpoint,
+    deleted,
     history_of,
     load_history,
     proof,
     prune,
+    recent,
     reconcile,
     record_event,
     redact,
@@ -121,6 +124,13 @@ def automatic() -> Iterator[None]:
         untrack_history(Memo)
 
 
+def changed(document: Any) -> Any:
+    """Return the id of a changeset."""
+    with automatic(), changeset("ben") as changes:
+        Memo.objects(pk=document.pk).update(set__text="newest")
+    return changes.id
+
+
 def uses(document: Any) -> list[Callable[[], Any]]:
     """What a user does with a history, each kind of reading once."""
     timeline = history_of(document)
@@ -182,6 +192,12 @@ def uses(document: Any) -> list[Callable[[], Any]]:
         lambda: (timeline[3], timeline[-1], timeline[2:5], timeline.legacy),
         lambda: [timeline.state(number) for number in range(1, 11)],
         lambda: (timeline.at(4), timeline.as_of(moment), timeline.as_of(datetime.now())),
+        lambda: (timeline.at(4, references=True), timeline.to_json(), timeline.to_pandas()),
+        lambda: (timeline.page(), list(timeline.filter(by="ann", touching="facts.x"))),
+        lambda: list(timeline.filter(between=(moment, None), operation="update")),
+        lambda: (recent().page(), recent(Memo).filter(by="ann", touching="text").page()),
+        lambda: list(changeset_of(changed(document))),
+        lambda: (list(deleted(Memo)), list(deleted(Car))),
         lambda: (timeline.compare(1, 4), timeline.compare(4)),
         lambda: (timeline.blame(), timeline.blame("facts.x.y"), timeline.blame(["text"])),
         lambda: (revert(document), revert(document, datetime.now()), revert(document, revision=4)),
@@ -220,7 +236,7 @@ def is_of_one_number(command: Mapping[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["note", "renamed"])
-@pytest.mark.parametrize("place", range(34))
+@pytest.mark.parametrize("place", range(40))
 def test_each_query_is_served_by_an_index_and_sorts_nothing(
     database: Any, commands: Any, request: pytest.FixtureRequest, kind: str, place: int
 ) -> None:
@@ -247,7 +263,7 @@ def test_all_ways_to_read_are_among_them() -> None:
     ]
     reading = {*vars(Revisions), *(it.__name__ for it in is_own)}
     assert {name for name in reading if not name.startswith("_")} == {
-        "of", "owner", "mine", "address", "turn", "seen_by",
+        "of", "named", "owner", "mine", "address", "turn", "seen_by",
         "stored", "recordable", "head", "opening", "looked", "revision", "between", "records",
         "made", "reading", "malformed",
         "changes", "number_at", "number_in", "last_touching", "legacy",

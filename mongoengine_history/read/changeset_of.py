@@ -1,0 +1,46 @@
+"""All that one changeset recorded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bson import ObjectId
+from pymongo import ASCENDING
+
+from mongoengine_history.errors import OptionsError
+from mongoengine_history.read.recorded import Recorded
+from mongoengine_history.record.committed import Committed
+from mongoengine_history.record.overview import SMALL, batches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mongoengine import Document
+
+
+def changeset_of(
+    changeset: ObjectId | str, *models: type[Document], using: str | None = None
+) -> Iterator[Recorded]:
+    """
+    Iterate over the revisions of a changeset, in the order in which they were recorded. Reads only.
+
+    Args:
+        changeset: Its id: that of a block, or `Revision.changeset`; a text of 24 digits is one.
+        *models: Of which classes; of everything in the history if none is given.
+        using: The alias of another connection, where no class is given.
+
+    Returns:
+        Each revision with its document, in batches; nothing if the id is of no changeset. What
+        cannot be read is left out, and logged.
+
+    Raises:
+        OptionsError: it is no id of a changeset, or another argument cannot be used.
+    """
+    if not ObjectId.is_valid(changeset) or isinstance(changeset, bytes):
+        raise OptionsError("changeset", changeset, "it is the id of a changeset, an ObjectId")
+    committed = Committed(models, using)
+    # What is equal in an index stands in the order in which it was inserted.
+    order = {"changeset": ASCENDING}
+    names = committed.newest([{"changeset": ObjectId(changeset)}], {"$eq": 0}, order)
+    found = (told for some in batches(names, SMALL) for told in committed.read_all(some))
+    return (Recorded(*it) for it in found)

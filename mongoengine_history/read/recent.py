@@ -1,0 +1,104 @@
+"""What was recorded last, of whatever documents."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from pymongo import DESCENDING
+
+from mongoengine_history.read.recorded import Recorded
+from mongoengine_history.read.selection import check_size, conditions_of
+from mongoengine_history.record.committed import Committed
+from mongoengine_history.record.complete import RECORD
+from mongoengine_history.record.overview import SMALL, batches
+from mongoengine_history.record.touching import conditions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from mongoengine import Document
+
+
+FIRST_RECORD: Final = {"$eq": 0}
+
+LAST_FIRST: Final = {"_id": DESCENDING}
+
+
+def recent(*models: type[Document], using: str | None = None) -> Recent:
+    """
+    Return what was recorded last, of whatever documents, to be filtered and read in pages.
+
+    The order is that of the ``_id`` of records: what several servers record within a second may
+    come in any order, and what was recorded late stands where it was recorded.
+
+    Args:
+        *models: Of which classes; of everything in the history if none is given.
+        using: The alias of another connection, where no class is given.
+
+    Raises:
+        OptionsError: an argument cannot be used.
+    """
+    return Recent(Committed(models, using), models)
+
+
+class Recent:
+    """Revisions of all documents, the newest first, read when they are asked for."""
+
+    def __init__(
+        self,
+        committed: Committed,
+        models: Sequence[type[Document]],
+        asked: Sequence[Mapping[str, Any]] = (),
+        position: Mapping[str, int] = FIRST_RECORD,
+    ) -> None:
+        self._committed, self._models, self._asked = committed, models, asked
+        self._position = position
+
+    def filter(
+        self,
+        *,
+        by: object = None,
+        touching: str | Sequence[str | int] | None = None,
+        between: tuple[datetime | None, datetime | None] | None = None,
+        operation: str | Sequence[str] | None = None,
+    ) -> Recent:
+        """
+        Return some of them; the arguments are those of `Timeline.filter`.
+
+        Names of attributes may be in *touching* where they are of one class, else stored ones.
+
+        Raises:
+            OptionsError: one of them cannot be asked for.
+        """
+        asked = [*self._asked, *conditions_of(by, between, operation, self._committed.codec)]
+        position = self._position
+        if touching is not None:
+            model = self._models[0] if len(self._models) == 1 else None
+            asked.append({"$or": conditions(touching, model)})
+            position = RECORD
+        return Recent(self._committed, self._models, asked, position)
+
+    def __iter__(self) -> Iterator[Recorded]:
+        return self._read(SMALL)
+
+    def page(self, *, before: object = None, size: int = 50) -> list[Recorded]:
+        """
+        Read some of them. What cannot be read is left out, and logged.
+
+        Args:
+            before: `Recorded.record` of the last one of the page before; None begins anew.
+            size: How many, at most; 1 to 1,000.
+
+        Raises:
+            OptionsError: *size* is no such number.
+        """
+        check_size(size)
+        earlier = [] if before is None else [{"_id": {"$lt": before}}]
+        return list(islice(self._read(size, earlier), size))
+
+    def _read(self, at_once: int, bound: Sequence[Mapping[str, Any]] = ()) -> Iterator[Recorded]:
+        names = self._committed.newest([*self._asked, *bound], self._position, LAST_FIRST)
+        for some in batches(names, at_once):
+            yield from (Recorded(*it) for it in self._committed.read_all(some))
