@@ -23,6 +23,8 @@ from mongoengine_history.record import doubt
 
 pytest.register_assert_rewrite("support")
 
+pytest_plugins = ["mongoengine_history.contrib.pytest"]
+
 from support.wheel_1_1 import Elsewhere, Start, fetch  # noqa: E402  # its asserts are rewritten
 
 # A shared fixture holds for all examples of a law, a busy machine is no failure, and some laws are

@@ -83,6 +83,7 @@ FRAMEWORKS = {
     "contrib.celery": {"celery"},
     "contrib.django": {"asgiref", "django"},
     "contrib.flask": {"flask", "flask_login"},
+    "contrib.pytest": {"pytest"},
     "contrib.streams": set(),
 }
 

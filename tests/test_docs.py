@@ -31,7 +31,8 @@ LANGUAGES = {"python", "pycon", "sh", "json", "text"}
 
 #: They connect one framework each, and have public names of their own.
 CONNECTORS = {
-    f"mongoengine_history.contrib.{name}" for name in ("asgi", "celery", "django", "flask")
+    f"mongoengine_history.contrib.{name}"
+    for name in ("asgi", "celery", "django", "flask", "pytest")
 }
 
 FENCE = re.compile(r"^(`{3,})([^`\n]*)\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
