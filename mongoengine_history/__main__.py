@@ -1,150 +1,31 @@
-"""The command line: ``python -m mongoengine_history demo``. Knows arguments, server and errors."""
+"""``python -m mongoengine_history``, and the command ``mongoengine-history``."""
 
 from __future__ import annotations
 
-import argparse
-import io
-import os
 import sys
-import uuid
-from contextlib import contextmanager, nullcontext
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
-import mongoengine
-from bson.errors import BSONError
-from mongoengine.errors import MongoEngineException
-from pymongo import MongoClient
-from pymongo.errors import ConnectionFailure, PyMongoError
+from mongoengine_history.demo import program
 
-from mongoengine_history.demo.order import ALIAS, demo
-from mongoengine_history.demo.replay import FORMAT, ReplayError, read, replay
-from mongoengine_history.embedded import NoServerError, embedded_server
-from mongoengine_history.errors import HistoryError
-from mongoengine_history.state.wording import shortened
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-SECONDS: Final = 5
-"""How long a server may take to answer."""
-
-LONGEST_MESSAGE: Final = 400
-"""Characters of an error message."""
+NO_EXTRA: Final = (
+    'error: the command line needs its extra: pip install "mongoengine-history[cli]"; '
+    "without it there is the command demo\n"
+)
 
 
-FAILURES: Final = (BSONError, HistoryError, MongoEngineException, PyMongoError, ReplayError)
-"""What is told in a line, as is that there is no server."""
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """
-    Run the command line.
-
-    Args:
-        arguments: Those after the program's name; None means those of this process.
-
-    Returns:
-        The exit code: 0 if all came back exactly, 1 if not, 2 if it could not be tried.
-    """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # what a console cannot show ends no demo
-    given = _parser().parse_args(arguments)
+def main() -> int:
+    """Run a command, and return the exit code. The demo needs nothing more than the package."""
+    command, *arguments = sys.argv[1:] or [""]
+    if command == "demo":
+        return program.main(arguments)
     try:
-        return 0 if _run(given.uri, given.replay) else 1
-    except BrokenPipeError:  # the reader, say `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    except (NoServerError, *FAILURES) as error:
-        sys.stderr.write(f"error: {_one_line(error)}\n")
+        from mongoengine_history.cli.main import main as run
+    except ModuleNotFoundError as error:
+        if error.name not in {"click", "rich"}:
+            raise
+        sys.stderr.write(NO_EXTRA)
         return 2
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m mongoengine_history", description="The history of MongoEngine documents."
-    )
-    command = parser.add_subparsers(required=True, metavar="demo").add_parser(
-        "demo",
-        help="make a history on a real server, show it and take it back",
-        description="Make a history in a database of its own, show it and take it back to the\n"
-        "byte. The database is dropped at the end.",
-        epilog=FORMAT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.add_argument(
-        "--uri", help="the MongoDB server; else MONGODB_URI, else an embedded one is started"
-    )
-    command.add_argument(
-        "--replay",
-        type=Path,
-        metavar="FILE.jsonl.xz",
-        help="take real revisions from a file instead of the example",
-    )
-    return parser
-
-
-def _one_line(error: Exception) -> str:
-    text, _, _ = str(error).partition(", full error:")  # the same again, as the server sent it
-    return shortened(" ".join(text.split()), LONGEST_MESSAGE)
-
-
-def _run(uri: str | None, file: Path | None) -> bool:
-    entries = read(file) if file else None  # before a server is started for nothing
-    named = uri or os.environ.get("MONGODB_URI")
-    served = nullcontext(named) if named else embedded_server()
-    with served as address, _throw_away_database(address) as where:
-        about = f"MongoDB at {where}" if named else "An embedded MongoDB"
-        show([f"{about}, in a database that is dropped at the end."])
-        return demo(show) if entries is None else replay(entries, show)
-
-
-@contextmanager
-def _throw_away_database(uri: str) -> Iterator[str]:
-    """Connect `ALIAS` to a new database, dropped at the end; yield the names of the servers."""
-    name = f"history_demo_{uuid.uuid4().hex[:12]}"
-    with _client(uri) as client:
-        _expect_answer(client)
-        # MongoEngine gets no URI: a database named in it would win over the new one.
-        mongoengine.connect(
-            name, ALIAS, mongo_client_class=lambda **_: client, uuidRepresentation="standard"
-        )
-        try:
-            yield _hosts(client)
-        finally:
-            client.drop_database(name)
-            mongoengine.disconnect(ALIAS)
-
-
-def _client(uri: str) -> MongoClient[Any]:
-    try:
-        return MongoClient(
-            uri, serverSelectionTimeoutMS=SECONDS * 1000, uuidRepresentation="standard"
-        )
-    except (PyMongoError, ValueError) as error:  # whose text may quote a password
-        hint = f"({type(error).__name__}); it looks like mongodb://localhost:27017"
-        raise NoServerError(f"The URI is none of MongoDB {hint}") from error
-
-
-def _expect_answer(client: MongoClient[Any]) -> None:
-    try:
-        client.admin.command("ping")
-    except ConnectionFailure as error:
-        where = _hosts(client)
-        raise NoServerError(f"No MongoDB answers at {where} within {SECONDS} s.") from error
-
-
-def _hosts(client: MongoClient[Any]) -> str:
-    servers = client.topology_description.server_descriptions()
-    return ", ".join(f"{host}:{port}" if port else str(host) for host, port in sorted(servers))
-
-
-def show(lines: Iterable[str]) -> None:
-    """Print lines at once, also into a pipe."""
-    sys.stdout.writelines(f"{line}\n" for line in lines)
-    sys.stdout.flush()
+    return run()
 
 
 if __name__ == "__main__":

@@ -33,7 +33,8 @@ FILES = {
 #: A folder, or a file beside the folders, imports from rows below its own only.
 ROWS = [
     {"__main__"},
-    {"cli", "contrib", "demo", "web"},
+    {"cli"},
+    {"contrib", "demo", "web"},
     {"faces"},
     {"__init__"},
     {"trust"},
@@ -69,8 +70,9 @@ NEIGHBOURS = {
 }
 
 #: The guard of the embedded server runs that file as a script and must start without PyMongo.
-#: Signatures are an extra.
+#: Signatures are an extra, and so is the command line, save the demo.
 IMPORTS_IN_FUNCTIONS = {
+    "__main__": {"mongoengine_history.cli.main"},
     "embedded": {"pymongo", "pymongo.errors"},
     "trust.note": {"cryptography.exceptions", "cryptography.hazmat.primitives.asymmetric"},
     "read.frame": {"pandas"},

@@ -1,6 +1,6 @@
 """The demo: five people edit an order, its history is shown, and all of it is taken back.
 
-Leaves to others: the server and the arguments (`__main__`), revisions from a file (`replay`).
+Leaves to others: the server and the arguments (`program`), revisions from a file (`replay`).
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import bson
 from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS
-from mongoengine import Document, EmbeddedDocument, fields, signals
+from mongoengine import Document, EmbeddedDocument, fields
 
 from mongoengine_history.back.revert import revert
-from mongoengine_history.capture.document_track import DocumentTrack, track_changes
+from mongoengine_history.capture.changeset import changeset
+from mongoengine_history.capture.track_history import track_history
 from mongoengine_history.read.history_of import history_of
 from mongoengine_history.state.wording import changes, shortened
 
@@ -37,15 +38,18 @@ WIDEST_CELLS: Final = (6, 23, 12, 18)
 HEADINGS: Final = ("rev", "when (UTC)", "who", "why", "what")
 
 PLACED: Final = """
-An order is placed and edited by five people, each in a block like this:
+All writes of a class are recorded, and a block says who writes, and why:
 
-    signals.post_save.connect(track_changes, sender=Order)
+    @track_history
+    class Order(Document):
+        customer = StringField()
+        ...
 
-    with DocumentTrack(order, "ben", reason="a present"):
+    with changeset("ben", reason="a present"):
         order.lines.insert(0, Line(sku="WRAPPING", count=1, cents=290))
         order.save()
 
-Its history has one revision per save:
+An order is placed and edited by five people. Its history has one revision per save:
 
 """
 
@@ -72,6 +76,7 @@ class Address(EmbeddedDocument):  # type: ignore[misc]  # MongoEngine has no typ
     city = fields.StringField()
 
 
+@track_history
 class Order(Document):  # type: ignore[misc]  # MongoEngine has no types
     """What is edited."""
 
@@ -94,7 +99,6 @@ def demo(show: Show) -> bool:
     Returns:
         Whether the stored BSON at the end is the one at the beginning.
     """
-    signals.post_save.connect(track_changes, sender=Order)
     order = _new_order()
     _edit(order, "anna", "web shop", lambda _: None)
     first = raw(order)
@@ -124,7 +128,7 @@ def _new_order() -> Order:
 
 
 def _edit(order: Order, who: str, why: str, edit: Callable[[Order], object]) -> None:
-    with DocumentTrack(order, who, reason=why):
+    with changeset(who, reason=why):
         edit(order)
         order.save()
 

@@ -4,7 +4,7 @@ The file is JSON lines, plain or compressed by xz, one object per revision, the 
 
     {"at": "2024-05-02T09:30:00+02:00", "author": "ann", "message": "why", "state": {…}}
 
-Leaves to others: the server and the arguments (`__main__`), the table (`demo`).
+Leaves to others: the server and the arguments (`program`), the table (`demo`).
 """
 
 from __future__ import annotations

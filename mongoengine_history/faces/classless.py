@@ -59,11 +59,12 @@ def classless(
     meta = {"collection": collection, "db_alias": alias}
     name = collection.replace(".", "_")  # a dot is for classes below others
     made: type[Document] = type(name, (_Classless,), {"meta": meta, "__module__": __name__})
-    return track_history(made, history=_kept_in(history))
+    return track_history(made, history=history_named(history))
 
 
 @cache
-def _kept_in(collection: str) -> type[BaseHistory]:
+def history_named(collection: str) -> type[BaseHistory]:
+    """Return the class of the records in a collection; the same one each time."""
     if collection == History._meta["collection"]:
         return History
     attributes = {"meta": {"collection": collection}, "__module__": __name__}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
@@ -30,12 +31,11 @@ from mongoengine_history.record.touching import conditions
 from mongoengine_history.state.diff import diff
 from mongoengine_history.state.merge import path_text
 from mongoengine_history.state.patches import as_dictdiffer
-from mongoengine_history.state.revision import MICROSECOND, StoredRevision, is_index
+from mongoengine_history.state.revision import MICROSECOND, StoredRevision, is_index, last_stamp
 from mongoengine_history.state.values import State, native
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
 
     from mongoengine_history.state.revision import Revision
     from mongoengine_history.state.values import Path
@@ -238,12 +238,13 @@ class Timeline(Generic[D]):
         """The records that mongoengine-history 1.1 wrote, the oldest first."""
         return [History._from_son(record) for record in self._shown.legacy()]
 
-    def state(self, number: int) -> State:
+    def state(self, number: int | datetime) -> State:
         """
-        Rebuild the state right after a revision, as plain data.
+        Rebuild the state right after a revision, or at a moment, as plain data.
 
         Args:
-            number: The revision; 0 is the state before the first one, -1 the newest.
+            number: The revision; 0 is the state before the first one, -1 the newest. Or a moment,
+                as `as_of` takes it.
 
         Returns:
             Stored names and values without ``_id``, also those that today's class does not know.
@@ -259,9 +260,13 @@ class Timeline(Generic[D]):
         state: State = native(self._existing(number), self._codec)
         return state
 
-    def _existing(self, index: int) -> State:
-        number = self._number(index)
-        state = state_at(self._revisions, number)
+    def _existing(self, index: int | datetime) -> State:
+        if isinstance(index, datetime):
+            number = self._revisions.number_at(last_stamp(index))
+            state = state_as_of(self._revisions, index)
+        else:
+            number = self._number(index)
+            state = state_at(self._revisions, number)
         if state is None:
             raise DocumentDidNotExistError(self._key, number)
         return state

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 IS_FIRST: Final = {"$and": [{"$eq": ["$position", 0]}, {"$gte": ["$revision", 1]}]}
 
+IS_OF_1_1: Final = {
+    "$and": [{"$gt": ["$action", None]}, {"$lte": ["$stamp", None]}, {"$lte": ["$revision", None]}]
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Holding:
@@ -31,6 +35,8 @@ class Holding:
     #: When the oldest one was recorded, and the newest; None where there is none.
     oldest: datetime | None
     newest: datetime | None
+    #: How many records of mongoengine-history 1.1 there are besides.
+    legacy: int = 0
 
 
 def holdings(history: Collection[Any]) -> list[Holding]:
@@ -39,6 +45,7 @@ def holdings(history: Collection[Any]) -> list[Holding]:
     each = {
         "_id": {"type": "$document_type", "key": "$document_id"},
         "revisions": {"$sum": {"$cond": [IS_FIRST, 1, 0]}},
+        "legacy": {"$sum": {"$cond": [IS_OF_1_1, 1, 0]}},
         "bytes": {"$sum": {"$bsonSize": "$$ROOT"}},
         "oldest": {"$min": stamp},
         "newest": {"$max": stamp},
@@ -47,6 +54,7 @@ def holdings(history: Collection[Any]) -> list[Holding]:
         "_id": "$_id.type",
         "documents": {"$sum": 1},
         "revisions": {"$sum": "$revisions"},
+        "legacy": {"$sum": "$legacy"},
         "bytes": {"$sum": "$bytes"},
         "oldest": {"$min": "$oldest"},
         "newest": {"$max": "$newest"},
@@ -61,4 +69,4 @@ def _holding(found: Mapping[str, Any]) -> Holding:
     moments = [found[end] for end in ("oldest", "newest")]
     oldest, newest = (None if it is None else moment_of(it) for it in moments)
     count, revisions, size = (found[name] for name in ("documents", "revisions", "bytes"))
-    return Holding(found["_id"], count, revisions, size, oldest, newest)
+    return Holding(found["_id"], count, revisions, size, oldest, newest, found["legacy"])

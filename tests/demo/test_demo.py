@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 from pymongo import MongoClient
 
-from mongoengine_history import __main__ as program
+from mongoengine_history.demo import program
 from mongoengine_history.demo.order import WIDTH, compare, table
 from mongoengine_history.embedded import NO_SERVER, NoServerError, find_mongod
 from mongoengine_history.state.patches import ADD, CHANGE, Patch
@@ -166,7 +166,7 @@ class TestTheExample:
         self, mongodb_uri: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setattr("mongoengine_history.demo.order.revert", lambda order: order)
-        assert program.main(["demo", "--uri", mongodb_uri]) == 1
+        assert program.main(["--uri", mongodb_uri]) == 1
         verdict = "The stored BSON is another one: status, paid, lines, address, tags, notes"
         assert last_line(capsys.readouterr().out) == verdict
 
@@ -216,7 +216,7 @@ class TestTheReplay:
             "mongoengine_history.demo.replay.revert", lambda document, **_: document
         )
         file = str(write([{"n": 1}, {"n": True}, {"n": True}]))
-        assert program.main(["demo", "--uri", mongodb_uri, "--replay", file]) == 1
+        assert program.main(["--uri", mongodb_uri, "--replay", file]) == 1
         assert capsys.readouterr().out.splitlines()[-2:] == [
             "State 1 (revision 1) is another one.",
             "2 of 3 states came back exactly",
@@ -231,7 +231,7 @@ class TestTheReplay:
     ) -> None:
         monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
         file = str(write([{"n": 1}, {"n": 2}]))
-        assert program.main(["demo", "--uri", mongodb_uri, "--replay", file]) == 0
+        assert program.main(["--uri", mongodb_uri, "--replay", file]) == 0
         drawn = capsys.readouterr().err.split("\r")
         assert f"recording [{'#' * 20}{'.' * 20}] 1/2" in drawn
         assert f"taking back [{'#' * 20}{'.' * 20}] 1/2" in drawn
@@ -266,7 +266,7 @@ class TestErrors:
 
         monkeypatch.delenv("MONGODB_URI", raising=False)
         monkeypatch.setattr(program, "embedded_server", nothing)
-        assert program.main(["demo"]) == 2
+        assert program.main([]) == 2
         message = capsys.readouterr().err
         assert message.count("\n") == 1
         assert 'pip install "mongoengine-history[embedded]"' in message
@@ -277,7 +277,7 @@ class TestErrors:
 
         monkeypatch.delenv("MONGODB_URI", raising=False)
         monkeypatch.setattr(program, "embedded_server", interrupted)
-        assert program.main(["demo"]) == 130
+        assert program.main([]) == 130
 
     def test_a_file_that_is_not_there(self, run: Run) -> None:
         assert self.told(run("--replay", "nothing.jsonl.xz")).endswith(

@@ -13,6 +13,7 @@ from support.changes import deleted, edited, watch, watched
 from support.moments import moment_after
 
 from mongoengine_history import (
+    DocumentDidNotExistError,
     DocumentTrack,
     History,
     OptionsError,
@@ -123,3 +124,12 @@ class TestMoments:
     def test_the_ends_of_time_can_be_asked(self, book: Book, when: datetime) -> None:
         found = history_of(book).as_of(when)
         assert (found is None) == (when.year == 1)
+
+
+def test_the_state_at_a_moment_is_that_of_the_document_then() -> None:
+    book = Book(title="0")
+    moments = [moment_after(edited(book, title=str(number))) for number in range(3)]
+    timeline = history_of(book)
+    assert [timeline.state(moment)["title"] for moment in moments] == ["0", "1", "2"]
+    with pytest.raises(DocumentDidNotExistError):
+        timeline.state(datetime(2001, 1, 1))

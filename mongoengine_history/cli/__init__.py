@@ -1,0 +1,1 @@
+"""The command line ``mongoengine-history``. It needs the extra ``cli``."""

@@ -1,0 +1,225 @@
+"""Commands that lead back: each shows before what it will change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from bson import ObjectId
+
+from mongoengine_history import (
+    ABSENT,
+    ChangesetConflictError,
+    OptionsError,
+    UndoConflictError,
+    preview,
+    restore,
+    revert,
+    revert_changeset,
+    undo,
+)
+from mongoengine_history.cli.ask import agreed, writes, writing
+from mongoengine_history.cli.look import DOCUMENT
+from mongoengine_history.cli.options import command, words
+from mongoengine_history.cli.target import document_of
+from mongoengine_history.cli.values import number_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mongoengine import Document
+
+    from mongoengine_history import ChangesetPlan, Conflict, PlanStep
+    from mongoengine_history.cli.options import Settings
+    from mongoengine_history.cli.target import Target
+    from mongoengine_history.faces.words import Words
+
+PATHS: Final = click.option(
+    "--path",
+    "paths",
+    multiple=True,
+    metavar="PATH",
+    help="Only what is there: names joined by dots. May be given again.",
+)
+
+
+CHANGED_MEANWHILE: Final = "somebody wrote it meanwhile; nothing was written. Look again"
+
+
+@command("revert", short_help="Lead a document back to a revision.")
+@words(f"{DOCUMENT} NUMBER")
+@PATHS
+@writes
+def go_back(settings: Settings, words: tuple[str, ...], paths: tuple[str, ...]) -> int:
+    """
+    Give a document the state right after a revision; what came later is taken back.
+
+    Going back is recorded as a revision, so that it can be taken back, too. NUMBER is 0 for the
+    state before the first revision, 1, 2, …
+    """
+    target = document_of(settings, words, 1, 1)
+    number = number_of(target.rest[0])
+    index = len(target.timeline) + 1 + number if number < 0 else number
+    return _save(settings, target, lambda it: revert(it, revision=index, **_only(paths)))
+
+
+@command("undo", short_help="Take back one revision, and keep the later ones.")
+@words(f"{DOCUMENT} NUMBER")
+@PATHS
+@writes
+def take_back(settings: Settings, words: tuple[str, ...], paths: tuple[str, ...]) -> int:
+    """Take back what one revision did. Where a later one changed the same, nothing is written."""
+    target = document_of(settings, words, 1, 1)
+    number = number_of(target.rest[0])
+    try:
+        return _save(settings, target, lambda it: undo(it, number, **_only(paths)))
+    except UndoConflictError as error:
+        _tell_conflicts(settings, error, target.model)
+        return 1
+
+
+def _tell_conflicts(
+    settings: Settings, error: UndoConflictError, model: type[Document] | None = None
+) -> None:
+    settings.terminal.note(f"Revision {error.number} cannot be undone: later writes changed")
+    told = settings.terminal.words(model)
+    for it in error.conflicts:
+        settings.terminal.note(f"  {_conflict(it, told)}")
+
+
+def _conflict(it: Conflict, told: Words) -> str:
+    where = told.path(it.path) or "the document itself"
+    expected, found = map(_value(told), (it.expected, it.found))
+    return f"{where}: it left {expected}, found is {found}"
+
+
+def _value(told: Words) -> Callable[[object], str]:
+    return lambda it: "nothing" if it is ABSENT else told.value(it)
+
+
+@command("restore", short_help="Bring a deleted document back, or single values.")
+@words(DOCUMENT)
+@PATHS
+@click.option("--revision", metavar="NUMBER", help="With --path: as it was after this one.")
+@writes
+def bring_back(
+    settings: Settings,
+    words: tuple[str, ...],
+    paths: tuple[str, ...],
+    revision: str | None,
+) -> int:
+    """
+    Bring a deleted document back under its key, with its last state.
+
+    With --path the document is there, and gets single values back: as they were after --revision,
+    or else before they were changed last.
+    """
+    target = document_of(settings, words)
+    if not paths:
+        if revision is not None:
+            raise click.UsageError("--revision goes with --path; else use revert")
+        made = restore(target.model, target.key)
+        return _save(settings, target, lambda it: it, made)
+    number = number_of(revision) if revision else _before_last_change(target, paths)
+    index = len(target.timeline) + 1 + number if number < 0 else number
+    return _save(settings, target, lambda it: revert(it, revision=index, **_only(paths)))
+
+
+def _before_last_change(target: Target, paths: tuple[str, ...]) -> int:
+    if len(paths) > 1:
+        raise click.UsageError("with several paths, say which --revision")
+    found = target.timeline.blame(paths[0])
+    if found is None:
+        raise OptionsError("path", paths[0], "no revision has changed it")
+    return found.number - 1
+
+
+def _only(paths: tuple[str, ...]) -> dict[str, Any]:
+    return {"paths": [*paths]} if paths else {}
+
+
+def _save(
+    settings: Settings,
+    target: Target,
+    put_back: Callable[[Document], Document],
+    made: Document | None = None,
+) -> int:
+    """Show what saving will change, ask, and save; refuse if somebody wrote meanwhile."""
+    document = target.document() if made is None else made
+    target.check_known(document)
+    put_back(document)
+    with writing(settings):
+        planned = preview(document)
+        terminal, told = settings.terminal, settings.terminal.words(target.model)
+        if not settings.json:
+            terminal.revision(told, planned)
+        if not planned.patches:
+            terminal.note("Nothing would change.")
+        is_done = bool(planned.patches) and agreed(settings, "Write this?")
+        if is_done:
+            if preview(document).number != planned.number:
+                raise OptionsError("document", target.key, CHANGED_MEANWHILE)
+            document.save()
+    written = target.timeline[-1] if is_done else planned
+    if settings.json:
+        terminal.json({"written": is_done, "revision": told.data(written)})
+    elif is_done:
+        terminal.line(f"Written as revision {written.number}.")
+    return 0
+
+
+@command("revert-changeset", short_help="Take back all of one unit of work.")
+@click.argument("id")
+@click.option("--bypass-methods", is_flag=True, help="Past the application's save() and delete().")
+@writes
+def take_back_all(settings: Settings, id: str, *, bypass_methods: bool) -> int:  # noqa: A002  # what it is
+    """
+    Take back all revisions of a changeset, in one transaction where the server can.
+
+    Later writes that changed the same are named, and nothing is written.
+    """
+    if not ObjectId.is_valid(id):
+        raise OptionsError("id", id, "it is an ObjectId, the changeset of a revision")
+    settings.all_models()  # by which its documents are written
+    plan = revert_changeset(id, dry_run=True, bypass_methods=bypass_methods)
+    _tell_plan(settings, plan)
+    if plan.conflicts:
+        return 1
+    if not agreed(settings, f"Write {len(plan.steps)} documents?"):
+        return 0
+    try:
+        with writing(settings), settings.terminal.progress("documents", len(plan.steps)) as bar:
+            own = revert_changeset(
+                id, reason=settings.reason, bypass_methods=bypass_methods, progress=bar
+            )
+    except ChangesetConflictError as error:
+        settings.terminal.note(str(error))
+        return 1
+    if settings.json:
+        settings.terminal.json({"written": True, "changeset": str(own.id)})
+    else:
+        settings.terminal.line(f"Written as changeset {own.id}.")
+    return 0
+
+
+def _tell_plan(settings: Settings, plan: ChangesetPlan) -> None:
+    if settings.json and (settings.dry_run or plan.conflicts):
+        steps = [{"kind": it.kind, "class": it.document_class, **_where(it)} for it in plan.steps]
+        conflicts = [str(it) for it in plan.conflicts]
+        settings.terminal.json({"written": False, "steps": steps, "conflicts": conflicts})
+    if settings.json:
+        return
+    for step in plan.steps:
+        settings.terminal.line(str(step))
+    for error in plan.conflicts:
+        settings.terminal.note(f"Document {error.document_id}:")
+        _tell_conflicts(settings, error)
+    if not plan.is_atomic:
+        settings.terminal.note("It is not one transaction: it is written in parts.")
+
+
+def _where(step: PlanStep) -> dict[str, Any]:
+    return {"collection": step.collection, "id": step.document_id, "revisions": step.revisions}
+
+
+GOING_BACK: Final = (go_back, take_back, bring_back, take_back_all)

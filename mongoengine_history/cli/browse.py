@@ -1,0 +1,48 @@
+"""Commands for newcomers and for people who would rather look: the demo, and the browser."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from mongoengine_history.cli.options import command
+from mongoengine_history.demo import program
+
+if TYPE_CHECKING:
+    from mongoengine_history.cli.options import Settings
+
+NO_WEB: Final = 'The browser needs its extra: pip install "mongoengine-history[web]"'
+
+
+@command("browse", short_help="Look at histories in a browser.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8400, help="8400.")
+def browse(settings: Settings, port: int) -> int:
+    """Show all histories, or those of --model, to this machine only, read-only, until Ctrl-C."""
+    try:
+        web: Any = importlib.import_module("mongoengine_history.web.history_browser")
+        server: Any = importlib.import_module("uvicorn")
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("mongoengine_history.") and "web" not in error.name:
+            raise
+        raise click.ClickException(NO_WEB) from None
+    application = web.history_browser(*settings.all_models())
+    settings.terminal.line(f"http://127.0.0.1:{port}/")
+    server.run(application, host="127.0.0.1", port=port, log_level="warning")
+    return 0
+
+
+@click.command(
+    "demo",
+    short_help="Make a history on a real server, show it and take it back.",
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def demo(arguments: tuple[str, ...]) -> int:
+    """Run the demo, which has options of its own."""
+    return program.main(arguments)
+
+
+BROWSING: Final = (browse, demo)

@@ -1,0 +1,107 @@
+"""The server that is asked. No password of its URI is told."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote_plus
+
+import mongoengine
+from mongoengine import connection
+from pymongo import MongoClient
+from pymongo.errors import ConfigurationError, ConnectionFailure, PyMongoError
+
+from mongoengine_history.embedded import NoServerError
+
+if TYPE_CHECKING:
+    from pymongo.database import Database
+
+PATIENCE_SECONDS: Final = 5
+"""How long a server may take to answer."""
+
+OWN_ALIAS: Final = "mongoengine_history_cli"
+"""MongoEngine's name of the connection for collections whose class is not there."""
+
+SECRETS_IN_URI: Final = re.compile(r"://[^/@]*?:(.*)@")
+
+INSTEAD_OF_SECRETS: Final = "***"
+
+
+def without_passwords(text: str, uri: str | None) -> str:
+    """Return a text without the passwords of a URI, be they as they stand there, or decoded."""
+    for secret in SECRETS_IN_URI.findall(uri or ""):
+        for each in {secret, unquote_plus(secret)} - {""}:
+            text = text.replace(each, INSTEAD_OF_SECRETS)
+    return text
+
+
+def is_registered(alias: str) -> bool:
+    """Say whether the application has said where a connection leads."""
+    return alias in connection._connection_settings
+
+
+def database_of(alias: str) -> str:
+    """Return the name of the database that the application has said."""
+    name: str = connection._connection_settings[alias]["name"]
+    return name
+
+
+def connect(uri: str, database: str | None, alias: str) -> MongoClient[Any]:
+    """
+    Give MongoEngine a connection, in the place of one that is registered.
+
+    Raises:
+        NoServerError: the URI is none, no server answers, or none of them names a database.
+    """
+    client = _client(uri)
+    try:
+        name = database or _named_in(client)
+        expect_answer(client)
+    except BaseException:
+        client.close()
+        raise
+    if is_registered(alias):
+        mongoengine.disconnect(alias)
+    # MongoEngine gets no URI, so that it can put no password into an error.
+    mongoengine.connect(
+        name, alias, mongo_client_class=lambda **_: client, uuidRepresentation="standard"
+    )
+    return client
+
+
+def _client(uri: str) -> MongoClient[Any]:
+    milliseconds = PATIENCE_SECONDS * 1000
+    try:
+        with warnings.catch_warnings():  # of options that are none, with their values
+            warnings.simplefilter("error", UserWarning)
+            return MongoClient(
+                uri, serverSelectionTimeoutMS=milliseconds, uuidRepresentation="standard"
+            )
+    except (PyMongoError, ValueError, UserWarning) as error:  # whose text may quote a password
+        hint = f"({type(error).__name__}); it looks like mongodb://localhost:27017/shop"
+        raise NoServerError(f"The URI is none of MongoDB {hint}") from None
+
+
+def _named_in(client: MongoClient[Any]) -> str:
+    try:
+        return client.get_default_database().name
+    except ConfigurationError:
+        raise NoServerError("Which database? Name it in the URI, or by --database.") from None
+
+
+def expect_answer(client: MongoClient[Any]) -> None:
+    """Raise a NoServerError if no server answers."""
+    try:
+        client.admin.command("ping")
+    except ConnectionFailure:
+        servers = client.topology_description.server_descriptions()
+        where = ", ".join(f"{host}:{port}" if port else str(host) for host, port in sorted(servers))
+        problem = f"No MongoDB answers at {where} within {PATIENCE_SECONDS} s."
+        raise NoServerError(problem) from None
+
+
+def own_database() -> Database[Any]:
+    """Return the database of the connection for collections whose class is not there."""
+    found: Database[Any] = mongoengine.get_db(OWN_ALIAS)
+    return found

@@ -1,0 +1,195 @@
+"""Commands that keep a history: how long, without what, from when, and how it is found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from mongoengine_history import backfill, prune, redact
+from mongoengine_history.cli.ask import agreed, writes, writing
+from mongoengine_history.cli.export import holdings_of
+from mongoengine_history.cli.options import command, words
+from mongoengine_history.cli.target import class_of, document_of, stored_names
+from mongoengine_history.cli.terminal import counted
+from mongoengine_history.cli.values import age_of, moment_of
+from mongoengine_history.record.indexes import INDEXES
+from mongoengine_history.record.place import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime, timedelta
+
+    from mongoengine import Document
+    from pymongo.collection import Collection
+
+from mongoengine_history.cli.options import Settings
+
+
+def _only_class(settings: Settings, words: tuple[str, ...]) -> type[Document]:
+    model, rest = class_of(settings, words)
+    if rest:
+        raise click.UsageError("too many words")
+    return model
+
+
+@command("prune", short_help="Let the oldest revisions of a class go.")
+@words("[COLLECTION]")
+@click.option("--keep", type=click.IntRange(1), help="How many of each document stay at least.")
+@click.option("--older-than", metavar="WHEN", help="A moment, or an age: 90d, 2y.")
+@writes
+def cut(
+    settings: Settings, words: tuple[str, ...], keep: int | None, older_than: str | None
+) -> int:
+    """
+    Let the oldest revisions of each document go, for good. What stays reads as before.
+
+    What either option keeps, stays; without them what the class says itself (`keep`, `keep_for`).
+    """
+    model = _only_class(settings, words)
+    age: timedelta | datetime | None = age_of(older_than) if older_than else None
+    if older_than and age is None:
+        age = moment_of(older_than, settings.zone)
+    said: dict[str, Any] = {"keep": keep, "older_than": age}
+    planned = prune(model, **said, dry_run=True)
+    told = (
+        f"{counted(planned.revisions, 'revision')} of {counted(planned.shortened, 'document')} "
+        f"would go for good, and {counted(planned.removed, 'whole history')}. "
+        f"Held: {planned.held:,}."
+    )
+    if not settings.json:
+        settings.terminal.line(told)
+    done = planned
+    is_done = bool(planned.revisions) and agreed(settings, "Let them go?")
+    if is_done:
+        with writing(settings), settings.terminal.progress("documents", planned.documents) as bar:
+            done = prune(model, **said, progress=lambda it: bar(it.documents))
+    names = ("documents", "shortened", "removed", "revisions", "held")
+    numbers = {name: getattr(done, name) for name in names}
+    if settings.json:
+        settings.terminal.json({"written": is_done, **numbers})
+    elif is_done:
+        settings.terminal.line(f"Gone: {counted(done.revisions, 'revision')}.")
+    for finding in done.findings:
+        settings.terminal.note(str(finding))
+    return 3 if done.findings else 0
+
+
+@command("redact", short_help="Erase the values at a path from histories, for good.")
+@words("[COLLECTION] PATH [KEY]")
+@writes
+def erase(settings: Settings, words: tuple[str, ...]) -> int:
+    """
+    Erase the values at PATH from the history of one document, or of all of a class, for good.
+
+    The checksums still prove all the rest. The document itself stays as it is: change it first.
+    """
+    model, rest = class_of(settings, words)
+    if not 1 <= len(rest) <= 2:
+        raise click.UsageError("name the path, and the key if it is of one document")
+    path, *behind = rest
+    head = words[: len(words) - len(rest)]
+    key = document_of(settings, (*head, *behind)).key if behind else None
+    whose = f"document {behind[0]}" if behind else f"all documents in {words[0]}"
+    whose = whose if behind or not settings.model else f"all documents of {model.__name__}"
+    if not settings.json:
+        settings.terminal.line(f"The values at {path} go from the history of {whose}. For good.")
+    if not agreed(settings, "Erase them?"):
+        return 0
+    count = 0
+
+    def tell(_: object) -> None:
+        nonlocal count
+        count += 1
+        bar(count)
+
+    with writing(settings), settings.terminal.progress("documents", None) as bar:
+        where = path if settings.model else stored_names(path)
+        receipt = redact(model, where, key, progress=tell)
+    if settings.json:
+        names = ("what", "document_id", "documents", "values", "revisions", "revision", "reason")
+        settings.terminal.json({name: getattr(receipt, name) for name in names})
+    else:
+        whose = counted(receipt.documents, "document")
+        settings.terminal.line(f"Erased: {counted(receipt.values, 'value')} of {whose}.")
+    return 0
+
+
+@command("indexes", short_help="Create the indexes of the history.")
+@writes
+def indexes(settings: Settings) -> int:
+    """Create what is missing of the indexes by which a history is found."""
+    return _make_indexes(settings, settings.all_models())
+
+
+def _make_indexes(settings: Settings, models: Iterable[type[Document]], **told: Any) -> int:
+    histories = _histories(models)
+    wanted = [it.document["name"] for it in INDEXES]
+    missing = {it: _missing(it, wanted) for it in histories}
+    for history, names in missing.items():
+        text = f"{history.full_name}: " + (f"missing: {', '.join(names)}" if names else "all there")
+        if not settings.json:
+            settings.terminal.line(text)
+    is_done = any(missing.values()) and agreed(settings, "Create them?")
+    if is_done:
+        for history, place in histories.items():
+            place.ensure_indexes()
+            missing[history] = _missing(history, wanted)
+    if settings.json:
+        left = {history.full_name: names for history, names in missing.items()}
+        settings.terminal.json({"written": is_done, "missing": left, **told})
+    elif is_done:
+        settings.terminal.line("They are created.")
+    return 0
+
+
+def _histories(models: Iterable[type[Document]]) -> dict[Collection[Any], Place]:
+    """Return the collections in which records of classes are kept, each once."""
+    return {place.beside(""): place for place in map(Place, models)}
+
+
+def _missing(history: Collection[Any], wanted: Iterable[str]) -> list[str]:
+    there = history.index_information()
+    return [name for name in wanted if name not in there]
+
+
+@command("backfill", short_help="Keep a state of documents that have no history yet.")
+@words("[COLLECTION]")
+@writes
+def begin(settings: Settings, words: tuple[str, ...]) -> int:
+    """Keep a version of each stored document without a history, so that it has a past from now."""
+    model = _only_class(settings, words)
+    count = Place(model).documents.estimated_document_count()
+    name = model._get_collection_name()
+    if not settings.json:
+        settings.terminal.line(f"About {counted(count, 'document')} in {name} to go through.")
+    if not agreed(settings, "Keep a version of those without a history?"):
+        return 0
+    with settings.terminal.progress("documents", count) as bar:
+        done = backfill(model, progress=bar)
+    if settings.json:
+        settings.terminal.json({"written": True, "documents": done})
+    else:
+        settings.terminal.line(f"Gone through: {counted(done, 'document')}.")
+    return 0
+
+
+@command("upgrade", short_help="Records of 1.1: how many, and what they need.")
+@writes
+def upgrade(settings: Settings) -> int:
+    """
+    Tell how many records of mongoengine-history 1.1 there are, and create the indexes they need.
+
+    The records stay as they are: they are read as what was before revision 1.
+    """
+    found = {it.document_type: it.legacy for it in holdings_of(settings) if it.legacy}
+    if found and not settings.json:
+        settings.terminal.table(["collection", "records of 1.1"], [*found.items()])
+        settings.terminal.line("They stay as they are, and are read as what was before revision 1.")
+    elif not settings.json:
+        settings.terminal.line("There are no records of 1.1.")
+    return _make_indexes(settings, settings.all_models(), records=found)
+
+
+KEEPING: Final = (cut, erase, indexes, begin, upgrade)
+"""The commands of this file."""

@@ -1,0 +1,130 @@
+"""Which document is meant, or which class."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from mongoengine.fields import StringField
+
+from mongoengine_history import OptionsError, history_of, verify
+from mongoengine_history.cli.values import readings
+from mongoengine_history.documents.snapshot import stored_key
+from mongoengine_history.faces.classless import unknown_of
+from mongoengine_history.record.history import kept_by
+from mongoengine_history.trust.finding import ALTERED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mongoengine import Document
+
+    from mongoengine_history import Timeline
+    from mongoengine_history.cli.options import Settings
+
+HIDDEN_OR_UNKNOWN: Final = (
+    "What is stored at {paths} is not in the history: it was written past it, or the own class "
+    "hides it. Name the class by --model, or reconcile the document first."
+)
+
+BETWEEN_NAMES: Final = re.compile(r"(?<!\\)\.")
+
+KEYED: Final = (
+    "The checksums of its history are not those that can be made without a key. Name the class, "
+    "which has its key, by --model; or see what verify says."
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A document, be it stored or gone."""
+
+    model: type[Document]
+    key: Any
+    #: What was said behind it.
+    rest: tuple[str, ...]
+    #: Whether its own class was not named.
+    is_classless: bool
+
+    @property
+    def timeline(self) -> Timeline[Document]:
+        """Its history."""
+        return history_of(self.model, self.key)
+
+    def document(self) -> Document:
+        """Load it, or make an object of one that is gone, to which something is to be put back."""
+        found: Document | None = self.model.objects(pk=self.key).first()
+        return self.model(pk=self.key) if found is None else found
+
+    def check_known(self, document: Document) -> None:
+        """Raise an OptionsError if only the own class could go on with the history."""
+        unknown = unknown_of(document) if self.is_classless else []
+        if unknown:
+            problem = HIDDEN_OR_UNKNOWN.format(paths=", ".join(unknown[:10]))
+            raise OptionsError("document", self.key, problem)
+        if self.is_classless:
+            check_unkeyed(document)
+
+
+def stored_names(path: str) -> list[str]:
+    r"""Part a path of stored names, which no class knows; a dot inside of one is ``\\.``."""
+    return [it.replace("\\.", ".") for it in BETWEEN_NAMES.split(path)]
+
+
+def check_unkeyed(document: Document) -> None:
+    """Raise an OptionsError if somebody without the class cannot make its checksums."""
+    if any(it.kind == ALTERED for it in verify(document)):
+        raise OptionsError("document", document.pk, KEYED)
+
+
+def class_of(settings: Settings, words: Sequence[str]) -> tuple[type[Document], tuple[str, ...]]:
+    """Return the class that is meant, by --model or the first word, and the words behind it."""
+    if settings.model:
+        if len(settings.model) > 1:
+            raise click.UsageError("one --model is enough for this command")
+        return settings.models[0], tuple(words)
+    if not words:
+        raise click.UsageError("name the collection, or the class by --model")
+    return settings.classless(words[0]), tuple(words[1:])
+
+
+def document_of(settings: Settings, words: Sequence[str], least: int = 0, most: int = 0) -> Target:
+    """Return the document that is meant, with from *least* to *most* words behind it."""
+    model, rest = class_of(settings, words)
+    if not rest:
+        raise click.UsageError("name the key of the document")
+    key, *behind = rest
+    if not least <= len(behind) <= most:
+        raise click.UsageError("too many words" if len(behind) > most else "a word is missing")
+    known = _key(model, key, is_classless=not settings.model)
+    return Target(model, known, tuple(behind), is_classless=not settings.model)
+
+
+def _key(model: type[Document], text: str, *, is_classless: bool) -> Any:
+    found = [*_keys(model, text, is_classless=is_classless)]
+    if not found:
+        stored_key(model, text)  # which says why it is none
+    known = (it for it in found if len(found) == 1 or _is_known(model, it))
+    return next(known, found[0])
+
+
+def _keys(model: type[Document], text: str, *, is_classless: bool) -> Iterator[Any]:
+    """Yield the keys that a text may be, those first that it looks like."""
+    field = model._fields[model._meta["id_field"]]
+    if isinstance(field, StringField):
+        yield stored_key(model, text)
+        return
+    for value in [*readings(text)] if is_classless else [text, *readings(text)]:
+        try:
+            yield stored_key(model, value)
+        except OptionsError:
+            continue
+
+
+def _is_known(model: type[Document], key: Any) -> bool:
+    if kept_by(model).objects.of(model, key).first() is not None:
+        return True
+    collection = model._get_collection()
+    return collection.find_one({"_id": key}, {"_id": 1}) is not None
