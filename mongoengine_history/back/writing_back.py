@@ -9,7 +9,8 @@ from mongoengine.queryset import QuerySet
 from pymongo import InsertOne, ReplaceOne, UpdateOne, WriteConcern
 from pymongo.errors import BulkWriteError
 
-from mongoengine_history.back.revert import Past, shown_conflict
+from mongoengine_history.back.past import Past
+from mongoengine_history.back.revert import shown_conflict
 from mongoengine_history.back.subject import has_own
 from mongoengine_history.capture.blocks import is_untracked
 from mongoengine_history.capture.document_track import DocumentTrack
