@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mongoengine import connection
@@ -51,8 +52,7 @@ def active_session(client: MongoClient[Any]) -> ClientSession | None:
     session: ClientSession | None = bound or _of_mongoengine()
     if session is None or session.client is not client:
         return None
-    if session.has_ended:
-        raise OptionsError("session", session, OVER)
+    _check_ended(session)
     return session
 
 
@@ -64,9 +64,18 @@ def in_transaction(client: MongoClient[Any]) -> bool:
 
 @contextmanager
 def transaction(client: MongoClient[Any]) -> Iterator[None]:
-    """Make all operations of *client* inside the block one transaction."""
-    with client.start_session() as session, session.bind(), session.start_transaction():
-        yield
+    """Make all operations of *client* inside the block one transaction; what is late is refused."""
+    session = client.start_session()
+    try:
+        with session, session.bind(), session.start_transaction():
+            yield
+    finally:  # PyMongo calls it before each command, also of classes that are not tracked
+        session._check_ended = partial(_check_ended, session)  # type: ignore[method-assign]
+
+
+def _check_ended(session: ClientSession) -> None:
+    if session.has_ended:
+        raise OptionsError("session", session, OVER)
 
 
 def transacted(client: MongoClient[Any], work: Callable[[], T]) -> T:
