@@ -240,7 +240,7 @@ def _places(unchecked: list[str]) -> Iterator[Place]:
 
 def _rules(place: Place, keys: tuple[bytes, ...]) -> Rules:
     own = place.options.checksum_key
-    return Rules(place.hiding, (*([own] if own else []), *keys, None))
+    return Rules(place.hiding, (*([own] if own else []), *keys, None), bool(own))
 
 
 def _inspection(place: Place, rules: Rules, key: Any, *, telling: bool = False) -> Inspection:
