@@ -44,6 +44,12 @@ SMALL: Final = 500
 MOST: Final = 2_000
 """Documents that are written and recorded together, if they do not take more than 16 MB."""
 
+NAMING: Final = ("identity", "metadata", "pruned")
+"""The fields of a record that may name somebody."""
+
+EVERY: Final[dict[str, Any]] = {}
+"""The condition that all meet."""
+
 OF_HEAD: Final = (*OF_NEWEST, "position")
 """The fields of the first record of a revision that `Head` is made of, and which record it is."""
 
@@ -70,15 +76,17 @@ def firsts(
 
 
 def recorded(place: Place, query: Mapping[str, Any]) -> Iterator[Any]:
-    """Read the keys of documents of which a query finds something, in the order of its index."""
+    """Read the keys of documents of which a query finds something, in no order."""
     order = dict.fromkeys(BY_STAMP[:2], ASCENDING)
     return (found["_id"] for found in _grouped(place, place.names, query, order, ()))
 
 
-def keys_behind(place: Place, key: object = None) -> Iterator[Any]:
-    """Read the keys of all documents that have a history, in their order, behind one if given."""
+def keys_behind(
+    place: Place, key: object = None, having: Mapping[str, Any] = EVERY
+) -> Iterator[Any]:
+    """Read the keys of documents with records *having* something, in order, behind one if given."""
     later = {} if key is None else behind("document_id", key)
-    query, order = {"document_type": one_of(place.names), **later}, BY_STAMP[:2]
+    query, order = {"document_type": one_of(place.names), **later, **having}, BY_STAMP[:2]
     pipeline = firsts(query, (), dict.fromkeys(order, ASCENDING))
     options: dict[str, Any] = {"allowDiskUse": True, "session": place.session}
     # Keys may be of several types.
@@ -244,26 +252,37 @@ def clients_of(changeset: object, database: Database[Any]) -> list[MongoClient[A
     return [it.database.client for it in apart if it.find_one(query)]
 
 
-def types_naming(who: object, database: Database[Any]) -> list[str]:
-    """Name the collections of which a document has revisions that name somebody."""
-    one = {"type": "$document_type"}
-    return [it["type"] for it in _grouped_by(one, who, database)]
+def types_naming(who: object, database: Database[Any]) -> set[str]:
+    """Name the collections of which a document has records that name somebody."""
+    return {name for name, _ in whom_naming(who, database)}
 
 
 def whom_naming(who: object, database: Database[Any]) -> Iterator[tuple[str, Any]]:
-    """Find the documents that have revisions that name somebody: each collection, and key."""
-    both = {"type": "$document_type", "key": "$document_id"}
-    return ((it["type"], it.get("key")) for it in _grouped_by(both, who, database))
+    """
+    Find the documents that have records which name somebody: each collection, and key.
 
-
-def _grouped_by(names: dict[str, str], who: object, database: Database[Any]) -> Iterator[Any]:
-    there = {"$eq": who, "$exists": True}
+    Goes through all of the history, since no index knows what metadata holds. A document may come
+    several times.
+    """
+    there = {"$exists": True}
+    query = {"$or": [{"identity": {"$eq": who}}, {"metadata": there}, {"pruned": there}]}
+    wanted = ("document_type", "document_id", *NAMING)
+    last = None
     for kept in _histories(database):
         history = sealed_collection(kept.with_options(WIRE, PRIMARY, read_concern=LOCAL))
-        for query in ({"identity": {"$eq": who}}, {"metadata.on_behalf_of": there}):
-            stages: list[dict[str, Any]] = [{"$match": query}, {"$group": {"_id": names}}]
-            for it in history.aggregate(stages, allowDiskUse=True):
-                yield it["_id"]
+        for it in history.find(query, wanted):
+            found = it["document_type"], it.get("document_id")
+            if found != last and any(_holds(it.get(name), identifier(who)) for name in NAMING):
+                last = found
+                yield found
+
+
+def _holds(value: Any, who: object) -> bool:
+    """Say whether a value is somebody, or names him anywhere in it."""
+    if identifier(value) == who:
+        return True
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(_holds(it, who) for it in inner)
 
 
 def _histories(database: Database[Any]) -> list[Collection[Any]]:

@@ -6,6 +6,7 @@ after each step: the digests of values first, then what is left of them, the sal
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +25,7 @@ from mongoengine_history.state.patches import dictdiffer_patch, record_of
 from mongoengine_history.state.values import ABSENT, WIRE, depth, same
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from pymongo.collection import Collection
 
@@ -61,7 +62,18 @@ def records_left(records: Documents, forgotten: Forgotten) -> tuple[Redone, int]
     redone[0][1].update(_linked(revision, records[0], touched))
     if "lists" in records[0]:
         redone[0][1]["lists"] = forgotten.lists(records[0]["lists"])
-    return redone, len(touched)
+    mark = _mark_left(records[0], forgotten)
+    redone[0][1].update(mark)
+    return redone, len(touched) + len(mark)
+
+
+def _mark_left(first: Mapping[str, Any], forgotten: Forgotten) -> dict[str, Any]:
+    """Return the mark of retention, if it names somebody else from now on."""
+    mark = first.get("pruned")
+    if not isinstance(mark, Mapping):
+        return {}
+    who = forgotten.name(mark.get("by"))
+    return {} if same(who, mark.get("by")) else {"pruned": {**mark, "by": who}}
 
 
 def _said(revision: StoredRevision) -> dict[str, Any]:

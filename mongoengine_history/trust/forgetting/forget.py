@@ -35,18 +35,23 @@ from mongoengine_history.record.states import state_at
 from mongoengine_history.state.redaction import erased_in
 from mongoengine_history.state.revision import DELETE, REDACT, moment_of, nothing_done
 from mongoengine_history.state.values import ABSENT, identifier
-from mongoengine_history.trust.forgetting.receipt import Receipt, ranges
+from mongoengine_history.trust.forgetting.receipt import Receipt, added, ranges
 from mongoengine_history.trust.hold import held
 from mongoengine_history.trust.remainders import LEFT, Remainders
 from mongoengine_history.trust.spool import Spool, rewrite
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from mongoengine_history.record.head import Head
     from mongoengine_history.record.place import Place
     from mongoengine_history.record.revisions import Revisions
     from mongoengine_history.state.redaction import Forgotten
     from mongoengine_history.state.revision import Context
     from mongoengine_history.state.values import Path
+
+HELD: Final = "it is held; release it first"
+"""Why something stays as it is."""
 
 MOST_BEGINNINGS: Final = 1_000
 """How often to begin with what others recorded meanwhile."""
@@ -63,7 +68,39 @@ def forget(revisions: Revisions, forgotten: Forgotten, what: str, context: Conte
         HistoryError: a document of the history cannot be read, or others write all the time.
     """
     if held(revisions.place, [revisions.key]):
-        raise OptionsError("document", revisions.key, "it is held; release it first")
+        raise OptionsError("document", revisions.key, HELD)
+    return _forgotten(revisions, forgotten, what, context)
+
+
+def forget_each(
+    histories: Iterable[tuple[Revisions, Context]],
+    forgotten: Forgotten,
+    total: Receipt,
+    places: Iterable[Place],
+    progress: Callable[[Receipt], object] | None,
+) -> Receipt:
+    """
+    Do so with several histories, and all that spools of *places* hold; return a *total* receipt.
+
+    Raises:
+        OptionsError: some are held; they were left as they are. Or as `forget`.
+    """
+    on_hold = []
+    for revisions, context in histories:
+        if held(revisions.place, [revisions.key]):
+            on_hold.append(revisions.key)
+            continue
+        receipt = _forgotten(revisions, forgotten, total.what, context)
+        if receipt.documents and progress:
+            progress(receipt)
+        total = added(total, receipt)
+    in_spool = sum(forget_in_spool(it, forgotten) for it in places)  # of nothing recorded yet
+    if on_hold:
+        raise OptionsError("documents", on_hold, HELD)
+    return replace(total, values=total.values + in_spool)
+
+
+def _forgotten(revisions: Revisions, forgotten: Forgotten, what: str, context: Context) -> Receipt:
     if revisions.place.in_transaction:
         raise OptionsError("session", "active", "what is forgotten, is so in no transaction")
     settle(revisions)
@@ -206,14 +243,15 @@ class _Sweep:
 
 
 def forget_in_spool(place: Place, forgotten: Forgotten, key: Any = ABSENT) -> int:
-    """Take values of a document, or of all, out of the spool of the class; return how many."""
+    """Take values of a document, or of all that are not held, out of a spool; return how many."""
     kept, count = place.options.on_error, 0
 
     def left(entry: dict[str, Any]) -> dict[str, Any]:
         nonlocal count
         is_there = (entry["database"], entry["collection"]) == (place.database, place.document_type)
-        is_meant = key is ABSENT or identifier(entry["document_id"]) == identifier(key)
-        if not (is_there and is_meant):
+        whose = entry["document_id"]
+        is_meant = key is ABSENT or identifier(whose) == identifier(key)
+        if not (is_there and is_meant) or (key is ABSENT and held(place, [whose])):
             return entry
         redone, some = documents_left(entry["records"], forgotten)
         count += some
