@@ -135,7 +135,7 @@ class Place:
         """Return a collection beside the history, whose name has a *suffix*, and is read alike."""
         own = self.history
         options = own.codec_options, own.read_preference, own.write_concern, own.read_concern
-        return own.database.get_collection(f"{own.name}{suffix}", *options)
+        return Collection(own.database, f"{own.name}{suffix}", False, *options)
 
     def _check_history(self, model: Document | type[Document]) -> None:
         """Raise an OptionsError where documents and their history lie in each other's way."""
