@@ -15,6 +15,7 @@ from mongoengine.connection import ConnectionFailure
 
 from mongoengine_history.capture.blocks import Block, said_now
 from mongoengine_history.capture.decorated import runs_later
+from mongoengine_history.documents.options import is_to_ask
 from mongoengine_history.documents.stand_in import USUAL_CODEC, codec_in, is_warned_of
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.history import History
@@ -197,7 +198,7 @@ def set_identity_provider(provider: Callable[[], object] | None) -> None:
     Raises:
         OptionsError: it cannot be called.
     """
-    if provider is not None and not callable(provider):
+    if not (provider is None or is_to_ask(provider)):
         raise OptionsError("provider", provider, "it is called at each write, so give a function")
     _providers[:] = [] if provider is None else [provider]
 

@@ -98,9 +98,8 @@ class DocumentTrack:
             raise OptionsError("atomic", metadata["atomic"], problem)
         hiding_of(document)  # which checks the options of its class
         self._document, self._refuse_stale = document, refuse_stale
-        refuse_misspelt(
-            metadata, identity=identity, reason=reason, refuse_stale=refuse_stale or None
-        )
+        said = {"identity": identity, "reason": reason, "refuse_stale": refuse_stale or None}
+        refuse_misspelt(metadata, **said, atomic=None)
         self._context = checked(identity, reason, metadata, codec_of(document))
         self._orders: list[int] = []  # of its blocks that are open
         self._is_used = False

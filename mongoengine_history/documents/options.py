@@ -51,9 +51,9 @@ NOT_GIVEN: Final[Any] = _NotGiven()
 
 def _paths(name: str, given: Iterable[str]) -> tuple[str, ...]:
     """Take one path, or any collection of them; names of collections are alike."""
-    if not isinstance(given, Iterable):
+    if not isinstance(given, Iterable) or isinstance(given, Mapping):
         what = "path" if name in ADDED_UP else "name"
-        raise OptionsError(name, given, f"it must be a {what}, or some of them")
+        raise OptionsError(name, given, f"it must be a {what}, or a list of them")
     paths = (given,) if isinstance(given, str) else tuple(given)
     for path in paths:
         if not isinstance(path, str) or not all(path.split(".")):
@@ -106,8 +106,8 @@ class HistoryOptions:
         self._check_paths()
         for name in SECRETS:
             self._check_key(name)
-        if self.identity is not None and not callable(self.identity):
-            raise OptionsError("identity", self.identity, "it is called at each write")
+        if not (self.identity is None or is_to_ask(self.identity)):
+            raise OptionsError("identity", self.identity, "it is a function to call at each write")
         if not isinstance(self.strict, bool):
             raise OptionsError("strict", self.strict, "it must be True or False")
         if self.on_error not in REACTIONS and not callable(self.on_error):
@@ -160,6 +160,11 @@ class HistoryOptions:
         if not isinstance(key, bytes) or len(key) < SHORTEST_KEY:
             # The key itself is a secret, which no message may tell.
             raise OptionsError(name, "…", f"it must be {SHORTEST_KEY} bytes or more")
+
+
+def is_to_ask(given: object) -> bool:
+    """Say whether it can be asked who answers; a class would only make something."""
+    return callable(given) and not isinstance(given, type)
 
 
 def check_keep(keep: object) -> None:

@@ -266,7 +266,6 @@ CALLS: dict[str, Callable[[], Any]] = {
     "save what is not tracked": lambda: Watched(owner="late").save(),
     "save untracked": untracked()(lambda: Account(owner="late").save()),
     "read records": lambda: [*History.objects],
-    "read a history": lambda: [*history_of(Account, "anna")],
     "another one": lambda: changeset(atomic=True).__enter__(),
 }
 

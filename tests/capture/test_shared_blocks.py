@@ -225,6 +225,9 @@ def test_beside_an_identity_its_neighbours_are_metadata() -> None:
         assert history_of(write())[1].metadata == {"user": "ben"}
     with pytest.raises(OptionsError, match="refuse_stale"):
         DocumentTrack(write(), refuse_stal=True)
+    for name in ("atomik", "Atomic", "atomc"):
+        with pytest.raises(OptionsError, match="did you mean atomic"):
+            DocumentTrack(write(), "ann", **{name: True})
 
 
 @pytest.mark.parametrize("is_atomic", [True, False])

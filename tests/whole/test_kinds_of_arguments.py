@@ -9,7 +9,7 @@ from typing import Any
 import mongoengine as me
 import pytest
 from bson import ObjectId
-from mongoengine import Document
+from mongoengine import Document, EmbeddedDocument
 
 from mongoengine_history import (
     DocumentTrack,
@@ -39,6 +39,10 @@ from mongoengine_history import (
     untrack_history,
     verify,
 )
+
+
+class Corner(EmbeddedDocument):
+    text = me.StringField()
 
 
 class Card(Document):
@@ -76,6 +80,12 @@ def test_a_class_is_no_document(call: Callable[[Any], Any]) -> None:
         call(Card)
     with pytest.raises(OptionsError, match="document"):
         call("card")
+
+
+@pytest.mark.parametrize("call", [*WANTS_A_DOCUMENT, DocumentTrack, history_of])
+def test_what_is_embedded_is_no_document(call: Callable[[Any], Any]) -> None:
+    with pytest.raises(OptionsError, match="give the document that holds it"):
+        call(Corner(text="a"))
 
 
 @pytest.mark.parametrize("call", WANTS_A_CLASS)
@@ -169,8 +179,11 @@ def test_what_is_no_number_is_refused_as_a_number(call: Callable[[Any, Any], Any
             call(card, number)
 
 
+BOOLS = [slice(True, None), slice(None, True), slice(None, None, True), slice(False)]
+
+
 @pytest.mark.parametrize(
-    "ends", [slice("a"), slice(None, 1.5), slice(0, 5, 0), slice(None, None, "x")]
+    "ends", [slice("a"), slice(None, 1.5), slice(0, 5, 0), slice(None, None, "x"), *BOOLS]
 )
 def test_a_slice_has_numbers(ends: slice) -> None:
     with pytest.raises(OptionsError, match="its ends are numbers"):
