@@ -200,9 +200,9 @@ class Inspection:
 
     def _leap(self, number: int, version: State | None) -> None:
         """Go on behind a hole."""
-        last = number - 1
-        gone = f"revisions {self.number + 1} to {last}" if last > self.number + 1 else "it"
-        self.find(MISSING, f"{gone} is gone"[:200], self.number + 1)
+        first, last = self.number + 1, number - 1
+        gone = f"revisions {first} to {last} are gone" if last > first else "it is gone"
+        self.find(MISSING, gone[:200], first)
         self._before, self.state, self.is_known = None, version, version is not None
 
     def _begin_anew(self, number: int, mark: Mapping[str, Any]) -> None:
