@@ -143,7 +143,9 @@ class _Task:
         self.is_large = sum(found.total() for _, found in names) > LARGEST_TRANSACTION
         if not self.concerned:
             raise OptionsError("id", self.key, "no revision belongs to such a changeset")
-        clients = [self.known.client(database, it) for database, found in names for it in found]
+        #: Databases, collections in them, and the histories that have records of these.
+        self.concerning = [(database, *it) for database, found in names for it in found]
+        clients = [self.known.client(*it) for it in self.concerning]
         self.client: MongoClient[Any] = clients[0]
         self.is_inside = in_transaction(self.client)
         for database in self.concerned if not self.is_inside else ():
@@ -151,8 +153,8 @@ class _Task:
         is_one = all(client is self.client for client in clients)
         self.can_transact = is_one and not self.is_inside and can_transact(self.client)
 
-    def _collections(self, database: Database[Any]) -> Counter[Any]:
-        """Count the revisions of the changeset in a database, by collections."""
+    def _collections(self, database: Database[Any]) -> Counter[tuple[Any, str]]:
+        """Count the revisions of the changeset in a database, by collections and histories."""
         try:
             return _counted(self.key, database)
         except (ConnectionFailure, OperationFailure) as error:
@@ -183,8 +185,10 @@ class _Task:
         transacted(self.client, lambda: self._write_all(own))
 
     def _ensure_indexes(self) -> None:
-        for database in self.concerned:
-            self.known.place(database).ensure_indexes()
+        for it in self.concerning:
+            place = self.known.place(*it)
+            if place is not None:
+                place.ensure_indexes()
 
     def _write_all(self, own: Changeset) -> None:
         """Write all of it, as a part of the transaction that is active."""
@@ -283,10 +287,10 @@ def _refused(key: object, step: Step, why: str) -> ChangesetRefusedError:
     return ChangesetRefusedError(key, [(*step.subject.address, why)])
 
 
-def _counted(key: object, database: Database[Any]) -> Counter[Any]:
+def _counted(key: object, database: Database[Any]) -> Counter[tuple[Any, str]]:
     try:
         found = [*revisions_of(key, database, active_session(database.client))]
     except InvalidOperation:  # another client has bound a session; one of its own is allowed
         with sealed(database.client).start_session() as session:
             found = [*revisions_of(key, database, session)]
-    return Counter(it.get("document_type") for it in found)
+    return Counter((it.get("document_type"), history) for history, it in found)

@@ -17,6 +17,7 @@ from mongoengine_history.errors import HistoryError, OptionsError
 from mongoengine_history.record.head import Head
 from mongoengine_history.record.history import BaseHistory, kept_by
 from mongoengine_history.record.indexes import BY_REVISION, BY_STAMP, behind
+from mongoengine_history.record.neighbours import database_of
 from mongoengine_history.record.place import LOCAL, PRIMARY
 from mongoengine_history.record.revisions import NUMBERABLE, OF_NEWEST, Revisions
 from mongoengine_history.record.sealed import sealed, sealed_collection
@@ -228,8 +229,14 @@ def heads(place: Place, keys: list[Any]) -> dict[object, Head]:
     return {key: Head.of(it) for key, it in newest.items()}
 
 
-def revisions_of(changeset: object, database: Database[Any], session: Any) -> Iterator[Any]:
-    """Find the first record of each revision by which a changeset changed something somewhere."""
+def revisions_of(
+    changeset: object, database: Database[Any], session: Any
+) -> Iterator[tuple[str, Any]]:
+    """
+    Find the first record of each revision by which a changeset changed something somewhere.
+
+    With each comes the full name of the history that has it.
+    """
     wanted = ("document_type", "document_id", "revision", "stamp")
     query: dict[str, Any] = {
         "changeset": changeset,
@@ -242,7 +249,7 @@ def revisions_of(changeset: object, database: Database[Any], session: Any) -> It
         if client is not sealed(database.client) and in_transaction(database.client):
             continue  # where it cannot be asked, and nothing can have been written
         own = session if session and session.client is client else None
-        yield from history.find(query, wanted, session=own)
+        yield from ((history.full_name, it) for it in history.find(query, wanted, session=own))
 
 
 def clients_of(changeset: object, database: Database[Any]) -> list[MongoClient[Any]]:
@@ -291,8 +298,16 @@ def _histories(database: Database[Any]) -> list[Collection[Any]]:
     beside = [it.beside(database) for it in known if not it.kept_at]
     models = [it for it in with_subclasses(Document) if not it._meta.get("abstract")]
     kept = [(it, _kept_apart(it)) for it in models]
-    apart = [own.beside(database) for it, own in kept if own and it._get_db() == database]
+    apart = [own.beside(database) for it, own in kept if own and _keeps(own, it, database)]
     return list({it.full_name: it for it in [*beside, *apart]}.values())
+
+
+def _keeps(kept: type[BaseHistory], model: type[Document], database: Database[Any]) -> bool:
+    """Say whether a history elsewhere keeps the documents of a database: it says so itself."""
+    own, history = model._get_db(), sealed_collection(kept.beside(database))
+    with history.database.client.start_session() as apart:  # in nobody's transaction
+        claimed = database_of(history, apart)
+    return own == database if claimed in {None, own.name} else claimed == database.name
 
 
 def _kept_apart(model: type[Document]) -> type[BaseHistory] | None:
