@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -29,7 +30,7 @@ from mongoengine_history.record.rewriting import (
     legacy_left,
     records_left,
     version_left,
-    write,
+    write_left,
 )
 from mongoengine_history.record.states import state_at
 from mongoengine_history.state.redaction import erased_in
@@ -41,7 +42,7 @@ from mongoengine_history.trust.remainders import LEFT, Remainders
 from mongoengine_history.trust.spool import Spool, rewrite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from mongoengine_history.record.head import Head
     from mongoengine_history.record.place import Place
@@ -146,26 +147,21 @@ class _Sweep:
         self.versions(bounds)
         if self._seen < 0:
             for record in self._revisions.legacy():
-                self._write(0, *legacy_left(record, self._forgotten))
+                self._rewrite(0, [record], legacy_left)
         self._seen = head.number
 
     def _records(self, bounds: dict[str, int]) -> None:
         query = {"revision": bounds, "position": RECORD}
         found = self._revisions.records(query, DESCENDING, batch_size=ONE_BY_ONE)
         for records in complete(self._revisions, found, -1):
-            with self._revisions.reading(records):
-                left = records_left(records, self._forgotten)
-            self._write(records[0]["revision"], *left)
+            self._rewrite(records[0]["revision"], records, records_left)
 
     def versions(self, bounds: Any) -> None:
         """Erase in full states."""
         query = {"revision": bounds, "position": VERSION}
         found = self._revisions.records(query, batch_size=ONE_BY_ONE)
         for number, group in groupby(found, itemgetter("revision")):
-            documents = list(group)
-            with self._revisions.reading(documents):
-                left = version_left(documents, self._forgotten)
-            self._write(number, *left)
+            self._rewrite(number, list(group), version_left)
 
     def _wait_for_version(self, number: int) -> None:
         """Wait for the version of the newest revision, which is written behind it."""
@@ -176,8 +172,10 @@ class _Sweep:
                 break
             time.sleep(PAUSE)
 
-    def _write(self, number: int, redone: Any, count: int) -> None:
-        write(self._revisions.place, redone)
+    def _rewrite(self, number: int, documents: Sequence[Any], left: Callable[..., Any]) -> None:
+        with self._revisions.reading(documents):
+            own = partial(left, forgotten=self._forgotten)
+            count = write_left(self._revisions.place, documents, own)
         if count:
             self._values[number] += count
             self._paths = None
@@ -211,7 +209,12 @@ class _Sweep:
         found = self._revisions.records(query, batch_size=ONE_BY_ONE)
         for records in complete(self._revisions, found, 1):
             with self._revisions.reading(records):
-                self._left.add(revision_of(records), records[0])
+                revision = revision_of(records)
+                self._left.add(revision, records[0])
+            if revision.operation == REDACT and self._counted:  # others forget something, too
+                self._left, self._counted = Remainders(), 0
+                self._add_remainders(head)
+                return
         self._counted = head.number
 
     def _masked(self, head: Head) -> tuple[Path, ...]:
