@@ -205,7 +205,7 @@ def say(user: Document) -> None:
         assert_type(changes.reason, str | None)
     with changeset(atomic=True):
         Invoice().save()
-    changeset(reason=7)  # type: ignore[arg-type]
+    changeset(reason=7)  # type: ignore[call-overload]
     assert_type(revert_changeset(changes), Changeset)
     revert_changeset(changes.id, reason="a mistake")
     plan = revert_changeset(changes, dry_run=True)
