@@ -33,6 +33,7 @@ from mongoengine_history.errors import (
     StateMismatchError,
     StateNotKeptError,
     UndoConflictError,
+    WriteConflictError,
     WriteRefusedError,
 )
 from mongoengine_history.read.as_of import Misfit, as_of
@@ -106,6 +107,7 @@ __all__ = [
     "Verification",
     "Version",
     "Watcher",
+    "WriteConflictError",
     "WriteRefusedError",
     "anonymise",
     "as_of",

@@ -29,6 +29,7 @@ from mongoengine_history.errors import (
     ChangesetRefusedError,
     HistoryError,
     OptionsError,
+    WriteConflictError,
 )
 from mongoengine_history.record.overview import clients_of, revisions_of
 from mongoengine_history.record.sealed import sealed
@@ -84,9 +85,9 @@ def revert_changeset(
     What it created is deleted, what it deleted is brought back, each value that it set gets the
     one from before, in the reverse order of writing. All conflicts are found before the first
     write. Where the server and PyMongo (4.17 or later) can, it is one transaction, which is tried
-    again where others write meanwhile; of more than 5,000 revisions each part is one. The writes
-    are a changeset of their own, recorded as operation ``undo`` or ``delete``, so that it can be
-    reverted, too.
+    again where others write meanwhile, for 30 seconds; of more than 5,000 revisions each part is
+    one. The writes are a changeset of their own, recorded as operation ``undo`` or ``delete``, so
+    that it can be reverted, too.
 
     Args:
         id: The changeset, or its id, which may be a text: `Revision.changeset`.
@@ -107,6 +108,7 @@ def revert_changeset(
         ChangesetRefusedError: the application's own methods, or validation, refuse it. Nothing was
             written.
         ChangesetPartlyRevertedError: a write failed where it could not be one transaction.
+        WriteConflictError: others wrote to the same documents for 30 seconds. Nothing was written.
         HistoryError: as `undo` raises them. Nothing was written.
     """
     key = _key(id)
@@ -239,11 +241,13 @@ class _Writing:
 
     def commit(self, parts: Sequence[Batch]) -> None:
         """Write some batches: in a transaction of their own, if there can be one."""
-        if self._task.can_transact:
-            written = transacted(self._task.client, lambda: self.write(parts))
-            self._kept += written
-        else:
+        if not self._task.can_transact:
             self.write(parts)
+            return
+        try:
+            self._kept += transacted(self._task.client, lambda: self.write(parts))
+        except WriteConflictError as error:
+            self._raise(parts[0].first, error)
 
     def write(self, parts: Iterable[Batch]) -> list[tuple[str, Any]]:
         """Write some batches; what is written in a transaction is not kept if that fails."""

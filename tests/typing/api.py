@@ -55,6 +55,7 @@ from mongoengine_history import (
     Verification,
     Version,
     Watcher,
+    WriteConflictError,
     WriteRefusedError,
     anonymise,
     as_of,
@@ -350,6 +351,8 @@ def answer_others(error: HistoryError) -> None:
         case StaleDocumentError():
             assert_type((error.document_id, error.path), tuple[object, tuple[str | int, ...]])
             assert_type((error.seen, error.found), tuple[object, object])
+        case WriteConflictError():
+            assert_type(error.attempts, int)
         case WriteRefusedError():
             assert_type((error.document_type, error.method), tuple[str, str])
 
