@@ -15,12 +15,12 @@ from mongoengine_history.record.complete import complete
 from mongoengine_history.record.doubt import settle_all
 from mongoengine_history.record.head import NO_HEAD
 from mongoengine_history.record.layout import revision_of
+from mongoengine_history.record.naming import revisions_of
 from mongoengine_history.record.overview import (
     SMALL,
     batches,
     heads,
     near,
-    revisions_of,
     state_near,
 )
 from mongoengine_history.record.place import Place

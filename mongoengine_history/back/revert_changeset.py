@@ -31,7 +31,7 @@ from mongoengine_history.errors import (
     OptionsError,
     WriteConflictError,
 )
-from mongoengine_history.record.overview import clients_of, revisions_of
+from mongoengine_history.record.naming import clients_of, revisions_of
 from mongoengine_history.record.sealed import sealed
 from mongoengine_history.record.sessions import (
     active_session,

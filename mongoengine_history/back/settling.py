@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mongoengine_history.back.steps import Step, put_onto
-from mongoengine_history.record.overview import revisions_of
+from mongoengine_history.record.naming import revisions_of
 from mongoengine_history.record.sessions import active_session
 from mongoengine_history.state.merge import is_same_state
 from mongoengine_history.state.values import encode

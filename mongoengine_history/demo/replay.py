@@ -26,7 +26,7 @@ from mongoengine_history.back.revert import revert
 from mongoengine_history.capture.document_track import DocumentTrack, track_changes
 from mongoengine_history.demo.order import ALIAS, raw, table
 from mongoengine_history.read.history_of import history_of
-from mongoengine_history.record.overview import size_of
+from mongoengine_history.record.holdings import holdings
 from mongoengine_history.record.place import Place
 
 if TYPE_CHECKING:
@@ -216,7 +216,8 @@ def _summary(
     document: Replayed, revisions: Sequence[Revision], entries: Sequence[Entry]
 ) -> list[str]:
     records = sum(len(revision.patches) for revision in revisions)
-    history, full = size_of(Place(document)), sum(len(entry.state) for entry in entries)
+    history = sum(it.bytes for it in holdings(Place(document).history))
+    full = sum(len(entry.state) for entry in entries)
     return [
         f"{len(entries):,} states are {len(revisions):,} revisions in {records:,} records.",
         f"The history has {_size(history)}, all states in full have {_size(full)}.",

@@ -11,7 +11,7 @@ from mongoengine_history.back.databases import Databases
 from mongoengine_history.capture.changeset import context_of
 from mongoengine_history.documents.snapshot import check_progress
 from mongoengine_history.errors import OptionsError
-from mongoengine_history.record.overview import types_naming, whom_naming
+from mongoengine_history.record.naming import types_naming, whom_naming
 from mongoengine_history.record.place import Place, place_of_events
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.state.redaction import Forgotten
