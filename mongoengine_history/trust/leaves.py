@@ -11,7 +11,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import WriteConcern
 from pymongo.errors import BulkWriteError
 
-from mongoengine_history.record.not_recorded import DUPLICATE_KEY
+from mongoengine_history.record.inserts import DUPLICATE_KEY
 from mongoengine_history.record.overview import batches
 from mongoengine_history.state.values import WIRE
 from mongoengine_history.trust.merkle import EMPTY_ROOT, leaf_hash, path_to, root_of
