@@ -247,7 +247,7 @@ def test_all_ways_to_read_are_among_them() -> None:
     ]
     reading = {*vars(Revisions), *(it.__name__ for it in is_own)}
     assert {name for name in reading if not name.startswith("_")} == {
-        "of", "owner", "mine", "address", "turn", "seen_by",
+        "of", "named", "owner", "mine", "address", "turn", "seen_by",
         "stored", "recordable", "head", "opening", "looked", "revision", "between", "records",
         "made", "reading", "malformed",
         "changes", "number_at", "number_in", "last_touching", "legacy",
