@@ -27,6 +27,9 @@ No field or attribute of the application can have that name.
 SHORTEST_KEY: Final = 16
 """Bytes of a key below which it could be guessed."""
 
+LONGEST_COLLECTION: Final = 255
+"""Bytes that MongoDB allows a name, with that of the database."""
+
 SECRETS: Final = ("fingerprint_key", "checksum_key")
 """Options that no message may tell."""
 
@@ -58,7 +61,16 @@ def _paths(name: str, given: Iterable[str]) -> tuple[str, ...]:
     for path in paths:
         if not isinstance(path, str) or not all(path.split(".")):
             raise OptionsError(name, path, "it must be names joined by dots")
+        if name == "formerly" and not _may_name_collection(path):
+            problem = f"no collection has $, \\0 or over {LONGEST_COLLECTION} bytes in its name"
+            raise OptionsError(name, path, problem)
     return paths
+
+
+def _may_name_collection(name: str) -> bool:
+    encoded = name.encode(errors="ignore")
+    is_short = len(encoded) <= LONGEST_COLLECTION
+    return is_short and encoded.decode() == name and not {"$", "\0"} & {*name}
 
 
 @dataclass(frozen=True, slots=True)

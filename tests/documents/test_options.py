@@ -291,7 +291,10 @@ def test_the_same_said_twice_is_no_contradiction() -> None:
     assert found == HistoryOptions(version_every=7, exclude=["b"])
 
 
-@pytest.mark.parametrize("formerly", [5, None, "", [1], ["a", ""], "a..b"])
+@pytest.mark.parametrize(
+    "formerly",
+    [5, None, "", [1], ["a", ""], "a..b", "a$b", ["a", "$b"], "a\0", "\ud800", "é" * 128],
+)
 def test_what_a_collection_was_called_is_a_name(formerly: Any) -> None:
     with pytest.raises(OptionsError) as caught:
         track_history(formerly=formerly)
