@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from warnings import warn
 
 from mongoengine_history.capture.covers import cover
 from mongoengine_history.capture.document_track import listen
 from mongoengine_history.capture.tracker import Known, Tracker
-from mongoengine_history.documents.renamed import found_today, paths_today, under_new_names
+from mongoengine_history.documents.renamed import (
+    check_single,
+    doubled,
+    found_today,
+    paths_today,
+    under_new_names,
+)
 from mongoengine_history.documents.snapshot import unrecorded
 from mongoengine_history.errors import (
     DocumentDidNotExistError,
+    HistoryWarning,
     IncompleteRevisionError,
     StateNotKeptError,
 )
@@ -43,6 +51,17 @@ def lasting(paths: Iterable[Path], before: State, after: State, volatile: Hiding
         return {*paths}
     first, second = volatile.hidden(before), volatile.hidden(after)
     return {path for path in paths if not same(find(first, path), find(second, path))}
+
+
+def _tell_doubled(document: Document, wanted: State) -> None:
+    names = doubled(document, wanted)
+    if names:
+        warn(
+            f"The earlier state has values under {names}, which were renamed, and under the names "
+            "of today, too, which count. Read the state as data to see all.",
+            HistoryWarning,
+            stacklevel=4,
+        )
 
 
 @dataclass(frozen=True)
@@ -144,7 +163,7 @@ class Past:
         for revision in self.revisions.between(number + 1) if self.head.number > number else ():
             is_first = revision.number == 1  # late writes were taken out of the state before it
             after = (self._state(1) or {}) if is_first else revision.after(state)
-            found = [*found_today(self.document, found_by(revision.patches, state))]
+            found = [*found_today(self.document, found_by(revision.patches, state), state)]
             old, new = self._today(state), self._today(after)
             overwritten.add(found, old, new)
             paths |= {path for path, value in found if not same(value, find(old, path))}
@@ -154,13 +173,16 @@ class Past:
 
     def put_back(self, wanted: State, operation: str) -> None:
         """Put a state onto the document, to be recorded as *operation* when it is saved."""
+        check_single(self.document, self.revisions.key, self.live)
+        _tell_doubled(self.document, wanted)
         if self.is_gone_unrecorded:  # the history has a state, which must not shine through
             operation = RESTORE
         place = self.revisions.place
         place.ensure_indexes()
         listen(type(self.document))
-        wanted = place.hiding.revealed(self._today(wanted), self.live)
-        wanted = place.volatile.kept(wanted, self.live)
+        live = self.live and self._today(self.live)
+        wanted = place.revealed(wanted, self.live)
+        wanted = place.volatile.kept(wanted, live)
         known = Known(self.revisions, self.head)
         Tracker.of(self.document).put_back(known, self.live, wanted, operation)
         cover(self.document)

@@ -10,6 +10,7 @@ from mongoengine_history.back.changeset_plan import PlanStep
 from mongoengine_history.back.revert import shown_conflict, undone
 from mongoengine_history.back.steps import Step, problem_of, steps_of
 from mongoengine_history.back.subject import Home, Subject
+from mongoengine_history.documents.renamed import check_single
 from mongoengine_history.errors import MalformedRecordError, OptionsError, UndoConflictError
 from mongoengine_history.record.complete import complete
 from mongoengine_history.record.doubt import settle_all
@@ -103,6 +104,7 @@ def _taken_out(
     subject: Subject, walked: Iterable[tuple[StoredRevision, State | None]]
 ) -> tuple[list[State | None], list[UndoConflictError]]:
     """Take revisions out of a document, the newest first; return each state, and all conflicts."""
+    check_single(subject.place.model, subject.pk, subject.live)
     states, errors, state = [], [], subject.stored
     for revision, before in reversed([*walked]):
         state, found = undone(state, revision, before, subject.place)

@@ -71,7 +71,7 @@ def _by_methods(step: Step, done: Done) -> str | None:
             if step.before is None and stored is not None:
                 raise _conflict(step, stored, {()})
             wanted = step.onto(stored)
-            revealed = subject.place.hiding.revealed(wanted, live)
+            revealed = subject.place.revealed(wanted, live)
             document = subject.home.document(subject.pk, revealed)
             Past(document, revisions, head, stored, live).put_back(wanted, UNDO)
             document.save()
@@ -150,9 +150,8 @@ class _Exactly:
         self._update([found[key] for key in self._steps if key in found])
 
     def _revealed(self, step: Step, live: State | None) -> State:
-        hiding = self._place.hiding
-        stored = live and hiding.hidden(live)
-        return hiding.revealed(step.onto(stored), live)
+        stored = live and self._place.hiding.hidden(live)
+        return self._place.revealed(step.onto(stored), live)
 
     def _inserted(self, made: list[Found]) -> None:
         self._bulk.inserted(self._arrived(made), operation=self._operation)
