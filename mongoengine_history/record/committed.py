@@ -102,12 +102,12 @@ class Committed:
         self, session: ClientSession, position: Mapping[str, Any], awaited: float
     ) -> ChangeStream[Any]:
         """Watch what comes after a *position*; the server is waited for *awaited* seconds."""
-        place = {"resume_after": position["token"]}
+        begin = {"resume_after": position["token"]}
         if position["token"] is None:
-            place = {"start_at_operation_time": position["start"]}
+            begin = {"start_at_operation_time": position["start"]}
         watched = self.kept.with_options(read_concern=ReadConcern("majority"))
         patience = int(1000 * awaited) or 1
-        return watched.watch(self._pipeline(), session=session, max_await_time_ms=patience, **place)
+        return watched.watch(self._pipeline(), session=session, max_await_time_ms=patience, **begin)
 
     def _pipeline(self) -> list[dict[str, Any]]:
         """Ask for what names a revision, when its last record is there, and so all of them."""

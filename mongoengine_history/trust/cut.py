@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 MOST_BYTES: Final = 16 * 1024 * 1024
 """Bytes of full states to write together."""
 
-
 OF_FIRST: Final = ("document_id", "document_type", "revision", "stamp", "checksum", "identity")
 
 
@@ -66,7 +65,7 @@ class Batch:
         self.findings: list[Finding] = []
         self._bounds = [numbers_at(place, [*keys], it - 1) for it in (before, needed) if it]
         self._bounds += [{}] if needed == 0 else []
-        self._keep, self._goes_whole = keep, keep is None
+        self._keep = keep
         self.held: list[Any] = []
         self.cuts = list(self._found())
 
@@ -76,7 +75,8 @@ class Batch:
             name = identifier(key)
             head, first = known.get(name, NO_HEAD), lowest.get(name, 0)
             number = self._number(key, head.number)
-            is_end = self._goes_whole and number == head.number > 0 and head.operation == DELETE
+            is_gone = number == head.number > 0 and head.operation == DELETE
+            is_end = self._keep is None and is_gone
             if not is_number(first) or number < 1 or (first >= number and not is_end):
                 continue
             if name in self._held_keys:

@@ -129,8 +129,8 @@ class Inspection:
             if not is_number(number):
                 self.find(MALFORMED, f"its revision is {number!r}"[:200])
                 continue
-            kept = [it for it in some if _place_of(it) < 0]
-            records = [it for it in some if _place_of(it) >= 0]
+            kept = [it for it in some if _position_in(it) < 0]
+            records = [it for it in some if _position_in(it) >= 0]
             state = self._state_of(kept, int(number)) if kept else None
             if number:
                 self._take(int(number), records, state, kept)
@@ -226,8 +226,8 @@ class Inspection:
             self.find(OTHER_VERSION, "the full state is not what its revision leads to")
 
     def _revision(self, records: Documents) -> StoredRevision | None:
-        places, count = [_place_of(it) for it in records], len(records)
-        if not count or places != [*range(count)] or records[0].get("size") != count:
+        positions, count = [_position_in(it) for it in records], len(records)
+        if not count or positions != [*range(count)] or records[0].get("size") != count:
             self.find(MISSING, "records of it are gone, or there are too many")
             return None
         try:
@@ -334,9 +334,9 @@ def _unlike(records: Documents) -> list[str]:
     ]
 
 
-def _place_of(document: Mapping[str, Any]) -> int:
-    place = document.get("position")
-    return place if isinstance(place, int) else 0
+def _position_in(document: Mapping[str, Any]) -> int:
+    position = document.get("position")
+    return position if isinstance(position, int) else 0
 
 
 def _agree(clock: object, stamp: int) -> bool:

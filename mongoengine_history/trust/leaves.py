@@ -45,7 +45,7 @@ class Page(NamedTuple):
         """Return the audit path of a leaf from here to the root of the tree."""
         hashes = [leaf_hash(leaf) for leaf in self.leaves or ()]
         steps = [(hashes, index), *reversed(self.trail)]
-        return [it for roots, place in steps for it in path_to(roots, place)]
+        return [it for roots, at in steps for it in path_to(roots, at)]
 
 
 class Leaves:
