@@ -22,6 +22,7 @@ from mongoengine_history.back.settling import unsettled
 from mongoengine_history.back.steps import batches, told
 from mongoengine_history.back.writing_back import write
 from mongoengine_history.capture.changeset import Changeset, changeset
+from mongoengine_history.documents.options import check_flag
 from mongoengine_history.documents.snapshot import check_progress
 from mongoengine_history.errors import (
     ChangesetConflictError,
@@ -113,6 +114,8 @@ def revert_changeset(
     """
     key = _key(id)
     check_progress(progress, "a number")
+    check_flag("dry_run", dry_run)
+    check_flag("bypass_methods", bypass_methods)
     task = _Task(key, bypass=bypass_methods, progress=progress)
     if dry_run:
         return task.plan()

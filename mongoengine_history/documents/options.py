@@ -120,8 +120,7 @@ class HistoryOptions:
             self._check_key(name)
         if not (self.identity is None or is_to_ask(self.identity)):
             raise OptionsError("identity", self.identity, "it is a function to call at each write")
-        if not isinstance(self.strict, bool):
-            raise OptionsError("strict", self.strict, "it must be True or False")
+        check_flag("strict", self.strict)
         if self.on_error not in REACTIONS and not callable(self.on_error):
             problem = f"it must be one of {REACTIONS}, or called with the error"
             raise OptionsError("on_error", self.on_error, problem)
@@ -177,6 +176,12 @@ class HistoryOptions:
 def is_to_ask(given: object) -> bool:
     """Say whether it can be asked who answers; a class would only make something."""
     return callable(given) and not isinstance(given, type)
+
+
+def check_flag(name: str, given: object) -> None:
+    """Raise an OptionsError if an argument is not one of two."""
+    if not isinstance(given, bool):
+        raise OptionsError(name, given, "it must be True or False")
 
 
 def check_keep(keep: object) -> None:

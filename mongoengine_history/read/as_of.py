@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from mongoengine import Document
 
+from mongoengine_history.documents.options import check_flag
 from mongoengine_history.documents.renamed import under_new_names
 from mongoengine_history.documents.snapshot import check_model, loaded_in_part
 from mongoengine_history.errors import HistoryError
@@ -87,6 +88,7 @@ def as_of(model: type[D], when: datetime, *, as_data: bool = False) -> Iterator[
         OptionsError: an argument cannot be used.
     """
     check_model(model)
+    check_flag("as_data", as_data)
     last_stamp(when)
     moment = _Moment(model, when)
     make = moment.data if as_data else moment.document

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from bson import Timestamp
-from mongoengine import DEFAULT_CONNECTION_NAME, get_db
 from pymongo import ASCENDING
 from pymongo.read_concern import ReadConcern
 
@@ -14,6 +13,7 @@ from mongoengine_history.documents.snapshot import check_model
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.classes import is_of
 from mongoengine_history.record.histories import names_like, types_in
+from mongoengine_history.record.history import database_at
 from mongoengine_history.record.indexes import BY_REVISION, behind
 from mongoengine_history.record.layout import revision_of
 from mongoengine_history.record.not_recorded import LOG
@@ -51,8 +51,9 @@ class Committed:
         if models and using is not None:
             raise OptionsError("using", using, "classes say themselves where they are kept")
         self._models = models
-        everything = using or DEFAULT_CONNECTION_NAME
-        self._places = [Place(it) for it in models] or [place_of_events(get_db(everything))]
+        self._places = [Place(it) for it in models] or [
+            place_of_events(database_at(using, "using"))
+        ]
         #: Where all of it lies.
         self.kept: Collection[dict[str, Any]] = self._places[0].history
         for place in self._places:

@@ -17,8 +17,8 @@ from mongoengine_history.record.indexes import BY_REVISION, BY_STAMP, behind
 from mongoengine_history.record.revisions import NUMBERABLE, OF_NEWEST, Revisions
 from mongoengine_history.record.states import FOLDABLE, folded, replayed
 from mongoengine_history.state.problem import is_number
-from mongoengine_history.state.revision import ANEW
-from mongoengine_history.state.values import encode, identifier
+from mongoengine_history.state.revision import ANEW, plain
+from mongoengine_history.state.values import WIRE, encode, identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -72,7 +72,7 @@ def keys_behind(
     place: Place, key: object = None, having: Mapping[str, Any] = EVERY
 ) -> Iterator[Any]:
     """Read the keys of documents with records *having* something, in order, behind one if given."""
-    later = {} if key is None else behind("document_id", key)
+    later = {} if key is None else behind("document_id", plain("resume", key, WIRE))
     query, order = {"document_type": one_of(place.names), **later, **having}, BY_STAMP[:2]
     pipeline = firsts(query, (), dict.fromkeys(order, ASCENDING))
     options: dict[str, Any] = {"allowDiskUse": True, "session": place.session}

@@ -16,6 +16,7 @@ from mongoengine_history.record.chain import (
     SAID_VALUES,
     checksum,
     digests,
+    earlier_keys,
     manifest,
     salts_of,
     values,
@@ -87,6 +88,7 @@ def proof(
     """
     if not is_number(number) or number < 1:
         raise OptionsError("number", number, "it is that of a revision: 1, 2, …")
+    earlier = earlier_keys(keys)
     revisions = Revisions.named(document)
     beside = revisions.place.beside(BESIDE)
     text = Leaves(beside).last_text() if checkpoint is None else checkpoint
@@ -95,7 +97,9 @@ def proof(
     known = opened(text)
     kept = kept_leaves(known, beside)
     index, leaf, path = _leaf(kept, known, revisions)
-    found = _extra(revisions, number, tip_of(leaf), (revisions.place.options.checksum_key, *keys))
+    found = _extra(
+        revisions, number, tip_of(leaf), (revisions.place.options.checksum_key, *earlier)
+    )
     extra = json.dumps({"format": PROOF_FORMAT, "leaf": _text(leaf), **found})
     lines = [FIRST_LINE, f"extra {_text(extra.encode())}", f"index {index}", *map(_text, path)]
     return "\n".join([*lines, "", known.text])

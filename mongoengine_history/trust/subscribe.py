@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pymongo.errors import OperationFailure
 
+from mongoengine_history.documents.options import check_flag
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.committed import Committed, has_reached
 from mongoengine_history.record.not_recorded import LOG
@@ -97,7 +98,9 @@ def subscribe(
         OptionsError: an argument cannot be used; or, when the first revision is asked for: the
             server has no change streams, or has no longer what came after the saved position.
     """
-    if wait is not None and (not isinstance(wait, int | float) or wait < 0):
+    check_flag("from_beginning", from_beginning)
+    is_time = isinstance(wait, int | float) and not isinstance(wait, bool)
+    if wait is not None and not (is_time and wait >= 0):
         raise OptionsError("wait", wait, "it must be seconds, or None")
     return _Feed(consumer, Committed(models, using)).revisions(
         from_beginning=from_beginning, wait=wait

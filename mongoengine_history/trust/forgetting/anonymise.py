@@ -5,12 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from mongoengine import DEFAULT_CONNECTION_NAME, get_db
-
 from mongoengine_history.back.databases import Databases
 from mongoengine_history.capture.changeset import context_of
 from mongoengine_history.documents.snapshot import check_progress
 from mongoengine_history.errors import OptionsError
+from mongoengine_history.record.history import database_at
 from mongoengine_history.record.naming import types_naming, whom_naming
 from mongoengine_history.record.place import Place, place_of_events
 from mongoengine_history.record.revisions import Revisions
@@ -59,7 +58,7 @@ def anonymise(
         HistoryError: a history cannot be read.
     """
     check_progress(progress, "a receipt")
-    database = get_db(using or DEFAULT_CONNECTION_NAME)
+    database = database_at(using, "using")
     who, other = (_plain(name, it, database) for name, it in (("identity", identity), ("as_", as_)))
     if who is None:
         raise OptionsError("identity", identity, "nobody is not somebody to forget")
