@@ -212,6 +212,17 @@ def test_what_is_of_another_kind_is_refused(call: Callable[[Any], Any], given: A
     assert caught.value.name
 
 
+def test_the_argument_that_is_wrong_is_named() -> None:
+    with changeset("anna") as changes:
+        card = Card(text="a").save()
+    checkpoint(Card)
+    with pytest.raises(OptionsError, match="keys="):
+        proof(card, 1, keys=["text"])  # type: ignore[list-item]
+    with pytest.raises(OptionsError, match="dry_run="):
+        revert_changeset(changes, dry_run="no")  # type: ignore[call-overload]
+    assert Card.objects(pk=card.pk).count() == 1
+
+
 NUMBERS: list[Any] = ["1", 1.0, True, 2**63, -(2**63), 2**70, Card, []]
 
 
