@@ -14,6 +14,7 @@ from mongoengine_history.documents.renamed import (
     doubled,
     found_today,
     paths_today,
+    renamed_in,
     under_new_names,
 )
 from mongoengine_history.documents.snapshot import unrecorded
@@ -130,13 +131,14 @@ class Past:
             raise StateNotKeptError(self.revisions.key, 0)
         if kept is None:
             raise DocumentDidNotExistError(self.revisions.key, number)
+        names = renamed_in(self.document, kept)
         try:
             overwritten, paths, head = self._overwritten(number, kept)
         except IncompleteRevisionError:  # nobody can say what it found
             if self._is_drifted(self._state(self.head.number) or {}):
                 raise
-            return unwind(reversed(legacy), kept)[0]
-        known, (wanted, older) = self._today(kept), unwind(reversed(legacy), kept)
+            return unwind(reversed(legacy), kept, names)[0]
+        known, (wanted, older) = self._today(kept), unwind(reversed(legacy), kept, names)
         of_legacy = paths_today(self.document, paths_of(older))
         target = overlay(overwritten.put_into(known), known, self._today(wanted), of_legacy)
         if self.stored is None or not self._is_drifted(head):

@@ -23,6 +23,12 @@ def stored_today(model: Any) -> dict[str, str]:
     return {old: known._db_field_map.get(new, new) for old, new in dict(pairs).items()}
 
 
+def renamed_in(model: Any, state: State) -> dict[str, str]:
+    """Return the names of before that a state has under one of today, each with that."""
+    names = stored_today(model).items()
+    return {old: now for old, now in names if now in state and old not in state}
+
+
 def former_names(model: Any, key: str) -> list[str]:
     """Return the names under which a class says that it stored before what has a *key* today."""
     return [old for old, now in stored_today(model).items() if now == key]

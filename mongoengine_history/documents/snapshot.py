@@ -215,7 +215,8 @@ def loaded(model: type[D], pk: object, state: State, *, created: bool = False) -
     Raises:
         StateMismatchError: the class cannot load the state.
     """
-    son = native(without_masks(findable(model, state)), codec_of(model))
+    state = findable(model, state)
+    son = native(without_masks(state), codec_of(model))
     try:
         document = model._from_son({"_id": pk, **son}, created=created)
     except Exception as error:  # MongoEngine's, or one of the application's own fields
@@ -236,6 +237,7 @@ def loaded_in_part(model: type[D], pk: object, state: State) -> D:
     Raises:
         StateMismatchError: the class cannot load the rest either.
     """
+    state = findable(model, state)
     try:
         return loaded(model, pk, state, created=True)
     except StateMismatchError as error:

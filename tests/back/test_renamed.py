@@ -191,6 +191,26 @@ def test_what_was_first_set_anew_gets_back_what_the_old_name_had(database: Any) 
         untrack_history(Titled)
 
 
+class Named(me.Document):
+    meta = {"collection": "renamed_teas", "auto_create_index": False}
+    title = me.StringField(db_field="t")
+
+
+def test_what_was_renamed_is_shown_where_another_field_was_removed(database: Any) -> None:
+    track_history(Tea)
+    tea = Tea(name="Tea", number=1).save()
+    untrack_history(Tea)
+    track_history(renamed={"name": "title"})(Named)
+    try:
+        with pytest.warns(HistoryWarning, match=r"fields for \['number'\]"):
+            assert history_of(Named, tea.pk).at(1).title == "Tea"
+        with pytest.raises(StateMismatchError) as caught:
+            revert(Named(pk=tea.pk), revision=1)
+        assert caught.value.keys == ["number"]
+    finally:
+        untrack_history(Named)
+
+
 class Hidden(me.Document):
     meta = {"collection": "renamed_teas", "auto_create_index": False}
     title = me.StringField(db_field="t")
