@@ -34,6 +34,7 @@ from mongoengine_history.errors import (
     StateMismatchError,
     StateNotKeptError,
     UndoConflictError,
+    WriteConflictError,
     WriteRefusedError,
 )
 from mongoengine_history.read.as_of import Misfit, as_of
@@ -114,6 +115,7 @@ __all__ = [
     "Verification",
     "Version",
     "Watcher",
+    "WriteConflictError",
     "WriteRefusedError",
     "anonymise",
     "as_of",

@@ -74,8 +74,7 @@ class HistoryNotRecordedError(HistoryError):
     """
     The write is done, but its records could not be stored. What failed is the ``__cause__``.
 
-    Call `record` when the history can be written again, be it in another process: the error can be
-    pickled.
+    Call `record` when the history can be written again, in another process too: it can be pickled.
     """
 
     # What `record` does; errors know no database.
@@ -116,11 +115,7 @@ class HistoryNotRecordedError(HistoryError):
 
 
 class StaleDocumentError(OfDocumentError):
-    """
-    Somebody has changed what a save would overwrite since it was seen. Nothing was written.
-
-    ``reload()`` the document, make the edit again, and save.
-    """
+    """What a save would overwrite was changed since it was seen. Reload, edit and save again."""
 
     def __init__(
         self, document_id: object, path: Sequence[str | int], seen: object, found: object
@@ -279,11 +274,7 @@ class DocumentExistsError(OfDocumentError):
 
 
 class UndoConflictError(OfDocumentError):
-    """
-    A later write changed what the revision to undo had set. The document in memory is as it was.
-
-    Use `revert` to take the later revisions back as well, or edit the document by hand.
-    """
+    """A later write changed what the revision to undo had set. `revert` takes that back as well."""
 
     def __init__(self, document_id: object, number: int, conflicts: Sequence[Conflict]) -> None:
         first = conflicts[0]
@@ -356,6 +347,16 @@ class ChangesetPartlyRevertedError(HistoryError):
         self.written = list(written)
         #: Id of the changeset of these writes.
         self.reverted_by = reverted_by
+
+
+class WriteConflictError(HistoryError):
+    """Others wrote to the documents of a transaction, again and again. Nothing was written."""
+
+    def __init__(self, attempts: int) -> None:
+        what = f"Others wrote to the same documents in each of {attempts} attempts. Nothing was"
+        super().__init__(f"{what} written. Try again when they write less, or stop them meanwhile.")
+        #: How often it was tried.
+        self.attempts = attempts
 
 
 class StateNotKeptError(OfDocumentError):

@@ -15,7 +15,7 @@ from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.options import is_tracked, options_of
 from mongoengine_history.documents.stand_in import is_stand_in
 from mongoengine_history.errors import OptionsError
-from mongoengine_history.record.history import BaseHistory, Version
+from mongoengine_history.record.history import BaseHistory, Version, kept_by
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.sealed import is_encrypting
 
@@ -51,12 +51,6 @@ class Databases:
         """Return the classes of a database whose options can be used."""
         return [model for model, own in self._models if own == database and _is_usable(model)]
 
-    def place(self, database: Database[Any]) -> Place:
-        """Return a place in a database, to be asked for what its history is like."""
-        models = [model for model, _ in self._models]
-        model = next(filter(_is_usable, models), models[0])
-        return Place(model, database[model._get_collection_name()])
-
     def name_today(self, database: Database[Any], name: str) -> str:
         """Return the name that a collection has now, of which there are records under *name*."""
         found = [(own, now) for before, own, now in self._renamed if before == name]
@@ -71,28 +65,41 @@ class Databases:
         ]
         return [(name, own, now) for it, own, now in usable for name in options_of(it).formerly]
 
-    def client(self, database: Database[Any], name: str) -> MongoClient[Any]:
+    def place(self, database: Database[Any], name: str, history: str) -> Place | None:
+        """Return where documents lie, of which there are records in a history; None if unknown."""
+        name = self.name_today(database, name)
+        models = self.classes(database, name, history)
+        return Place(models[0], database[name]) if models else None
+
+    def client(self, database: Database[Any], name: str, history: str) -> MongoClient[Any]:
         """Return the client by which the documents of a collection are written."""
         name = self.name_today(database, name)
-        own = next((it._get_db() for it in self.classes(database, name)), None)
+        own = next((it._get_db() for it in self.classes(database, name, history)), None)
         client: MongoClient[Any] = own.client if own == database else database.client
         return client
 
-    def classes(self, database: Database[Any], name: str) -> list[type[Document]]:
+    def classes(
+        self, database: Database[Any], name: str, history: str | None = None
+    ) -> list[type[Document]]:
         """
         Return the classes of a collection, the best first; of each tree only the one at its root.
 
-        Where the database has none they are those that were switched to it: of the same collection
-        in another one. Tracked classes come first, then those that were defined last. One whose
-        options cannot be used, so that it records nothing, is left out where there is another.
+        Only those that record into the *history* of that full name, if one is given. A class that
+        is switched to another collection still is of its own one. Where the database has none they
+        are those that were switched to it: of the same collection in another one, but in one only.
+        Tracked classes come first, then those that were defined last. One whose options cannot be
+        used, so that it records nothing, is left out where there is another.
         """
-        named = [it for it in self._models if it[0]._get_collection_name() == name]
-        here = [model for model, own in named if own == database]
-        there = here or [model for model, _ in named]
+        named = [it for it in self._models if name in _collections_of(it[0])]
+        named = [it for it in named if _records_into(it[0], database, history)]
+        here = [it for it in named if it[1] == database]
+        there = dict(here or named)
         roots = [it for it in there if not {*it.__mro__[1:]} & {*there}]
         roots.reverse()
         usable = [it for it in roots if _is_usable(it)]
-        return sorted(usable or roots, key=_rank, reverse=True)
+        ranked = sorted(usable or roots, key=_rank, reverse=True)
+        best = {there[it] for it in ranked if _rank(it) == _rank(ranked[0])}
+        return ranked if len(best) == 1 else []
 
 
 def _of(source: Callable[[], Any]) -> Database[Any] | None:
@@ -101,6 +108,19 @@ def _of(source: Callable[[], Any]) -> Database[Any] | None:
     except ConnectionFailure:  # to which this process is not connected
         return None
     return None if is_stand_in(database) or is_encrypting(database.client) else database
+
+
+def _collections_of(model: type[Document]) -> set[str]:
+    """Name the collection that a class is switched to, and its own one."""
+    return {model._get_collection_name(), model._meta["collection"]}
+
+
+def _records_into(model: type[Document], database: Database[Any], history: str | None) -> bool:
+    """Say whether what a class writes in a database is recorded there, as far as that is known."""
+    try:
+        return history in {None, kept_by(model).beside(database).full_name}
+    except OptionsError:  # which is told when it is used
+        return True
 
 
 def _is_usable(model: type[Document]) -> bool:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine_history.back.changeset_plan import PlanStep
 from mongoengine_history.back.revert import shown_conflict, undone
 from mongoengine_history.back.steps import Step, problem_of, steps_of
 from mongoengine_history.back.subject import Home, Subject
+from mongoengine_history.documents.renamed import check_single
 from mongoengine_history.errors import MalformedRecordError, OptionsError, UndoConflictError
 from mongoengine_history.record.complete import complete
 from mongoengine_history.record.doubt import settle_all
 from mongoengine_history.record.head import NO_HEAD
 from mongoengine_history.record.layout import revision_of
+from mongoengine_history.record.naming import revisions_of
 from mongoengine_history.record.overview import (
     SMALL,
     batches,
     heads,
     near,
-    revisions_of,
     state_near,
 )
 from mongoengine_history.record.place import Place
@@ -40,6 +41,13 @@ if TYPE_CHECKING:
     from mongoengine_history.record.revisions import Revisions
     from mongoengine_history.state.revision import StoredRevision
     from mongoengine_history.state.values import State
+
+
+WHICH: Final = (
+    "no single class is known to be that of the documents in {!r} of the database {!r} and to keep "
+    "its records in {!r}: import it, call this where a class is switched to them by "
+    "switch_collection or switch_db, or track a class that has this collection"
+)
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,7 @@ def _taken_out(
     subject: Subject, walked: Iterable[tuple[StoredRevision, State | None]]
 ) -> tuple[list[State | None], list[UndoConflictError]]:
     """Take revisions out of a document, the newest first; return each state, and all conflicts."""
+    check_single(subject.place.model, subject.pk, subject.live)
     states, errors, state = [], [], subject.stored
     for revision, before in reversed([*walked]):
         state, found = undone(state, revision, before, subject.place)
@@ -135,27 +144,33 @@ def _read(
     key: object, concerned: Iterable[Database[Any]], known: Databases
 ) -> Iterator[tuple[Subject, Iterator[tuple[StoredRevision, State | None]]]]:
     """Yield all documents of a changeset, with its revisions and the states before them."""
-    firsts = [(first, database) for database in concerned for first in _firsts(key, database)]
+    firsts = [
+        (first, database, history)
+        for database in concerned
+        for history, first in _firsts(key, database)
+    ]
     # One write of many documents has one time; there the order of keys tells.
     order = sorted(firsts, key=lambda it: (it[0]["stamp"], encode(it[0]["_id"])), reverse=True)
-    units: dict[tuple[Any, str], dict[bytes, list[tuple[int, Any, int]]]] = defaultdict(
+    units: dict[tuple[Any, str, str], dict[bytes, list[tuple[int, Any, int]]]] = defaultdict(
         lambda: defaultdict(list)
     )
-    for position, (first, database) in enumerate(order):
+    for position, (first, database, history) in enumerate(order):
         name, document = known.name_today(database, first["document_type"]), first["document_id"]
-        units[database, name][encode(document)].append((first["revision"], document, position))
-    for (database, name), found in units.items():
-        models = known.classes(database, name)
+        units[database, name, history][encode(document)].append(
+            (first["revision"], document, position)
+        )
+    for (database, name, history), found in units.items():
+        models = known.classes(database, name, history)
         if not models:
-            problem = f"import the class of the documents in {name!r}, or call it where a class is "
-            raise OptionsError("id", key, problem + "switched to them by switch_collection")
+            raise OptionsError("id", key, WHICH.format(name, database.name, history))
         homes = [home_of(model, database, name) for model in models]
         for some in batches(found.values(), SMALL):
             yield from _subjects(homes, some)
 
 
-def _firsts(key: object, database: Database[Any]) -> Iterator[Mapping[str, Any]]:
-    return map(_checked, revisions_of(key, database, active_session(database.client)))
+def _firsts(key: object, database: Database[Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    found = revisions_of(key, database, active_session(database.client))
+    return ((history, _checked(first)) for history, first in found)
 
 
 def _subjects(
@@ -199,7 +214,7 @@ def _live(place: Place, keys: list[Any]) -> dict[object, State]:
 
 def home_of(model: type[Any], database: Database[Any], name: str) -> Home:
     """Return the collection of a class in a database, and what its indexes say."""
-    is_switched = model._get_db() != database
+    is_switched = model._get_db() != database or model._get_collection_name() != name
     collection = database[name] if is_switched else None
     place = Place(model, collection)
     with place.client.start_session() as apart:  # no transaction lists indexes

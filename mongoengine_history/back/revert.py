@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from mongoengine import Document
 
-from mongoengine_history.capture.covers import cover
-from mongoengine_history.capture.document_track import listen
-from mongoengine_history.capture.tracker import Known, Tracker
-from mongoengine_history.documents.renamed import found_today, paths_today, under_new_names
+from mongoengine_history.back.past import Past, lasting
+from mongoengine_history.documents.renamed import paths_today, under_new_names
 from mongoengine_history.documents.snapshot import (
     check_document,
     check_model,
     has_key,
     loaded,
     stored_key,
-    unrecorded,
 )
 from mongoengine_history.errors import (
     Conflict,
     DocumentDidNotExistError,
     DocumentExistsError,
-    IncompleteRevisionError,
     OptionsError,
     RevisionNotFoundError,
     StateNotKeptError,
@@ -34,25 +30,18 @@ from mongoengine_history.record.doubt import settle
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import (
-    as_recorded,
-    creation_of,
     replayed,
     state_at,
-    state_before,
 )
-from mongoengine_history.state.legacy import unwind
 from mongoengine_history.state.mask import is_mask
-from mongoengine_history.state.merge import conflicts, differs, overlay
-from mongoengine_history.state.overwritten import Overwritten, found_by
+from mongoengine_history.state.merge import conflicts, overlay
 from mongoengine_history.state.patches import paths_of
 from mongoengine_history.state.revision import (
     ANEW,
-    DELETE,
     RESTORE,
     REVERT,
     UNDO,
     is_index,
-    stamp_of,
 )
 from mongoengine_history.state.values import ABSENT, native
 
@@ -204,6 +193,7 @@ def undone(
     if before is None or revision.operation in ANEW:  # to be deleted, with nothing that came later
         paths |= {(key,) for key in now}
         return None, conflicts(now, after, paths)
+    paths = lasting(paths, before, after, volatile)
     found = conflicts(now, after, paths)
     # What is masked stays as it is, so whoever changed it is in nobody's way.
     found = [it for it in found if not (is_mask(it.expected) and is_mask(it.found))]
@@ -279,120 +269,3 @@ def _kept(revisions: Revisions) -> State | None:
         return replayed(revisions, 0)
     except StateNotKeptError:
         return None
-
-
-@dataclass(frozen=True)
-class Past:
-    """A document, what is stored of it, and what its history had before."""
-
-    document: Document
-    revisions: Revisions
-    head: Head
-    #: As the history may have it; None if there is no document.
-    stored: State | None
-    #: As it is, with what is hidden from the history.
-    live: State | None
-
-    @classmethod
-    def of(cls, document: Document) -> Past:
-        """Read the newest revision and what is stored."""
-        revisions = Revisions.of(document)
-        settle(revisions)
-        head, live = revisions.opening()
-        stored = as_recorded(revisions, head, live)
-        return cls(document, revisions, head, stored, live)
-
-    @property
-    def is_empty(self) -> bool:
-        """Say whether nothing was recorded."""
-        return not self.head.number and not self.revisions.legacy()
-
-    @property
-    def is_gone_unrecorded(self) -> bool:
-        """Say whether the history does not know that there is no document any more."""
-        return self.stored is None and self.head.operation != DELETE
-
-    def at(self, number: int) -> State:
-        """Return the state right after a revision."""
-        state = self._state(number)
-        if state is None:
-            raise DocumentDidNotExistError(self.revisions.key, number)
-        return state
-
-    def found_by(self, revision: StoredRevision) -> State:
-        """Return the state right before a revision, which may be the oldest one left."""
-        state = state_before(self.revisions, revision)
-        if state is None:
-            raise DocumentDidNotExistError(self.revisions.key, revision.number - 1)
-        return state
-
-    def _state(self, number: int) -> State | None:
-        """Return the state after a revision; records of 1.1 end in the one before revision 1."""
-        if not self.head.number:
-            return unrecorded(self.document, self.stored)
-        return state_at(self.revisions, number)
-
-    def before(self, since: datetime | None) -> State:
-        """
-        Return the stored state, with all taken back that was recorded at *since* or later.
-
-        What was stored before each of these revisions comes back, be it drift until then.
-        """
-        number = self._last_kept(since)
-        if number and number == self.head.number and self.stored is not None:
-            return self.stored
-        kept = self._state(number)
-        legacy = [] if number else self.revisions.legacy(since)  # they end where revision 1 begins
-        if kept is None and legacy:  # in a document that was deleted unrecorded
-            raise StateNotKeptError(self.revisions.key, 0)
-        if kept is None:
-            raise DocumentDidNotExistError(self.revisions.key, number)
-        try:
-            overwritten, head = self._overwritten(number, kept)
-        except IncompleteRevisionError:  # nobody can say what it found
-            if self._is_drifted(self._state(self.head.number) or {}):
-                raise
-            return unwind(reversed(legacy), kept)[0]
-        known, (wanted, older) = self._today(kept), unwind(reversed(legacy), kept)
-        paths = paths_today(self.document, paths_of(older))
-        target = overlay(overwritten.put_into(known), known, self._today(wanted), paths)
-        if self.stored is None or not self._is_drifted(head):
-            return target
-        stored, newest = self._today(self.stored), self._today(head)
-        return overlay(stored, newest, target, overwritten.paths | paths)
-
-    def _today(self, state: State) -> State:
-        return under_new_names(self.document, state)
-
-    def _is_drifted(self, head: State) -> bool:
-        return self.stored is None or differs(self._today(self.stored), self._today(head))
-
-    def _last_kept(self, since: datetime | None) -> int:
-        """Return the number of the newest revision that is not taken back."""
-        if since is not None:
-            return self.revisions.number_at(stamp_of(since) - 1)
-        return creation_of(self.revisions)
-
-    def _overwritten(self, number: int, kept: State) -> tuple[Overwritten, State]:
-        """Return what the revisions after a number overwrote, and the newest state."""
-        overwritten, state = Overwritten(), kept
-        for revision in self.revisions.between(number + 1) if self.head.number > number else ():
-            is_first = revision.number == 1  # late writes were taken out of the state before it
-            after = (self._state(1) or {}) if is_first else revision.after(state)
-            found = found_today(self.document, found_by(revision.patches, state))
-            overwritten.add(found, self._today(state), self._today(after))
-            state = {} if revision.leaves_nothing else after
-        return overwritten, state
-
-    def put_back(self, wanted: State, operation: str) -> None:
-        """Put a state onto the document, to be recorded as *operation* when it is saved."""
-        if self.is_gone_unrecorded:  # the history has a state, which must not shine through
-            operation = RESTORE
-        place = self.revisions.place
-        place.ensure_indexes()
-        listen(type(self.document))
-        wanted = place.hiding.revealed(self._today(wanted), self.live)
-        wanted = place.volatile.kept(wanted, self.live)
-        known = Known(self.revisions, self.head)
-        Tracker.of(self.document).put_back(known, self.live, wanted, operation)
-        cover(self.document)

@@ -22,6 +22,7 @@ from mongoengine_history.back.settling import unsettled
 from mongoengine_history.back.steps import batches, told
 from mongoengine_history.back.writing_back import write
 from mongoengine_history.capture.changeset import Changeset, changeset
+from mongoengine_history.documents.options import check_flag
 from mongoengine_history.documents.snapshot import check_progress
 from mongoengine_history.errors import (
     ChangesetConflictError,
@@ -29,8 +30,9 @@ from mongoengine_history.errors import (
     ChangesetRefusedError,
     HistoryError,
     OptionsError,
+    WriteConflictError,
 )
-from mongoengine_history.record.overview import clients_of, revisions_of
+from mongoengine_history.record.naming import clients_of, revisions_of
 from mongoengine_history.record.sealed import sealed
 from mongoengine_history.record.sessions import (
     active_session,
@@ -84,9 +86,9 @@ def revert_changeset(
     What it created is deleted, what it deleted is brought back, each value that it set gets the
     one from before, in the reverse order of writing. All conflicts are found before the first
     write. Where the server and PyMongo (4.17 or later) can, it is one transaction, which is tried
-    again where others write meanwhile; of more than 5,000 revisions each part is one. The writes
-    are a changeset of their own, recorded as operation ``undo`` or ``delete``, so that it can be
-    reverted, too.
+    again where others write meanwhile, for 30 seconds; of more than 5,000 revisions each part is
+    one. The writes are a changeset of their own, recorded as operation ``undo`` or ``delete``, so
+    that it can be reverted, too.
 
     Args:
         id: The changeset, or its id, which may be a text: `Revision.changeset`.
@@ -107,10 +109,13 @@ def revert_changeset(
         ChangesetRefusedError: the application's own methods, or validation, refuse it. Nothing was
             written.
         ChangesetPartlyRevertedError: a write failed where it could not be one transaction.
+        WriteConflictError: others wrote to the same documents for 30 seconds. Nothing was written.
         HistoryError: as `undo` raises them. Nothing was written.
     """
     key = _key(id)
     check_progress(progress, "a number")
+    check_flag("dry_run", dry_run)
+    check_flag("bypass_methods", bypass_methods)
     task = _Task(key, bypass=bypass_methods, progress=progress)
     if dry_run:
         return task.plan()
@@ -143,7 +148,9 @@ class _Task:
         self.is_large = sum(found.total() for _, found in names) > LARGEST_TRANSACTION
         if not self.concerned:
             raise OptionsError("id", self.key, "no revision belongs to such a changeset")
-        clients = [self.known.client(database, it) for database, found in names for it in found]
+        #: Databases, collections in them, and the histories that have records of these.
+        self.concerning = [(database, *it) for database, found in names for it in found]
+        clients = [self.known.client(*it) for it in self.concerning]
         self.client: MongoClient[Any] = clients[0]
         self.is_inside = in_transaction(self.client)
         for database in self.concerned if not self.is_inside else ():
@@ -151,8 +158,8 @@ class _Task:
         is_one = all(client is self.client for client in clients)
         self.can_transact = is_one and not self.is_inside and can_transact(self.client)
 
-    def _collections(self, database: Database[Any]) -> Counter[Any]:
-        """Count the revisions of the changeset in a database, by collections."""
+    def _collections(self, database: Database[Any]) -> Counter[tuple[Any, str]]:
+        """Count the revisions of the changeset in a database, by collections and histories."""
         try:
             return _counted(self.key, database)
         except (ConnectionFailure, OperationFailure) as error:
@@ -183,8 +190,10 @@ class _Task:
         transacted(self.client, lambda: self._write_all(own))
 
     def _ensure_indexes(self) -> None:
-        for database in self.concerned:
-            self.known.place(database).ensure_indexes()
+        for it in self.concerning:
+            place = self.known.place(*it)
+            if place is not None:
+                place.ensure_indexes()
 
     def _write_all(self, own: Changeset) -> None:
         """Write all of it, as a part of the transaction that is active."""
@@ -235,11 +244,13 @@ class _Writing:
 
     def commit(self, parts: Sequence[Batch]) -> None:
         """Write some batches: in a transaction of their own, if there can be one."""
-        if self._task.can_transact:
-            written = transacted(self._task.client, lambda: self.write(parts))
-            self._kept += written
-        else:
+        if not self._task.can_transact:
             self.write(parts)
+            return
+        try:
+            self._kept += transacted(self._task.client, lambda: self.write(parts))
+        except WriteConflictError as error:
+            self._raise(parts[0].first, error)
 
     def write(self, parts: Iterable[Batch]) -> list[tuple[str, Any]]:
         """Write some batches; what is written in a transaction is not kept if that fails."""
@@ -283,10 +294,10 @@ def _refused(key: object, step: Step, why: str) -> ChangesetRefusedError:
     return ChangesetRefusedError(key, [(*step.subject.address, why)])
 
 
-def _counted(key: object, database: Database[Any]) -> Counter[Any]:
+def _counted(key: object, database: Database[Any]) -> Counter[tuple[Any, str]]:
     try:
         found = [*revisions_of(key, database, active_session(database.client))]
     except InvalidOperation:  # another client has bound a session; one of its own is allowed
         with sealed(database.client).start_session() as session:
             found = [*revisions_of(key, database, session)]
-    return Counter(it.get("document_type") for it in found)
+    return Counter((it.get("document_type"), history) for history, it in found)

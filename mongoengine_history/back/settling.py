@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mongoengine_history.back.steps import Step, put_onto
-from mongoengine_history.record.overview import revisions_of
+from mongoengine_history.record.naming import revisions_of
 from mongoengine_history.record.sessions import active_session
 from mongoengine_history.state.merge import is_same_state
 from mongoengine_history.state.values import encode
@@ -34,7 +34,7 @@ def unsettled(own: object, concerned: Iterable[Database[Any]], found: Reversal) 
     newest = {_address(subject): subject.head.number for subject in found.subjects}
     written: Counter[tuple[str, str, bytes]] = Counter()
     for database in concerned:
-        for it in revisions_of(own, database, active_session(database.client)):
+        for _, it in revisions_of(own, database, active_session(database.client)):
             address = database.name, it["document_type"], encode(it["document_id"])
             written[address] += it["revision"] > newest.get(address, it["revision"])
     for subject in found.subjects:

@@ -171,7 +171,7 @@ def problem_of(step: Step) -> str | None:
 def _refusal_of(step: Step, state: State | None) -> str | None:
     """Say why a state cannot be saved, or deleted."""
     subject = step.subject
-    revealed = subject.place.hiding.revealed(state or {}, subject.live)
+    revealed = subject.place.revealed(state or {}, subject.live)
     try:
         document = subject.home.document(subject.pk, revealed)
         method = document.delete if step.kind == "delete" else document.save

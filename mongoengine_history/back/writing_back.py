@@ -9,7 +9,8 @@ from mongoengine.queryset import QuerySet
 from pymongo import InsertOne, ReplaceOne, UpdateOne, WriteConcern
 from pymongo.errors import BulkWriteError
 
-from mongoengine_history.back.revert import Past, shown_conflict
+from mongoengine_history.back.past import Past
+from mongoengine_history.back.revert import shown_conflict
 from mongoengine_history.back.subject import has_own
 from mongoengine_history.capture.blocks import is_untracked
 from mongoengine_history.capture.document_track import DocumentTrack
@@ -70,7 +71,7 @@ def _by_methods(step: Step, done: Done) -> str | None:
             if step.before is None and stored is not None:
                 raise _conflict(step, stored, {()})
             wanted = step.onto(stored)
-            revealed = subject.place.hiding.revealed(wanted, live)
+            revealed = subject.place.revealed(wanted, live)
             document = subject.home.document(subject.pk, revealed)
             Past(document, revisions, head, stored, live).put_back(wanted, UNDO)
             document.save()
@@ -149,9 +150,8 @@ class _Exactly:
         self._update([found[key] for key in self._steps if key in found])
 
     def _revealed(self, step: Step, live: State | None) -> State:
-        hiding = self._place.hiding
-        stored = live and hiding.hidden(live)
-        return hiding.revealed(step.onto(stored), live)
+        stored = live and self._place.hiding.hidden(live)
+        return self._place.revealed(step.onto(stored), live)
 
     def _inserted(self, made: list[Found]) -> None:
         self._bulk.inserted(self._arrived(made), operation=self._operation)

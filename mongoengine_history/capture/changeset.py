@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial, update_wrapper
 from inspect import isfunction, signature
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from types import MethodType
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, TypeVar, overload
 
 from bson import ObjectId
 from mongoengine import DEFAULT_CONNECTION_NAME, connection, get_connection, get_db
@@ -15,6 +16,7 @@ from mongoengine.connection import ConnectionFailure
 
 from mongoengine_history.capture.blocks import Block, said_now
 from mongoengine_history.capture.decorated import runs_later
+from mongoengine_history.documents.options import is_to_ask
 from mongoengine_history.documents.stand_in import USUAL_CODEC, codec_in, is_warned_of
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.history import History
@@ -28,12 +30,18 @@ from mongoengine_history.state.revision import Context, checked, identity_of, in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from bson.codec_options import CodecOptions
+    from typing_extensions import Never, Self
 
     from mongoengine_history.documents.options import HistoryOptions
 
 
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
+S = TypeVar("S")
 F = TypeVar("F", bound="Callable[..., Any]")
 
 _MEANT: Final = dict.fromkeys(("user", "author", "actor", "whodunnit", "who"), "identity")
@@ -71,13 +79,66 @@ class Changeset:
         return innermost(self._contexts).metadata
 
 
+class Unit(Block[Changeset], Generic[P, R]):
+    """
+    The block of a changeset, and of a bare function what runs it: its use tells which.
+
+    ``changeset(function)`` asks it who answers, ``@changeset`` runs it.
+    """
+
+    def __init__(
+        self,
+        said: Context,
+        around: Callable[[], AbstractContextManager[None]] | None = None,
+        function: Callable[..., Any] | None = None,
+    ) -> None:
+        super().__init__(partial(_say, said), around)
+        self._run = function and Unit[..., Any](Context())(function)
+        if function:
+            update_wrapper(self, function)
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # what is run comes before what is decorated
+        self, *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+    @overload
+    def __call__(self, function: F, /) -> F: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Decorate the one function that is given, or run its own."""
+        if self._run is None or (len(args) == 1 and callable(args[0]) and not kwargs):
+            return super().__call__(*args, **kwargs)
+        return self._run(*args, **kwargs)
+
+    @overload
+    def __get__(self, owner: None, model: type) -> Self: ...
+    @overload
+    def __get__(self: Unit[[Never], Never], owner: object, model: type) -> Unit[[Never], Never]: ...
+    @overload
+    def __get__(self: Unit[Concatenate[S, Q], R], owner: S, model: type) -> Callable[Q, R]: ...
+    def __get__(self, owner: Any, model: type) -> Any:
+        """Be a method, if a bare function of a class takes anything."""
+        return self if owner is None or self._run is None else MethodType(self, owner)
+
+
+@overload
+def changeset(  # type: ignore[overload-overlap]  # a function is an object, too
+    identity: Callable[P, R], /
+) -> Unit[P, R]: ...
+@overload
 def changeset(
     identity: object = None,
     *,
     reason: str | None = None,
     atomic: bool | str = False,
     **metadata: Any,
-) -> Block[Changeset]:
+) -> Unit[[Never], Never]: ...
+def changeset(
+    identity: object = None,
+    *,
+    reason: str | None = None,
+    atomic: bool | str = False,
+    **metadata: Any,
+) -> Any:
     """
     Make what is written inside one unit of work.
 
@@ -111,7 +172,7 @@ def changeset(
     if isfunction(identity) and reason is None and not (atomic or metadata):
         return _bare(identity)
     context = Context(identity_of(identity), reason, metadata)
-    return Block(partial(_say, context), partial(_transaction, atomic) if atomic else None)
+    return Unit(context, partial(_transaction, atomic) if atomic else None)
 
 
 def refuse_misspelt(metadata: Mapping[str, Any], **arguments: object) -> None:
@@ -131,12 +192,11 @@ def refuse_misspelt(metadata: Mapping[str, Any], **arguments: object) -> None:
             raise OptionsError(name, metadata[name], problem)
 
 
-def _bare(function: Any) -> Block[Changeset]:
-    """Make a block of what is asked who answers, or decorate it, or what may be both."""
+def _bare(function: Any) -> Any:
+    """Decorate a function, or make a block of it if it may be asked who answers."""
     if runs_later(function) or not _takes_nothing(function):
-        decorated: Block[Changeset] = Block(partial(_say, Context()))(function)
-        return decorated
-    return _Bare(function)
+        return Unit(Context())(function)
+    return Unit(Context(function), function=function)
 
 
 def _takes_nothing(function: Callable[..., Any]) -> bool:
@@ -145,21 +205,6 @@ def _takes_nothing(function: Callable[..., Any]) -> bool:
     except TypeError:
         return False
     return True
-
-
-class _Bare(Block[Changeset]):
-    """``changeset(function)`` asks it who answers, ``@changeset`` runs it: the use tells which."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__(partial(_say, Context(function)))
-        self._run = Block(partial(_say, Context()))(function)
-        update_wrapper(self, function)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Decorate the one function that is given, or run its own."""
-        if len(args) == 1 and callable(args[0]) and not kwargs:
-            return super().__call__(args[0])
-        return self._run(*args, **kwargs)
 
 
 def _say(said: Context) -> tuple[Context, Changeset]:
@@ -197,7 +242,7 @@ def set_identity_provider(provider: Callable[[], object] | None) -> None:
     Raises:
         OptionsError: it cannot be called.
     """
-    if provider is not None and not callable(provider):
+    if not (provider is None or is_to_ask(provider)):
         raise OptionsError("provider", provider, "it is called at each write, so give a function")
     _providers[:] = [] if provider is None else [provider]
 

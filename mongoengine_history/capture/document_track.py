@@ -28,7 +28,7 @@ from mongoengine_history.capture.tracker import (
     current_origin,
 )
 from mongoengine_history.documents.fieldpaths import hiding_of
-from mongoengine_history.documents.options import is_tracked
+from mongoengine_history.documents.options import check_flag, is_tracked
 from mongoengine_history.documents.snapshot import (
     check_document,
     codec_of,
@@ -91,16 +91,14 @@ class DocumentTrack:
         **metadata: Any,
     ) -> None:
         check_document(document)
-        if not isinstance(refuse_stale, bool):
-            raise OptionsError("refuse_stale", refuse_stale, "it must be True or False")
+        check_flag("refuse_stale", refuse_stale)
         if "atomic" in metadata:
             problem = "that is said of all in a block: changeset(…, atomic=True)"
             raise OptionsError("atomic", metadata["atomic"], problem)
         hiding_of(document)  # which checks the options of its class
         self._document, self._refuse_stale = document, refuse_stale
-        refuse_misspelt(
-            metadata, identity=identity, reason=reason, refuse_stale=refuse_stale or None
-        )
+        said = {"identity": identity, "reason": reason, "refuse_stale": refuse_stale or None}
+        refuse_misspelt(metadata, **said, atomic=None)
         self._context = checked(identity, reason, metadata, codec_of(document))
         self._orders: list[int] = []  # of its blocks that are open
         self._is_used = False

@@ -11,7 +11,7 @@ from pymongo.errors import BulkWriteError, OperationFailure
 
 from mongoengine_history.record.doubt import settle_all
 from mongoengine_history.record.entries import Found
-from mongoengine_history.record.not_recorded import DUPLICATE_KEY
+from mongoengine_history.record.inserts import DUPLICATE_KEY
 from mongoengine_history.state.revision import CREATE, DELETE, UPDATE
 from mongoengine_history.state.updates import only
 from mongoengine_history.state.values import identifier, same, wire

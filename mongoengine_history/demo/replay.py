@@ -26,8 +26,7 @@ from mongoengine_history.back.revert import revert
 from mongoengine_history.capture.document_track import DocumentTrack, track_changes
 from mongoengine_history.demo.order import ALIAS, raw, table
 from mongoengine_history.read.history_of import history_of
-from mongoengine_history.record.overview import size_of
-from mongoengine_history.record.place import Place
+from mongoengine_history.record.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -167,7 +166,7 @@ def replay(entries: Sequence[Entry], show: Show) -> bool:
     recorded = time.perf_counter()
     revisions = list(history_of(document))
     show(_newest(revisions))
-    show(_summary(document, revisions, entries))
+    show(_summary(revisions, entries))
     show([f"Recorded in {recorded - start:.1f} s. Now every state is reverted to and saved."])
     start = time.perf_counter()
     exact = _take_back(document, entries, numbers)
@@ -212,11 +211,10 @@ def _newest(revisions: Sequence[Revision]) -> list[str]:
     return ["", title, "", *table(shown, lambda it: it.metadata["at"], CHANGES_SHOWN), ""]
 
 
-def _summary(
-    document: Replayed, revisions: Sequence[Revision], entries: Sequence[Entry]
-) -> list[str]:
+def _summary(revisions: Sequence[Revision], entries: Sequence[Entry]) -> list[str]:
     records = sum(len(revision.patches) for revision in revisions)
-    history, full = size_of(Place(document)), sum(len(entry.state) for entry in entries)
+    history = sum(it.bytes for it in History.report(ALIAS))
+    full = sum(len(entry.state) for entry in entries)
     return [
         f"{len(entries):,} states are {len(revisions):,} revisions in {records:,} records.",
         f"The history has {_size(history)}, all states in full have {_size(full)}.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -151,6 +151,14 @@ def _of_all(hidings: dict[type[Document], Hiding]) -> Hiding:
     return hiding if hiding.rules else NOTHING
 
 
+def _of_before(hiding: Hiding, model: type[Document]) -> Hiding:
+    """Let what holds for a stored name hold for those that were ``renamed`` to it."""
+    former = {
+        old: hiding.rules[now] for old, now in stored_today(model).items() if now in hiding.rules
+    }
+    return replace(hiding, rules={**hiding.rules, **former}) if former else hiding
+
+
 @dataclass
 class _Names:
     """Finds the stored names of fields, and keeps in mind where it looked."""
@@ -165,12 +173,13 @@ class _Names:
         )
         for keys in {*exclude} & {*mask}:
             raise OptionsError("mask", ".".join(keys), "it is excluded, too, by another name")
-        return Hiding.of(exclude, mask, options.fingerprint_key, [fields])
+        found = Hiding.of(exclude, mask, options.fingerprint_key, [fields])
+        return _of_before(found, model)
 
     def volatile(self, model: type[Document], options: HistoryOptions) -> Hiding:
         """Return what goes on by itself in documents of a class."""
         paths = [self._stored(model, "volatile", path) for path in options.volatile]
-        return Hiding.of([keys for found in paths for keys in found], ())
+        return _of_before(Hiding.of([keys for found in paths for keys in found], ()), model)
 
     def check_renamed(self, model: type[Document], options: HistoryOptions) -> None:
         """Raise an OptionsError where a name of today is unknown, or one of before is in use."""

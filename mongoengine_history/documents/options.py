@@ -27,6 +27,9 @@ No field or attribute of the application can have that name.
 SHORTEST_KEY: Final = 16
 """Bytes of a key below which it could be guessed."""
 
+LONGEST_COLLECTION: Final = 255
+"""Bytes that MongoDB allows a name, with that of the database."""
+
 SECRETS: Final = ("fingerprint_key", "checksum_key")
 """Options that no message may tell."""
 
@@ -51,14 +54,23 @@ NOT_GIVEN: Final[Any] = _NotGiven()
 
 def _paths(name: str, given: Iterable[str]) -> tuple[str, ...]:
     """Take one path, or any collection of them; names of collections are alike."""
-    if not isinstance(given, Iterable):
+    if not isinstance(given, Iterable) or isinstance(given, Mapping):
         what = "path" if name in ADDED_UP else "name"
-        raise OptionsError(name, given, f"it must be a {what}, or some of them")
+        raise OptionsError(name, given, f"it must be a {what}, or a list of them")
     paths = (given,) if isinstance(given, str) else tuple(given)
     for path in paths:
         if not isinstance(path, str) or not all(path.split(".")):
             raise OptionsError(name, path, "it must be names joined by dots")
+        if name == "formerly" and not _may_name_collection(path):
+            problem = f"no collection has $, \\0 or over {LONGEST_COLLECTION} bytes in its name"
+            raise OptionsError(name, path, problem)
     return paths
+
+
+def _may_name_collection(name: str) -> bool:
+    encoded = name.encode(errors="ignore")
+    is_short = len(encoded) <= LONGEST_COLLECTION
+    return is_short and encoded.decode() == name and not {"$", "\0"} & {*name}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +118,9 @@ class HistoryOptions:
         self._check_paths()
         for name in SECRETS:
             self._check_key(name)
-        if self.identity is not None and not callable(self.identity):
-            raise OptionsError("identity", self.identity, "it is called at each write")
-        if not isinstance(self.strict, bool):
-            raise OptionsError("strict", self.strict, "it must be True or False")
+        if not (self.identity is None or is_to_ask(self.identity)):
+            raise OptionsError("identity", self.identity, "it is a function to call at each write")
+        check_flag("strict", self.strict)
         if self.on_error not in REACTIONS and not callable(self.on_error):
             problem = f"it must be one of {REACTIONS}, or called with the error"
             raise OptionsError("on_error", self.on_error, problem)
@@ -160,6 +171,17 @@ class HistoryOptions:
         if not isinstance(key, bytes) or len(key) < SHORTEST_KEY:
             # The key itself is a secret, which no message may tell.
             raise OptionsError(name, "…", f"it must be {SHORTEST_KEY} bytes or more")
+
+
+def is_to_ask(given: object) -> bool:
+    """Say whether it can be asked who answers; a class would only make something."""
+    return callable(given) and not isinstance(given, type)
+
+
+def check_flag(name: str, given: object) -> None:
+    """Raise an OptionsError if an argument is not one of two."""
+    if not isinstance(given, bool):
+        raise OptionsError(name, given, "it must be True or False")
 
 
 def check_keep(keep: object) -> None:

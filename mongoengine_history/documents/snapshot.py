@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from warnings import warn
 
 import bson
-from mongoengine import Document
+from mongoengine import Document, EmbeddedDocument
 
 from mongoengine_history.documents.fieldpaths import hiding_of
 from mongoengine_history.documents.renamed import under_new_names
@@ -61,7 +61,14 @@ def check_document(document: object) -> None:
         problem = "it is a class; give one of its documents"
         raise OptionsError("document", document, problem)
     if not isinstance(document, Document):
-        raise OptionsError("document", document, "only a top-level Document has a history")
+        raise _without_history(document)
+
+
+def _without_history(given: object) -> OptionsError:
+    problem = "only a top-level Document has a history"
+    if isinstance(given, EmbeddedDocument):
+        problem += "; give the document that holds it"
+    return OptionsError("document", given, problem)
 
 
 def check_progress(progress: object, told: str) -> None:
@@ -77,7 +84,7 @@ def check_model(model: type[Document]) -> None:
             "model", model, f"it is a document; give its class {type(model).__name__}"
         )
     if not (isinstance(model, type) and issubclass(model, Document)):
-        raise OptionsError("document", model, "only a top-level Document has a history")
+        raise _without_history(model)
     if model._meta.get("abstract"):
         raise OptionsError("document", model, "an abstract class has no documents")
 
@@ -208,7 +215,8 @@ def loaded(model: type[D], pk: object, state: State, *, created: bool = False) -
     Raises:
         StateMismatchError: the class cannot load the state.
     """
-    son = native(without_masks(findable(model, state)), codec_of(model))
+    state = findable(model, state)
+    son = native(without_masks(state), codec_of(model))
     try:
         document = model._from_son({"_id": pk, **son}, created=created)
     except Exception as error:  # MongoEngine's, or one of the application's own fields
@@ -229,6 +237,7 @@ def loaded_in_part(model: type[D], pk: object, state: State) -> D:
     Raises:
         StateMismatchError: the class cannot load the rest either.
     """
+    state = findable(model, state)
     try:
         return loaded(model, pk, state, created=True)
     except StateMismatchError as error:

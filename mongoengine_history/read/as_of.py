@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from mongoengine import Document
 
+from mongoengine_history.documents.options import check_flag
 from mongoengine_history.documents.renamed import under_new_names
 from mongoengine_history.documents.snapshot import check_model, loaded_in_part
 from mongoengine_history.errors import HistoryError
@@ -92,6 +93,7 @@ def as_of(
         OptionsError: an argument cannot be used.
     """
     check_model(model)
+    check_flag("as_data", as_data)
     last_stamp(when)
     moment = _Moment(model, when, References(when) if references else None)
     make = moment.data if as_data else moment.document

@@ -142,7 +142,8 @@ class Timeline(Generic[D]):
 
     def _slice(self, index: slice) -> list[Revision]:
         ends = [it for it in (index.start, index.stop, index.step) if it is not None]
-        if not all(isinstance(it, int) for it in ends) or index.step == 0:
+        are_numbers = all(isinstance(it, int) and not isinstance(it, bool) for it in ends)
+        if not are_numbers or index.step == 0:
             raise OptionsError("number", index, "its ends are numbers, and its step is not 0")
         start, stop, step = index.indices(len(self) + 1)
         # Not gone through before all are found; number 0 is no revision.

@@ -130,8 +130,8 @@ def _recorded(revisions: Revisions, change: Change, head: Head, base: Base | Non
         base = base and base._replace(state=place.hiding.hidden(base.state))
         head = replace(head, state=head.state and place.hiding.hidden(head.state))
     if place.in_transaction:  # of which others must know nothing before it is committed
-        if base is not None and not head.number:  # a duplicate key would end it
-            place.history.delete_many({**revisions.mine, "revision": 0}, session=place.session)
+        if base is not None and not head.number:
+            _clear_early(revisions)
         appended = _append(revisions, change, head, base, head.number)
         tell_recorded(place, appended.documents)
         return appended.head
@@ -143,6 +143,14 @@ def _recorded(revisions: Revisions, change: Change, head: Head, base: Base | Non
         with suppress(HistoryError, PyMongoError, BSONError):  # all is recorded: no failure
             _mend_beginning(revisions, base, made.head.number)
     return made.head
+
+
+def _clear_early(revisions: Revisions) -> None:
+    """Take away a version 0 that was kept early: in a transaction a duplicate key would end it."""
+    history, session = revisions.place.history, revisions.place.session
+    early = {**revisions.mine, "revision": 0}
+    if history.find_one(early, {"_id": 1}, session=session):  # not everybody may remove
+        history.delete_many(early, session=session)
 
 
 def _mend_beginning(revisions: Revisions, base: Base, number: int) -> None:

@@ -13,8 +13,8 @@ from mongoengine_history.documents.formerly import one_of
 from mongoengine_history.documents.snapshot import check_model, check_progress
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.indexes import behind
+from mongoengine_history.record.inserts import DUPLICATE_KEY
 from mongoengine_history.record.layout import documents_of_version
-from mongoengine_history.record.not_recorded import DUPLICATE_KEY
 from mongoengine_history.record.overview import MOST, recorded
 from mongoengine_history.record.place import Place
 from mongoengine_history.state.revision import Context, StoredRevision

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import bson
 from bson import Int64
 
+from mongoengine_history.errors import OptionsError
 from mongoengine_history.state.patches import CHANGE, Patch
 from mongoengine_history.state.values import WIRE, encode
 
@@ -95,6 +96,19 @@ def values(revision: StoredRevision) -> list[object]:
     for patch in revision.patches:
         found += patch.data if patch.action == CHANGE else [value for _, value in patch.data]
     return found
+
+
+def earlier_keys(given: object) -> tuple[bytes, ...]:
+    """
+    Take the keys that a class had before; no message tells one.
+
+    Raises:
+        OptionsError: it is no list of bytes.
+    """
+    keys = given if isinstance(given, list | tuple) else [None]
+    if not all(isinstance(it, bytes) for it in keys):
+        raise OptionsError("keys", "…", "it must be a list of keys, each some bytes")
+    return tuple(keys)
 
 
 def digests(revision: StoredRevision, first: Mapping[str, Any]) -> list[bytes]:

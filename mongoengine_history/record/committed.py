@@ -6,13 +6,15 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from bson import Timestamp
-from mongoengine import DEFAULT_CONNECTION_NAME, get_db
 from pymongo import ASCENDING
 from pymongo.read_concern import ReadConcern
 
+from mongoengine_history.documents.formerly import one_of
 from mongoengine_history.documents.snapshot import check_model
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.classes import is_of
+from mongoengine_history.record.histories import names_like, types_in
+from mongoengine_history.record.history import database_at
 from mongoengine_history.record.indexes import BY_REVISION, behind
 from mongoengine_history.record.layout import revision_of
 from mongoengine_history.record.not_recorded import LOG
@@ -57,8 +59,9 @@ class Committed:
         if models and using is not None:
             raise OptionsError("using", using, "classes say themselves where they are kept")
         self._models = models
-        everything = using or DEFAULT_CONNECTION_NAME
-        self._places = [Place(it) for it in models] or [place_of_events(get_db(everything))]
+        self._places = [Place(it) for it in models] or [
+            place_of_events(database_at(using, "using"))
+        ]
         #: Where all of it lies.
         self.kept: Collection[dict[str, Any]] = self._places[0].history
         for place in self._places:
@@ -84,15 +87,26 @@ class Committed:
     def names_behind(
         self, session: ClientSession, after: Mapping[str, Any], count: int
     ) -> list[dict[str, Any]]:
-        """Read what names the next revisions, in the order of documents and numbers."""
-        every = {**self._own(""), "revision": {"$gte": 1}, "position": 0}
+        """
+        Read what names the next revisions, in the order of documents and numbers.
+
+        A document has records under each name that its collection has had.
+        """
         wanted = {"_id": 0, **dict.fromkeys(FIRST, 1)}
-        options: dict[str, Any] = {"sort": HINT, "hint": HINT, "limit": count, "session": session}
-        for later in _behind(after):
-            found = list(self.kept.find({"$and": [every, later]}, wanted, **options))
+        options: dict[str, Any] = {"hint": HINT, "limit": count, "session": session}
+        for names, later in _behind(after, self._groups(session)):
+            own = {"document_type": one_of(names), "revision": {"$gte": 1}, "position": 0}
+            order = HINT[2:3] if "document_id" in later else HINT[1:3]
+            found = list(self.kept.find({"$and": [own, later]}, wanted, sort=order, **options))
             if found:
                 return found
         return []
+
+    def _groups(self, session: ClientSession) -> list[tuple[str, ...]]:
+        """Return the names of collections in order, together those that one of them has had."""
+        if self._models:
+            return sorted({tuple(sorted(place.names)) for place in self._places})
+        return sorted({names_like(it) for it in types_in(self.kept, session)})
 
     def _own(self, prefix: str) -> dict[str, Any]:
         """Return the condition that a record is of one of the classes."""
@@ -135,12 +149,12 @@ class Committed:
         self, session: ClientSession, position: Mapping[str, Any], awaited: float
     ) -> ChangeStream[Any]:
         """Watch what comes after a *position*; the server is waited for *awaited* seconds."""
-        place = {"resume_after": position["token"]}
+        begin = {"resume_after": position["token"]}
         if position["token"] is None:
-            place = {"start_at_operation_time": position["start"]}
+            begin = {"start_at_operation_time": position["start"]}
         watched = self.kept.with_options(read_concern=ReadConcern("majority"))
         patience = int(1000 * awaited) or 1
-        return watched.watch(self._pipeline(), session=session, max_await_time_ms=patience, **place)
+        return watched.watch(self._pipeline(), session=session, max_await_time_ms=patience, **begin)
 
     def _pipeline(self) -> list[dict[str, Any]]:
         """Ask for what names a revision, when its last record is there, and so all of them."""
@@ -201,13 +215,13 @@ def _records_of(name: Mapping[str, Any]) -> dict[str, Any]:
     return {"$and": [same, {"revision": {"$gte": 1}}], "position": {"$gte": 0}}
 
 
-def _behind(after: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the conditions of what comes after a revision: of its document, its class, others."""
-    if not after:
-        return [{}]
-    name, key = {"document_type": after["document_type"]}, after.get("document_id")
-    return [
-        {**name, "document_id": {"$eq": key}, "revision": {"$gt": after["revision"]}},
-        {**name, **behind("document_id", key)},
-        {"document_type": {"$gt": after["document_type"]}},
-    ]
+def _behind(
+    after: Mapping[str, Any], groups: Sequence[tuple[str, ...]]
+) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Yield where to look for what comes after a revision: of its document, its class, others."""
+    name, key = after.get("document_type", ""), after.get("document_id")
+    own = next((it for it in groups if name in it), (name,))
+    if after:
+        yield own, {"document_id": {"$eq": key}, "revision": {"$gt": after["revision"]}}
+        yield own, behind("document_id", key)
+    yield from ((it, {}) for it in groups if it > own or not after)

@@ -103,13 +103,13 @@ class Histories:
 
     def tips(self) -> Iterator[Tip]:
         """Read the newest whole revision of each, by names and keys; holds one batch of them."""
-        for name in self._types() if self._names is None else sorted(self._names):
+        for name in (
+            types_in(self._place.history, self._place.session)
+            if self._names is None
+            else sorted(self._names)
+        ):
             for some in batches(self._keys(name), SMALL):
                 yield from self._newest(name, some)
-
-    def _types(self) -> list[str]:
-        every = {"document_type": {"$gte": ""}, **IS_REVISION}
-        return [it["_id"] for it in self._place.aggregate(_first("document_type", every))]
 
     def _keys(self, name: str) -> Iterator[Any]:
         pipeline = _first("document_id", {"document_type": name, **IS_REVISION})
@@ -140,17 +140,6 @@ class Histories:
             if _is_last(last):
                 return {**last, "_id": newest["_id"]}
         return None
-
-    def names_like(self, name: str) -> tuple[str, ...]:
-        """Return all names under which there may be more of a history that has records of one."""
-        names = {name}
-        for model in with_subclasses(Document):
-            own = model._meta.get("collection")
-            if own and not model._meta.get("abstract"):
-                with suppress(OptionsError):  # of one that can be used nowhere
-                    found = names_of(model, own)
-                    names |= {*found} if name in found else set()
-        return tuple(sorted(names))
 
     def checksums(
         self, names: Sequence[str], revisions: Iterable[tuple[Any, int]]
@@ -215,6 +204,25 @@ class Histories:
         query = {**owner, "position": 0, "pruned": {"$exists": True}}
         found = self._place.find(BY_REVISION, query, DESCENDING, limit=1)
         return next((it["revision"] for it in found), None)
+
+
+def names_like(name: str) -> tuple[str, ...]:
+    """Return all names under which there may be more of a history that has records of one."""
+    names = {name}
+    for model in with_subclasses(Document):
+        own = model._meta.get("collection")
+        if own and not model._meta.get("abstract"):
+            with suppress(OptionsError):  # of one that can be used nowhere
+                found = names_of(model, own)
+                names |= {*found} if name in found else set()
+    return tuple(sorted(names))
+
+
+def types_in(history: Collection[Any], session: Any) -> list[str]:
+    """Read of which collections documents have revisions."""
+    every = {"document_type": {"$gte": ""}, **IS_REVISION}
+    found = history.aggregate(_first("document_type", every), session=session)
+    return [it["_id"] for it in found]
 
 
 def _first(

@@ -39,10 +39,20 @@ OWN_NAME: Final = "mongoengine_history:"
 """What the names of our classes begin with in MongoEngine's registry, of which there is one."""
 
 
-def _database(alias: str) -> Database[Any]:
-    if not isinstance(alias, str):
-        raise OptionsError("alias", alias, "it is a text, MongoEngine's name of a connection")
-    database: Database[Any] = get_db(alias)
+NO_ALIAS: Final = "it is a text, MongoEngine's name of a connection"
+
+
+def database_at(alias: str | None, name: str = "alias") -> Database[Any]:
+    """
+    Return the database of a connection, or of the usual one.
+
+    Raises:
+        OptionsError: what the argument *name* has is no text.
+        mongoengine.ConnectionFailure: no connection has that alias.
+    """
+    if not isinstance(alias, str | None):
+        raise OptionsError(name, alias, NO_ALIAS)
+    database: Database[Any] = get_db(connection.DEFAULT_CONNECTION_NAME if alias is None else alias)
     return database
 
 
@@ -104,7 +114,9 @@ class OwnedQuerySet(_Typed[R]):
 
     def using(self, alias: str) -> Self:
         """Ask the database of a connection of MongoEngine, by its alias."""
-        there = _database(alias)[self._document._get_collection_name()]
+        if alias is None:
+            raise OptionsError("alias", alias, NO_ALIAS)
+        there = database_at(alias)[self._document._get_collection_name()]
         asked: Self = self._clone_into(type(self)(self._document, there))
         return asked
 
@@ -299,8 +311,8 @@ class BaseHistory(Document, metaclass=_Apart):  # type: ignore[misc]  # MongoEng
         """
         own = cls._meta.get("db_alias", connection.DEFAULT_CONNECTION_NAME)
         known = connection._connection_settings
-        for name in [alias] if alias else [own] if own in known else known or [own]:
-            create_indexes(_database(name)[cls._get_collection_name()])
+        for name in [alias] if alias is not None else [own] if own in known else known or [own]:
+            create_indexes(database_at(name)[cls._get_collection_name()])
 
     @classmethod
     def report(cls, alias: str | None = None) -> list[Holding]:
@@ -311,7 +323,7 @@ class BaseHistory(Document, metaclass=_Apart):  # type: ignore[misc]  # MongoEng
             alias: MongoEngine's name of the connection, if it is not that of the class.
         """
         own = cls._meta.get("db_alias", connection.DEFAULT_CONNECTION_NAME)
-        return holdings(_database(alias or own)[cls._get_collection_name()])
+        return holdings(database_at(own if alias is None else alias)[cls._get_collection_name()])
 
     @classmethod
     def beside(cls, database: Database[Any]) -> Collection[Any]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pymongo.errors import BulkWriteError, PyMongoError, WriteConcernError
 
-from mongoengine_history.record.not_recorded import DUPLICATE_KEY
-
 if TYPE_CHECKING:
     from mongoengine_history.record.place import Place
+
+DUPLICATE_KEY: Final = 11000
 
 
 def missing(place: Place, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import mongoengine
 from mongoengine import Document
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
     from mongoengine_history.state.revision import StoredRevision
 
+ADDRESS: Final = ("document_class", "alias", "database", "collection")
+"""The facts of an error that say where its documents lie."""
+
 Records = list[dict[str, Any]]
 
 Unwound = Callable[["StoredRevision", int], State]
@@ -51,7 +54,7 @@ Unwound = Callable[["StoredRevision", int], State]
 
 def write_late(error: HistoryNotRecordedError) -> None:
     """Write the records of an error, as its `record` says."""
-    place = place_of(error)
+    place = place_of(*(getattr(error, name) for name in ADDRESS))
     own, lost, keys = records_of(error), Records(), list[Any]()
     why: Exception = error
     for key, records in own:
@@ -97,22 +100,21 @@ def _apart(records: Records) -> list[Records]:
     return [records[start:end] for start, end in zip(starts, [*starts[1:], None], strict=True)]
 
 
-def place_of(error: HistoryNotRecordedError) -> Place:
+def place_of(document_class: str, alias: str, database: str, collection: str) -> Place:
     """
-    Find the class of an error, and where its documents lie.
+    Find the class of documents, and where they lie.
 
     Raises:
         OptionsError: this process does not know the class.
     """
     known = [it for it in with_subclasses(Document) if not it._meta.get("abstract")]
-    named = [it for it in known if it._class_name == error.document_class]
+    named = [it for it in known if it._class_name == document_class]
     if not named:
         problem = "import the module that defines this class, then call record() again"
-        raise OptionsError("document_class", error.document_class, problem)
+        raise OptionsError("document_class", document_class, problem)
     # Others may have that name, too: MongoEngine only knows the one that was defined last.
-    named.sort(key=lambda it: (it._get_collection_name() == error.collection, is_tracked(it)))
-    database = mongoengine.get_connection(error.alias)[error.database]
-    return Place(named[-1], database[error.collection])
+    named.sort(key=lambda it: (it._get_collection_name() == collection, is_tracked(it)))
+    return Place(named[-1], mongoengine.get_connection(alias)[database][collection])
 
 
 def _write(revisions: Revisions, records: Records, unwound: Unwound) -> None:

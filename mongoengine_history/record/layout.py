@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import bson
 
 from mongoengine_history.state.patches import Patch, patch_of, record_of
-from mongoengine_history.state.problem import are_hashes, is_stamp
+from mongoengine_history.state.problem import are_hashes, is_stamp, paths_in
 from mongoengine_history.state.revision import Context, StoredRevision
 from mongoengine_history.state.values import WIRE, depth, encode
 
@@ -132,6 +132,7 @@ def revision_of(
         Context(metadata=metadata, **said),
         tuple(patch_of(record) for record in joined(records, codec)),
         hashes_in(first) if codec is WIRE else {},
+        paths_in(first.get("redacted")),
     )
 
 

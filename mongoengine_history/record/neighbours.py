@@ -18,6 +18,7 @@ from mongoengine_history.record.indexes import OWNER
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
+    from pymongo.client_session import ClientSession
     from pymongo.collection import Collection
 
 NEIGHBOUR: Final = (
@@ -90,9 +91,15 @@ def check_database(history: Collection[Any], database: str, *, is_known: bool = 
     kept = _kept.setdefault(history.database.client, {})
     if is_known and kept.get(history.full_name) == database:
         return
-    found = history.find_one({"_id": WHOSE}) or {}
-    if found.get("database", database) != database:
-        problem = SECOND_DATABASE.format(found["database"], database)
+    claimed = database_of(history)
+    if claimed not in {None, database}:
+        problem = SECOND_DATABASE.format(claimed, database)
         raise OptionsError("history", history.full_name, problem)
-    if found:
+    if claimed:
         kept[history.full_name] = database
+
+
+def database_of(history: Collection[Any], session: ClientSession | None = None) -> str | None:
+    """Read of which database a history elsewhere keeps the documents; None before the first."""
+    found: str | None = (history.find_one({"_id": WHOSE}, session=session) or {}).get("database")
+    return found

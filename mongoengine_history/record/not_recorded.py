@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 LOG: Final = logging.getLogger("mongoengine_history")
 
-DUPLICATE_KEY: Final = 11000
-
 
 def not_recorded(
     place: Place, keys: Sequence[Any], records: Sequence[dict[str, Any]], why: BaseException | None

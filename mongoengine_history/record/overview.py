@@ -8,30 +8,20 @@ from contextlib import suppress
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from mongoengine import Document
 from pymongo import ASCENDING, DESCENDING
 
-from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.formerly import one_of
-from mongoengine_history.errors import HistoryError, OptionsError
+from mongoengine_history.errors import HistoryError
 from mongoengine_history.record.head import Head
-from mongoengine_history.record.history import BaseHistory, kept_by
 from mongoengine_history.record.indexes import BY_REVISION, BY_STAMP, behind
-from mongoengine_history.record.place import LOCAL, PRIMARY
 from mongoengine_history.record.revisions import NUMBERABLE, OF_NEWEST, Revisions
-from mongoengine_history.record.sealed import sealed, sealed_collection
-from mongoengine_history.record.sessions import in_transaction
 from mongoengine_history.record.states import FOLDABLE, folded, replayed
 from mongoengine_history.state.problem import is_number
-from mongoengine_history.state.revision import ANEW, UNCHANGING
+from mongoengine_history.state.revision import ANEW, plain
 from mongoengine_history.state.values import WIRE, encode, identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from pymongo import MongoClient
-    from pymongo.collection import Collection
-    from pymongo.database import Database
 
     from mongoengine_history.record.place import Place
     from mongoengine_history.state.values import State
@@ -43,6 +33,9 @@ SMALL: Final = 500
 
 MOST: Final = 2_000
 """Documents that are written and recorded together, if they do not take more than 16 MB."""
+
+EVERY: Final[dict[str, Any]] = {}
+"""The condition that all meet."""
 
 OF_HEAD: Final = (*OF_NEWEST, "position")
 """The fields of the first record of a revision that `Head` is made of, and which record it is."""
@@ -70,15 +63,17 @@ def firsts(
 
 
 def recorded(place: Place, query: Mapping[str, Any]) -> Iterator[Any]:
-    """Read the keys of documents of which a query finds something, in the order of its index."""
+    """Read the keys of documents of which a query finds something, in no order."""
     order = dict.fromkeys(BY_STAMP[:2], ASCENDING)
     return (found["_id"] for found in _grouped(place, place.names, query, order, ()))
 
 
-def keys_behind(place: Place, key: object = None) -> Iterator[Any]:
-    """Read the keys of all documents that have a history, in their order, behind one if given."""
-    later = {} if key is None else behind("document_id", key)
-    query, order = {"document_type": one_of(place.names), **later}, BY_STAMP[:2]
+def keys_behind(
+    place: Place, key: object = None, having: Mapping[str, Any] = EVERY
+) -> Iterator[Any]:
+    """Read the keys of documents with records *having* something, in order, behind one if given."""
+    later = {} if key is None else behind("document_id", plain("resume", key, WIRE))
+    query, order = {"document_type": one_of(place.names), **later, **having}, BY_STAMP[:2]
     pipeline = firsts(query, (), dict.fromkeys(order, ASCENDING))
     options: dict[str, Any] = {"allowDiskUse": True, "session": place.session}
     # Keys may be of several types.
@@ -218,75 +213,3 @@ def heads(place: Place, keys: list[Any]) -> dict[object, Head]:
             if record["revision"] == newest[key]["revision"]:
                 newest[key] = record
     return {key: Head.of(it) for key, it in newest.items()}
-
-
-def revisions_of(changeset: object, database: Database[Any], session: Any) -> Iterator[Any]:
-    """Find the first record of each revision by which a changeset changed something somewhere."""
-    wanted = ("document_type", "document_id", "revision", "stamp")
-    query: dict[str, Any] = {
-        "changeset": changeset,
-        "position": 0,
-        "operation": {"$nin": [*UNCHANGING]},
-    }
-    for kept in _histories(database):
-        history = sealed_collection(kept.with_options(WIRE, PRIMARY, read_concern=LOCAL))
-        client = history.database.client
-        if client is not sealed(database.client) and in_transaction(database.client):
-            continue  # where it cannot be asked, and nothing can have been written
-        own = session if session and session.client is client else None
-        yield from history.find(query, wanted, session=own)
-
-
-def clients_of(changeset: object, database: Database[Any]) -> list[MongoClient[Any]]:
-    """Return the clients of histories that know a changeset, if they are not the database's."""
-    query = {"changeset": changeset, "position": 0}
-    apart = [it for it in _histories(database) if it.database.client is not database.client]
-    return [it.database.client for it in apart if it.find_one(query)]
-
-
-def types_naming(who: object, database: Database[Any]) -> list[str]:
-    """Name the collections of which a document has revisions that name somebody."""
-    one = {"type": "$document_type"}
-    return [it["type"] for it in _grouped_by(one, who, database)]
-
-
-def whom_naming(who: object, database: Database[Any]) -> Iterator[tuple[str, Any]]:
-    """Find the documents that have revisions that name somebody: each collection, and key."""
-    both = {"type": "$document_type", "key": "$document_id"}
-    return ((it["type"], it.get("key")) for it in _grouped_by(both, who, database))
-
-
-def _grouped_by(names: dict[str, str], who: object, database: Database[Any]) -> Iterator[Any]:
-    there = {"$eq": who, "$exists": True}
-    for kept in _histories(database):
-        history = sealed_collection(kept.with_options(WIRE, PRIMARY, read_concern=LOCAL))
-        for query in ({"identity": {"$eq": who}}, {"metadata.on_behalf_of": there}):
-            stages: list[dict[str, Any]] = [{"$match": query}, {"$group": {"_id": names}}]
-            for it in history.aggregate(stages, allowDiskUse=True):
-                yield it["_id"]
-
-
-def _histories(database: Database[Any]) -> list[Collection[Any]]:
-    """Return where the records of the documents of a database lie."""
-    known = [it for it in with_subclasses(BaseHistory) if not it._meta.get("abstract")]
-    beside = [it.beside(database) for it in known if not it.kept_at]
-    models = [it for it in with_subclasses(Document) if not it._meta.get("abstract")]
-    kept = [(it, _kept_apart(it)) for it in models]
-    apart = [own.beside(database) for it, own in kept if own and it._get_db() == database]
-    return list({it.full_name: it for it in [*beside, *apart]}.values())
-
-
-def _kept_apart(model: type[Document]) -> type[BaseHistory] | None:
-    """Return the class of the records of a class, if they lie on a connection of their own."""
-    try:
-        kept = kept_by(model)
-    except OptionsError:  # nothing of a class was recorded whose options cannot be used
-        return None
-    return kept if kept.kept_at else None
-
-
-def size_of(place: Place) -> int:
-    """Count the bytes that a history takes, the one of all classes of its database."""
-    total = {"$group": {"_id": None, "bytes": {"$sum": {"$bsonSize": "$$ROOT"}}}}
-    size: int = next(place.history.aggregate([total]))["bytes"]
-    return size

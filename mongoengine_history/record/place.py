@@ -15,6 +15,7 @@ from pymongo.read_concern import ReadConcern
 from mongoengine_history.documents.fieldpaths import hiding_of, volatile_of
 from mongoengine_history.documents.formerly import names_of, one_of
 from mongoengine_history.documents.options import HistoryOptions, options_of
+from mongoengine_history.documents.renamed import under_new_names
 from mongoengine_history.documents.snapshot import check_id
 from mongoengine_history.documents.stand_in import check_real
 from mongoengine_history.errors import IndexesMissingError, OptionsError
@@ -109,6 +110,13 @@ class Place:
         """What goes on by itself in the documents, whatever is taken back."""
         return volatile_of(self.model)
 
+    def revealed(self, state: State, live: State | None) -> State:
+        """Return an earlier state with what is hidden as *live* has it, by the names of today."""
+        model = self.model
+        return self.hiding.revealed(
+            under_new_names(model, state), live and under_new_names(model, live)
+        )
+
     @cached_property
     def documents(self) -> Collection[State]:
         """The collection of the documents: PyMongo's own, whatever class the application has."""
@@ -135,7 +143,7 @@ class Place:
         """Return a collection beside the history, whose name has a *suffix*, and is read alike."""
         own = self.history
         options = own.codec_options, own.read_preference, own.write_concern, own.read_concern
-        return own.database.get_collection(f"{own.name}{suffix}", *options)
+        return Collection(own.database, f"{own.name}{suffix}", False, *options)
 
     def _check_history(self, model: Document | type[Document]) -> None:
         """Raise an OptionsError where documents and their history lie in each other's way."""

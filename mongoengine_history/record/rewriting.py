@@ -1,11 +1,13 @@
 """Documents of a history without what is forgotten: what each becomes, in which order.
 
 Whatever is written comes in an order in which the history can be read, and its chain is whole,
-after each step: the digests of values first, then what is left of them, the salts at last.
+after each step: the digests of values first, then what is left of them, the salts at last. Who
+rewrites the same documents meanwhile is waited for, by a transaction.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +26,7 @@ from mongoengine_history.state.patches import dictdiffer_patch, record_of
 from mongoengine_history.state.values import ABSENT, WIRE, depth, same
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pymongo.collection import Collection
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     Documents = Sequence[Mapping[str, Any]]
     Redone = list[tuple[Mapping[str, Any], dict[str, Any]]]
+    Left = Callable[[Documents], tuple[Redone, int]]
 
 IS_ALONE: Final = 20
 """What a server answers to a transaction if it is no replica set."""
@@ -61,7 +64,18 @@ def records_left(records: Documents, forgotten: Forgotten) -> tuple[Redone, int]
     redone[0][1].update(_linked(revision, records[0], touched))
     if "lists" in records[0]:
         redone[0][1]["lists"] = forgotten.lists(records[0]["lists"])
-    return redone, len(touched)
+    mark = _mark_left(records[0], forgotten)
+    redone[0][1].update(mark)
+    return redone, len(touched) + len(mark)
+
+
+def _mark_left(first: Mapping[str, Any], forgotten: Forgotten) -> dict[str, Any]:
+    """Return the mark of retention, if it names somebody else from now on."""
+    mark = first.get("pruned")
+    if not isinstance(mark, Mapping):
+        return {}
+    who = forgotten.name(mark.get("by"))
+    return {} if same(who, mark.get("by")) else {"pruned": {**mark, "by": who}}
 
 
 def _said(revision: StoredRevision) -> dict[str, Any]:
@@ -100,8 +114,9 @@ def version_left(documents: Documents, forgotten: Forgotten) -> tuple[Redone, in
     return redone, int(changed)
 
 
-def legacy_left(record: Mapping[str, Any], forgotten: Forgotten) -> tuple[Redone, int]:
-    """Return what a record of 1.1 becomes, whose path is only a text."""
+def legacy_left(records: Documents, forgotten: Forgotten) -> tuple[Redone, int]:
+    """Return what a record of 1.1 becomes, whose path is only a text; errors as `records_left`."""
+    [record] = records
     keys = [int(it) if it.isdecimal() else it for it in record["path"].split(".") if it]
     action, path, data = dictdiffer_patch({**record, "keys": keys})
     left = forgotten.data(action, tuple(path), data)
@@ -167,22 +182,41 @@ def _kind(document: Mapping[str, Any]) -> tuple[int, bool]:
     return document["revision"], document["position"] < 0
 
 
-def write(place: Place, redone: Redone) -> None:
-    """Write what documents become; those that stay as they are, are left alone."""
+def write_left(place: Place, documents: Documents, left: Left) -> int:
+    """
+    Write what documents become that were read; return how many values change.
+
+    Where others forget something of the same documents meanwhile it is done with what they leave.
+    Documents that are pruned meanwhile need nothing.
+    """
+    redone, count = left(documents)
+    if not any(_update(*it) for it in redone):
+        return count
+    history, names = place.history, [it["_id"] for it in documents]
+
+    def again(session: Any) -> int:
+        found = {it["_id"]: it for it in history.find({"_id": {"$in": names}}, session=session)}
+        if len(found) < len(names):
+            return 0
+        redone, count = left([found[name] for name in names])
+        requests = _requests(redone)
+        if requests:
+            history.bulk_write(requests, session=session)
+        return count
+
+    return _at_once(history, again)
+
+
+def _requests(redone: Redone) -> list[UpdateOne]:
+    """Return the updates; documents that stay as they are, are left alone."""
     updates = [(document, _update(document, fields)) for document, fields in redone]
     requests = [UpdateOne({"_id": it["_id"]}, update) for it, update in updates if update]
-    if not requests:
-        return
     first, fields = redone[0]
-    if "digests" in fields:
+    if "digests" in fields and requests:
         before = UpdateOne({"_id": first["_id"]}, {"$set": {"digests": fields["digests"]}})
         own = requests[:1] if updates[0][1] else []
         requests = [before, *requests[len(own) :], *own]
-    history = place.history
-    if any(fields.get("bytes") for document, fields in redone if _update(document, fields)):
-        _at_once(history, requests)
-    else:
-        history.bulk_write(requests, session=place.session)
+    return requests
 
 
 def _update(document: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,12 +229,13 @@ def _update(document: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str,
     return {operator: names for operator, names in wanted.items() if names}
 
 
-def _at_once(history: Collection[Any], requests: list[UpdateOne]) -> None:
-    """Write the parts of a value together; only a server that is alone does it one by one."""
+def _at_once(history: Collection[Any], write: Callable[[Any], int]) -> int:
+    """Read and write in a transaction; only a server that is alone does it one by one."""
     try:
         with history.database.client.start_session() as session:
-            session.with_transaction(lambda own: history.bulk_write(requests, session=own))
+            count: int = session.with_transaction(write)
+            return count
     except OperationFailure as error:
         if error.code != IS_ALONE:
             raise
-        history.bulk_write(requests)
+        return write(None)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
+from itertools import count
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mongoengine import connection
 from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 
-from mongoengine_history.errors import OptionsError
+from mongoengine_history.errors import OptionsError, WriteConflictError
 from mongoengine_history.record.sealed import is_decrypting
 
 if TYPE_CHECKING:
@@ -24,6 +27,9 @@ APART: Final = (
     "which can join none of its sessions. Do it outside of the session, or in an untracked() block"
 )
 """Why a client that decrypts has no sessions for the history."""
+
+TRIED_AGAIN: Final = 30
+"""Seconds after which a transaction that others came in between is not tried again."""
 
 TRANSACTING: Final = {"RSPrimary", "Mongos", "LoadBalancer"}
 
@@ -51,8 +57,7 @@ def active_session(client: MongoClient[Any]) -> ClientSession | None:
     session: ClientSession | None = bound or _of_mongoengine()
     if session is None or session.client is not client:
         return None
-    if session.has_ended:
-        raise OptionsError("session", session, OVER)
+    _check_ended(session)
     return session
 
 
@@ -64,9 +69,18 @@ def in_transaction(client: MongoClient[Any]) -> bool:
 
 @contextmanager
 def transaction(client: MongoClient[Any]) -> Iterator[None]:
-    """Make all operations of *client* inside the block one transaction."""
-    with client.start_session() as session, session.bind(), session.start_transaction():
-        yield
+    """Make all operations of *client* inside the block one transaction; what is late is refused."""
+    session = client.start_session()
+    try:
+        with session, session.bind(), session.start_transaction():
+            yield
+    finally:  # PyMongo calls it before each command, also of classes that are not tracked
+        session._check_ended = partial(_check_ended, session)  # type: ignore[method-assign]
+
+
+def _check_ended(session: ClientSession) -> None:
+    if session.has_ended:
+        raise OptionsError("session", session, OVER)
 
 
 def transacted(client: MongoClient[Any], work: Callable[[], T]) -> T:
@@ -74,10 +88,22 @@ def transacted(client: MongoClient[Any], work: Callable[[], T]) -> T:
     Do some work in one transaction, and again where others came in between: it has to allow that.
 
     Raises:
+        WriteConflictError: they did so again and again. Nothing of it was written.
         Exception: whatever the work raises. Nothing of it was written.
     """
+    until, attempts = monotonic() + TRIED_AGAIN, count(1)
+
+    def once(_: object) -> T:
+        attempt = next(attempts)
+        try:
+            return transiently(work)
+        except PyMongoError as error:
+            if is_transient(error) and monotonic() >= until:
+                raise WriteConflictError(attempt) from error
+            raise
+
     with client.start_session() as session, session.bind(end_session=False):
-        done: T = session.with_transaction(lambda _: transiently(work))
+        done: T = session.with_transaction(once)
     return done
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bson import ObjectId
 from pymongo import ASCENDING, DESCENDING
 
+from mongoengine_history.documents.renamed import renamed_in
 from mongoengine_history.errors import (
     RevisionNotFoundError,
     RevisionPrunedError,
@@ -218,7 +219,9 @@ def state_as_of(revisions: Revisions, when: datetime) -> State | None:
         return None
     state = state_at(revisions, 0)
     later = [it for it in revisions.legacy(when) if it["created_at"] > wall_clock(when)]
-    return unwind(reversed(later), state)[0] if state is not None and later else state
+    if state is None or not later:
+        return state
+    return unwind(reversed(later), state, renamed_in(revisions.place.model, state))[0]
 
 
 def may_have_existed(key: object, when: datetime) -> bool:

@@ -17,17 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 
-def unwind(records: Iterable[Mapping[str, Any]], state: State) -> tuple[State, list[Patch]]:
+def unwind(
+    records: Iterable[Mapping[str, Any]], state: State, renamed: Mapping[str, str] | None = None
+) -> tuple[State, list[Patch]]:
     """
     Take records of 1.1, the newest first, back from the state after them.
 
+    What they call by a top-level name that was *renamed* has another one in that state.
     Return the state before the oldest of them, and their patches with exact paths, newest first.
     """
     draft = Draft(state)
     patches = []
     for record in records:
         try:
-            for patch in reversed(_patches(record, draft.state)):
+            for patch in reversed(_patches(record, draft.state, renamed or {})):
                 _take_back(patch, draft)
                 patches.append(patch)
         except UNREADABLE as error:
@@ -37,15 +40,17 @@ def unwind(records: Iterable[Mapping[str, Any]], state: State) -> tuple[State, l
     return draft.state, patches
 
 
-def _patches(record: Mapping[str, Any], state: State) -> list[Patch]:
-    data = record["data"]
+def _patches(record: Mapping[str, Any], state: State, renamed: Mapping[str, str]) -> list[Patch]:
+    data, (root, *rest) = record["data"], record["path"].split(".")
+    text = ".".join([renamed.get(root, root), *rest])
     if record["action"] == CHANGE:
-        path = _path(record["path"], state, lambda path: same(find(state, path), data["new"]))
+        path = _path(text, state, lambda path: same(find(state, path), data["new"]))
         return [Patch(CHANGE, path, (data["old"], data["new"]))]
-    items = [(item["key"], item["value"]) for item in data["items"]]
+    names = {} if text else renamed
+    items = [(names.get(item["key"], item["key"]), item["value"]) for item in data["items"]]
     key, value = items[0]
     left = value if record["action"] == ADD else ABSENT
-    path = _path(record["path"], state, lambda path: same(find(state, (*path, key)), left))
+    path = _path(text, state, lambda path: same(find(state, (*path, key)), left))
     if record["action"] == REMOVE and isinstance(key, int):
         return [Patch(REMOVE, path, [item]) for item in items]  # as 1.1 removed them: one by one
     return [Patch(record["action"], path, items)]

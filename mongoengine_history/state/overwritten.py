@@ -23,11 +23,6 @@ class Overwritten:
         #: … and what each one found and left there.
         self._steps: dict[Path, list[tuple[object, object]]] = {}
 
-    @property
-    def paths(self) -> set[Path]:
-        """All that was overwritten."""
-        return {*self._steps}
-
     def add(self, found: Iterable[tuple[Path, object]], before: State, after: State) -> None:
         """
         Add what a revision has *found*, with the states around it as the history has them.

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from mongoengine_history.state.revision import StoredRevision
     from mongoengine_history.state.rules import Rules
 
+OWN_FACTS: Final = ("erased", "left", "reconciled")
+"""What the metadata of a revision holds that this package has put there; it names nobody."""
+
 MOST_PATHS: Final = 50
 """Paths of masks that each revision carries; of more their first names are, which hides more."""
 
@@ -79,13 +82,23 @@ class Forgotten:
         """Return who and why, by the names that they have from now on."""
         if self.renamed is None:
             return context
-        metadata = {name: self.name(it) for name, it in context.metadata.items()}
+        metadata = {
+            name: it if name in OWN_FACTS else self.names(it)
+            for name, it in context.metadata.items()
+        }
         return replace(context, identity=self.name(context.identity), metadata=metadata)
 
     def name(self, value: Any) -> Any:
         """Return who it is from now on."""
         is_meant = self.renamed and identifier(value) == identifier(self.renamed[0])
         return self.renamed[1] if self.renamed and is_meant else value
+
+    def names(self, value: Any) -> Any:
+        """Return a value with who it is from now on, wherever in it that stands."""
+        named = self.name(value)
+        if isinstance(named, dict):
+            return {key: self.names(it) for key, it in named.items()}
+        return [*map(self.names, named)] if isinstance(named, list) else named
 
     def lists(self, lists: Mapping[str, bytes]) -> dict[str, bytes]:
         """Return the hashes of lists of which nothing is erased; of others they would tell."""
@@ -118,6 +131,12 @@ def _holds_blank(value: Any) -> bool:
     if isinstance(value, dict | list):
         return any(map(_holds_blank, value.values() if isinstance(value, dict) else value))
     return is_blank(value)
+
+
+def erased_at(state: State, path: Path) -> bool:
+    """Say whether a state may have been erased at a path: by a mask there, or since it is gone."""
+    value = find(state, path)
+    return value is ABSENT or _holds_blank(value)
 
 
 def covered(stored: Any, state: Any) -> Any:

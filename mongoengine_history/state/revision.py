@@ -335,6 +335,9 @@ def identity_of(identity: object) -> object:
     """Return what is kept of an identity: the primary key of a document or reference, or it."""
     if isinstance(identity, DBRef):  # a LazyReference is one
         return identity.id
+    if isinstance(identity, type):
+        problem = f"{identity.__name__} is a class; give a saved document, a value, or a function"
+        raise OptionsError("identity", identity, problem)
     if not getattr(identity, "_is_document", False):
         return identity
     pk = getattr(identity, "pk", None)

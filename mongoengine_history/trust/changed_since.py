@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from mongoengine_history.record.histories import Histories, Tip
+from mongoengine_history.record.histories import Histories, Tip, names_like
 from mongoengine_history.record.overview import SMALL, batches
 from mongoengine_history.state.values import identifier
 from mongoengine_history.trust.checkpoint import BESIDE, Checkpoint, kept_leaves, opened, tip_of
@@ -86,7 +86,7 @@ class Since:
                 yield Finding(tip.document_type, tip.document_id, *kind)
 
     def _names(self, tips: Sequence[Tip]) -> tuple[str, ...]:
-        return self.histories.names_like(tips[0].document_type)
+        return names_like(tips[0].document_type)
 
     def backdated(self, stamp: int) -> Iterator[Tip]:
         """Find those that went on after the checkpoint, though at a moment not after *stamp*."""

@@ -170,9 +170,9 @@ def opened(checkpoint: Checkpoint | str) -> Checkpoint:
     return checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
 
 
-def kept_leaves(known: Checkpoint | None, beside: Collection[Any]) -> Leaves:
+def kept_leaves(known: Checkpoint, beside: Collection[Any]) -> Leaves:
     """Return where the leaves of a checkpoint are kept, *beside* the history if nowhere else."""
-    return Leaves(beside if known is None or known.leaves is None else known.leaves)
+    return Leaves(beside if known.leaves is None else known.leaves)
 
 
 def tip_of(leaf: bytes) -> Tip:

@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any, Final
 from pymongo import ASCENDING
 
 from mongoengine_history.errors import HistoryError
-from mongoengine_history.record.complete import gone
+from mongoengine_history.record.complete import RECORD, complete, gone
 from mongoengine_history.record.cutting import delete_before, write_marks, write_versions
 from mongoengine_history.record.head import NO_HEAD
 from mongoengine_history.record.indexes import BY_REVISION
-from mongoengine_history.record.layout import documents_of_version
+from mongoengine_history.record.layout import documents_of_version, revision_of
 from mongoengine_history.record.overview import firsts, heads, near, numbers_at, state_near
-from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.record.revisions import ONE_BY_ONE, Revisions
 from mongoengine_history.record.states import state_at
 from mongoengine_history.state.problem import is_number
 from mongoengine_history.state.revision import DELETE, Context, StoredRevision
 from mongoengine_history.state.values import encode, identifier
 from mongoengine_history.trust.finding import MISSING, Finding
 from mongoengine_history.trust.hold import held
+from mongoengine_history.trust.remainders import LEFT, Remainders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 MOST_BYTES: Final = 16 * 1024 * 1024
 """Bytes of full states to write together."""
-
 
 OF_FIRST: Final = ("document_id", "document_type", "revision", "stamp", "checksum", "identity")
 
@@ -65,7 +65,7 @@ class Batch:
         self.findings: list[Finding] = []
         self._bounds = [numbers_at(place, [*keys], it - 1) for it in (before, needed) if it]
         self._bounds += [{}] if needed == 0 else []
-        self._keep, self._goes_whole = keep, keep is None
+        self._keep = keep
         self.held: list[Any] = []
         self.cuts = list(self._found())
 
@@ -75,7 +75,8 @@ class Batch:
             name = identifier(key)
             head, first = known.get(name, NO_HEAD), lowest.get(name, 0)
             number = self._number(key, head.number)
-            is_end = self._goes_whole and number == head.number > 0 and head.operation == DELETE
+            is_gone = number == head.number > 0 and head.operation == DELETE
+            is_end = self._keep is None and is_gone
             if not is_number(first) or number < 1 or (first >= number and not is_end):
                 continue
             if name in self._held_keys:
@@ -162,11 +163,41 @@ class Batch:
 
     def _mark(self, firsts: Firsts, context: Context) -> None:
         said = {"at": datetime.now(timezone.utc), "by": context.identity, "reason": context.reason}
-        marks = []
-        for cut in self.cuts:
+        marks, cuts, erased, self.cuts = [], self.cuts, self._erased(), []
+        for cut in cuts:
             first = firsts[identifier(cut.key), cut.number]
             last = firsts.get((identifier(cut.key), cut.number - 1), {})
             mark = {"before": last.get("checksum", b""), **said, "revisions": cut.number - 1}
+            try:
+                left = {LEFT: self._left(cut)} if identifier(cut.key) in erased else {}
+            except HistoryError as error:
+                self._tell(cut, error)
+                continue
+            self.cuts.append(cut)
             if "pruned" not in first:
-                marks.append((first["_id"], mark))
+                marks.append((first["_id"], {**mark, **left}))
         write_marks(self._place, marks)
+
+    def _erased(self) -> set[object]:
+        """Name those of which values were erased in what goes."""
+        either = [
+            {**self._place.owned(it.key), "revision": {"$gte": 1, "$lt": it.number}, "position": 0}
+            for it in self.cuts
+        ]
+        there = {"$exists": True}
+        query = {
+            "$and": [{"$or": either}, {"$or": [{"digests": there}, {f"pruned.{LEFT}": there}]}]
+        }
+        found = (
+            self._place.find(BY_REVISION, query, projection={"document_id": 1}) if either else ()
+        )
+        return {identifier(it["document_id"]) for it in found}
+
+    def _left(self, cut: Cut) -> bytes:
+        """Return the digest over what is left of erased values in what goes."""
+        revisions, remainders = Revisions(self._place, cut.key), Remainders()
+        query = {"revision": {"$gte": 1, "$lt": cut.number}, "position": RECORD}
+        for records in complete(revisions, revisions.records(query, batch_size=ONE_BY_ONE), 1):
+            with revisions.reading(records):
+                remainders.add(revision_of(records), records[0])
+        return remainders.digest

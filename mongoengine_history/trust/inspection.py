@@ -18,7 +18,7 @@ from mongoengine_history.state.merge import check, differs, is_same_state
 from mongoengine_history.state.overwritten import found_by
 from mongoengine_history.state.patches import paths_of, record_of
 from mongoengine_history.state.problem import UNREADABLE, is_number, problem_in
-from mongoengine_history.state.redaction import covered
+from mongoengine_history.state.redaction import covered, erased_at
 from mongoengine_history.state.revision import ANEW, stamp_of
 from mongoengine_history.state.rules import CLASS
 from mongoengine_history.state.values import same
@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 SHARED: Final = ("stamp", "created_at", "operation", "identity", "reason", "metadata", "changeset")
 """What all records of a revision have alike; only the first one is in the chain."""
 
+WITHOUT_KEY: Final = "its checksums were made without the key"
+"""What is noted of a history that is older than the key, or looks so."""
+
 QUARTER: Final = 15 * 60 * 1_000_000
 """Microseconds: the clocks of two time zones differ by so many, or a multiple."""
 
@@ -59,6 +62,8 @@ class Rules:
     hiding: Hiding = field(default_factory=Hiding)
     #: The keys that checksums may have been made with, the newest first.
     keys: tuple[bytes | None, ...] = (None,)
+    #: Whether it makes checksums with a key today.
+    has_key: bool = False
 
 
 class Inspection:
@@ -82,7 +87,7 @@ class Inspection:
         self._stamp = 0
         #: The checksum of the last revision; None if nobody knows it any more.
         self._before: bytes | None = b""
-        self._is_keyed = False
+        self._is_keyed = self._is_bare = False
         self._left = Remainders()
         #: Whether it leads to what is stored, and nothing is wrong; after `compare`.
         self.leads_there = self.is_right = False
@@ -124,8 +129,8 @@ class Inspection:
             if not is_number(number):
                 self.find(MALFORMED, f"its revision is {number!r}"[:200])
                 continue
-            kept = [it for it in some if _place_of(it) < 0]
-            records = [it for it in some if _place_of(it) >= 0]
+            kept = [it for it in some if _position_in(it) < 0]
+            records = [it for it in some if _position_in(it) >= 0]
             state = self._state_of(kept, int(number)) if kept else None
             if number:
                 self._take(int(number), records, state, kept)
@@ -133,6 +138,10 @@ class Inspection:
                 self._begin(state)
         if not self._left.is_right:
             self.find(ALTERED, "what is left of erased values is not what its redaction says")
+        if self.count and self._before == b"":
+            self.find(NOT_CHAINED, "the history is not chained")
+        elif self._is_bare and self._rules.has_key:
+            self.find(NOT_CHAINED, WITHOUT_KEY)
         return self
 
     def _begin(self, state: State) -> None:
@@ -155,7 +164,7 @@ class Inspection:
     ) -> None:
         mark = records[0].get("pruned") if records else None
         if isinstance(mark, Mapping):
-            self._begin_anew(mark)
+            self._begin_anew(number, mark)
         elif number != self.number + 1:
             self._leap(number, version)
         self.number, self.count = number, self.count + 1
@@ -184,23 +193,27 @@ class Inspection:
             self.find(OTHER_VERSION, "the full state is not what the revisions lead to")
         if kept[-1].get("stamp") != revision.stamp:
             self.find(OTHER_VERSION, "its stamp is not that of its revision")
+        if not same(kept[0].get("identity"), revision.context.identity):
+            self.find(OTHER_VERSION, "its identity is not that of its revision")
         if not revision.leaves_nothing:
             self._begin(version)
 
     def _leap(self, number: int, version: State | None) -> None:
         """Go on behind a hole."""
-        last = number - 1
-        gone = f"revisions {self.number + 1} to {last}" if last > self.number + 1 else "it"
-        self.find(MISSING, f"{gone} is gone"[:200], self.number + 1)
+        first, last = self.number + 1, number - 1
+        gone = f"revisions {first} to {last} are gone" if last > first else "it is gone"
+        self.find(MISSING, gone[:200], first)
         self._before, self.state, self.is_known = None, version, version is not None
 
-    def _begin_anew(self, mark: Mapping[str, Any]) -> None:
+    def _begin_anew(self, number: int, mark: Mapping[str, Any]) -> None:
         """Begin where the history was pruned; what is left of before is on its way out."""
-        before = mark.get("before")
-        self.findings.clear()
-        self._left, self._stamp = Remainders(), 0
+        before, last = mark.get("before"), self._before if self.number == number - 1 else None
+        self.findings = [it for it in self.findings if it.kind != MISSING]
+        if last is not None and last != before:
+            self.find(ALTERED, "the revision before it is not the one that was pruned", number)
+        self._stamp = 0
         self._before = before if isinstance(before, bytes) else None
-        self.is_known = self._is_keyed = False
+        self.is_known = self._is_keyed = self._is_bare = False
 
     def _begin_before(self, revision: StoredRevision, version: State | None) -> None:
         """Take the state before the oldest revision out of the one after it."""
@@ -213,8 +226,8 @@ class Inspection:
             self.find(OTHER_VERSION, "the full state is not what its revision leads to")
 
     def _revision(self, records: Documents) -> StoredRevision | None:
-        places, count = [_place_of(it) for it in records], len(records)
-        if not count or places != [*range(count)] or records[0].get("size") != count:
+        positions, count = [_position_in(it) for it in records], len(records)
+        if not count or positions != [*range(count)] or records[0].get("size") != count:
             self.find(MISSING, "records of it are gone, or there are too many")
             return None
         try:
@@ -257,7 +270,13 @@ class Inspection:
             self.find(ALTERED, "its checksum is not made of it and the revision before")
         elif key is None and self._is_keyed:
             self.find(ALTERED, "its checksum was made without the key")
-        self._is_keyed = self._is_keyed or (key is not None and key is not NO_KEY)
+        elif key is None:
+            self._is_bare = True
+        else:
+            self._is_keyed = True
+            if self._is_bare:
+                self.find(NOT_CHAINED, f"{WITHOUT_KEY} until revision {self.number}")
+            self._is_bare = False
 
     def _key(self, revision: StoredRevision, first: Mapping[str, Any], before: bytes) -> Any:
         """Return the key that the checksum was made with, `NO_KEY` if by none of them."""
@@ -281,6 +300,8 @@ class Inspection:
             self.is_known = False
             return
         self.state = None if revision.leaves_nothing else after
+        if any(not erased_at(after, path) for path in revision.redacted):
+            self.find(ALTERED, "what it says to be erased is not")
         if self.overwritten is not None:
             self.overwritten.add(found_by(revision.patches, before), before, after)
         if self._rules.hiding.rules:
@@ -313,9 +334,9 @@ def _unlike(records: Documents) -> list[str]:
     ]
 
 
-def _place_of(document: Mapping[str, Any]) -> int:
-    place = document.get("position")
-    return place if isinstance(place, int) else 0
+def _position_in(document: Mapping[str, Any]) -> int:
+    position = document.get("position")
+    return position if isinstance(position, int) else 0
 
 
 def _agree(clock: object, stamp: int) -> bool:

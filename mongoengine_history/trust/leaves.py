@@ -11,7 +11,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import WriteConcern
 from pymongo.errors import BulkWriteError
 
-from mongoengine_history.record.not_recorded import DUPLICATE_KEY
+from mongoengine_history.record.inserts import DUPLICATE_KEY
 from mongoengine_history.record.overview import batches
 from mongoengine_history.state.values import WIRE
 from mongoengine_history.trust.merkle import EMPTY_ROOT, leaf_hash, path_to, root_of
@@ -45,7 +45,7 @@ class Page(NamedTuple):
         """Return the audit path of a leaf from here to the root of the tree."""
         hashes = [leaf_hash(leaf) for leaf in self.leaves or ()]
         steps = [(hashes, index), *reversed(self.trail)]
-        return [it for roots, place in steps for it in path_to(roots, place)]
+        return [it for roots, at in steps for it in path_to(roots, at)]
 
 
 class Leaves:

@@ -16,6 +16,7 @@ from mongoengine_history.record.chain import (
     SAID_VALUES,
     checksum,
     digests,
+    earlier_keys,
     manifest,
     salts_of,
     values,
@@ -28,9 +29,6 @@ from mongoengine_history.state.values import encode, identifier
 from mongoengine_history.trust.checkpoint import BESIDE, kept_leaves, opened, tip_of
 from mongoengine_history.trust.leaves import Leaves
 
-VALUE_AT: Final = 6
-"""Bytes of a document of BSON before the value of its one key, which is empty."""
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -39,6 +37,9 @@ if TYPE_CHECKING:
     from mongoengine_history.record.histories import Tip
     from mongoengine_history.state.revision import StoredRevision
     from mongoengine_history.trust.checkpoint import Checkpoint
+
+VALUE_AT: Final = 6
+"""Bytes of a document of BSON before the value of its one key, which is empty."""
 
 PROOF_FORMAT: Final = 1
 """The number of the format of what C2SP leaves to the application."""
@@ -87,6 +88,7 @@ def proof(
     """
     if not is_number(number) or number < 1:
         raise OptionsError("number", number, "it is that of a revision: 1, 2, …")
+    earlier = earlier_keys(keys)
     revisions = Revisions.named(document)
     beside = revisions.place.beside(BESIDE)
     text = Leaves(beside).last_text() if checkpoint is None else checkpoint
@@ -95,7 +97,9 @@ def proof(
     known = opened(text)
     kept = kept_leaves(known, beside)
     index, leaf, path = _leaf(kept, known, revisions)
-    found = _extra(revisions, number, tip_of(leaf), (revisions.place.options.checksum_key, *keys))
+    found = _extra(
+        revisions, number, tip_of(leaf), (revisions.place.options.checksum_key, *earlier)
+    )
     extra = json.dumps({"format": PROOF_FORMAT, "leaf": _text(leaf), **found})
     lines = [FIRST_LINE, f"extra {_text(extra.encode())}", f"index {index}", *map(_text, path)]
     return "\n".join([*lines, "", known.text])
@@ -126,11 +130,8 @@ def _leaves_of(
         leaves = page.leaves or ()
         for index, leaf in enumerate(leaves):
             tip = tip_of(leaf) if part in leaf else None
-            if (
-                tip
-                and tip.document_type in names
-                and identifier(tip.document_id) == identifier(key)
-            ):
+            is_named = tip is not None and tip.document_type in names
+            if tip and is_named and identifier(tip.document_id) == identifier(key):
                 yield tip.revision, before + index, leaf, page.path_to(index)
         before += len(leaves)
 
@@ -145,10 +146,10 @@ def _extra(
     shown: list[Any] = []
     manifests: list[bytes] = []
     before = None
-    for revision, first in _between(revisions, number, tip.revision):
+    for revision, first, found in _between(revisions, number, tip.revision):
         if before is None:
             before, shown = _before(revisions, first), _values(revision, first)
-        manifests.append(manifest(revision, first, before, b"".join(digests(revision, first))))
+        manifests.append(manifest(revision, first, before, found))
         before = first["checksum"]
         is_last = revision.number == tip.revision
         if not _is_sum(manifests[-1], before, keys) or (is_last and before != tip.checksum):
@@ -158,8 +159,8 @@ def _extra(
 
 def _between(
     revisions: Revisions, number: int, last: int
-) -> Iterator[tuple[StoredRevision, Mapping[str, Any]]]:
-    """Read revisions, each with its first record, which has a checksum."""
+) -> Iterator[tuple[StoredRevision, Mapping[str, Any], bytes]]:
+    """Read revisions, each with its first record, which has a checksum, and with its digests."""
     query = {"revision": {"$gte": number, "$lte": last}, "position": RECORD}
     found = revisions.records(query, batch_size=ONE_BY_ONE)
     for records in complete(revisions, found, ASCENDING, number, last):
@@ -167,8 +168,8 @@ def _between(
             raise OptionsError("number", number, NOT_CHAINED_YET)
         with revisions.reading(records):
             made = revision_of(records)
-            digests(made, records[0])
-        yield made, records[0]
+            summed = b"".join(digests(made, records[0]))
+        yield made, records[0], summed
 
 
 def _before(revisions: Revisions, first: Mapping[str, Any]) -> bytes:

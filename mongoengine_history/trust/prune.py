@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine_history.capture.changeset import context_of
-from mongoengine_history.documents.options import check_keep
+from mongoengine_history.documents.options import check_flag, check_keep
 from mongoengine_history.documents.snapshot import check_model, check_progress
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.overview import SMALL, batches, keys_behind
@@ -90,6 +90,7 @@ def prune(  # noqa: PLR0913  # each has its name, only the class has a place
             active. Nothing was written.
     """
     check_model(model)
+    check_flag("dry_run", dry_run)
     place = Place(model)
     if keep is None and older_than is None:
         keep, older_than = place.options.keep, place.options.keep_for

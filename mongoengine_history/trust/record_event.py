@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bson import ObjectId
-from mongoengine import DEFAULT_CONNECTION_NAME, get_db
 
 from mongoengine_history.capture.changeset import context_of
 from mongoengine_history.capture.tracker import Tracker
@@ -16,6 +15,7 @@ from mongoengine_history.record.append import append
 from mongoengine_history.record.change import Change
 from mongoengine_history.record.doubt import settle
 from mongoengine_history.record.head import NO_HEAD
+from mongoengine_history.record.history import database_at
 from mongoengine_history.record.layout import Base
 from mongoengine_history.record.place import Place, place_of_events
 from mongoengine_history.record.revisions import Revisions
@@ -74,7 +74,7 @@ def _of(document: Document, using: str | None) -> Revisions:
 
 
 def _of_no_document(using: str | None) -> Revisions:
-    place = place_of_events(get_db(using or DEFAULT_CONNECTION_NAME))
+    place = place_of_events(database_at(using, "using"))
     place.ensure_indexes()
     return Revisions(place, ObjectId())
 

@@ -18,7 +18,7 @@ from bson.errors import BSONError
 from pymongo.errors import PyMongoError
 
 from mongoengine_history.errors import HistoryError, HistoryNotRecordedError, OptionsError
-from mongoengine_history.record.late import place_of, records_of, write_all
+from mongoengine_history.record.late import ADDRESS, place_of, records_of, write_all
 from mongoengine_history.record.not_recorded import LOG
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.state.values import WIRE, encode
@@ -28,9 +28,6 @@ if sys.platform != "win32":
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
-
-ADDRESS: Final = ("document_class", "alias", "database", "collection")
-"""The facts of an error that say where its documents lie."""
 
 CHECKSUM: Final = 64
 """What a line begins with: the SHA-256 of the rest."""
@@ -260,15 +257,14 @@ def _recorded(path: Path, own: list[_Entry]) -> list[_Entry]:
         for it in own:
             file.seek(it.start)
             found.append(_entry(file.readline()) or {})
-    error = HistoryNotRecordedError([found[-1]["document_id"]], [], None)
-    vars(error).update({name: found[-1][name] for name in ADDRESS})
+    last = found[-1]
     try:
-        place = place_of(error)
+        place = place_of(*(last[name] for name in ADDRESS))
         if place.in_transaction:
             raise OptionsError("session", "active", "a spool is flushed in no transaction")
-        write_all(Revisions(place, error.document_id), [it["records"] for it in found])
+        write_all(Revisions(place, last["document_id"]), [it["records"] for it in found])
     except (HistoryError, PyMongoError) as why:
-        LOG.warning("What the spool has of document %r stays in it: %s", error.document_id, why)
+        LOG.warning("What the spool has of document %r stays in it: %s", last["document_id"], why)
         return []
     return own
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pymongo.errors import OperationFailure
 
+from mongoengine_history.documents.options import check_flag
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.read.recorded import Recorded
 from mongoengine_history.record.committed import Committed, has_reached
@@ -34,9 +35,9 @@ AWAITED: Final = 1.0
 REST: Final = 60.0
 """Seconds without a new revision after which the position is saved all the same."""
 
-NO_PLACE: Final = (
-    "the server has no longer what came after its place. Begin again: with from_beginning=True, or "
-    "with what comes from now on after unsubscribe()"
+LOST: Final = (
+    "the server has no longer what came after its position. Begin again: with from_beginning=True, "
+    "or with what comes from now on after unsubscribe()"
 )
 
 
@@ -77,9 +78,9 @@ def subscribe(
     Args:
         consumer: A name by which it is known from then on.
         *models: Of which classes; of everything in the history if none is given.
-        from_beginning: Whether a new consumer, and one that has lost its place, gets all that was
-            recorded before: one document after another, then what came meanwhile. Some of it may
-            come twice.
+        from_beginning: Whether a new consumer, and one that has lost its position, gets all that
+            was recorded before: one document after another, then what came meanwhile. Some of it
+            may come twice.
         wait: Seconds without a new revision after which the iteration ends: 0 gives what there is,
             None never ends.
         using: The alias of another connection, where no class is given.
@@ -91,7 +92,9 @@ def subscribe(
         OptionsError: an argument cannot be used; or, when the first revision is asked for: the
             server has no change streams, or has no longer what came after the saved position.
     """
-    if wait is not None and (not isinstance(wait, int | float) or wait < 0):
+    check_flag("from_beginning", from_beginning)
+    is_time = isinstance(wait, int | float) and not isinstance(wait, bool)
+    if wait is not None and not (is_time and wait >= 0):
         raise OptionsError("wait", wait, "it must be seconds, or None")
     return _Feed(consumer, Committed(models, using)).revisions(
         from_beginning=from_beginning, wait=wait
@@ -136,8 +139,8 @@ class _Feed:
                 if error.code not in LOST_CODES:
                     raise
                 if not from_beginning:
-                    raise OptionsError("consumer", self._consumer, NO_PLACE) from error
-                LOG.warning("Consumer %r has lost its place, and begins again.", self._consumer)
+                    raise OptionsError("consumer", self._consumer, LOST) from error
+                LOG.warning("Consumer %r has lost its position, and begins again.", self._consumer)
                 yield from self._since(session, None, from_beginning, wait)
 
     def _since(
@@ -173,8 +176,8 @@ class _Feed:
                 now, then = time.time_ns() // 1000, session.operation_time
                 change = changes.try_next()
                 if change is not None:
-                    place = {"token": changes.resume_token}
-                    yield from self._delivered(session, change["fullDocument"], place)
+                    there = {"token": changes.resume_token}
+                    yield from self._delivered(session, change["fullDocument"], there)
                     last = saved = time.monotonic()
                     continue
                 if not has_reached(changes.resume_token, then):

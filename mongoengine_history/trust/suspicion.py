@@ -144,8 +144,8 @@ def _states(
     what differs, and did so *then*.
     """
     starts = [
-        place
-        for place, step in enumerate(steps)
+        index
+        for index, step in enumerate(steps)
         if step.before is not UNKNOWN and is_same_state(step.before, found.known)
     ]
     own = steps[starts[-1] :] if starts else []

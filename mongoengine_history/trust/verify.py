@@ -16,6 +16,7 @@ from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.documents.snapshot import check_model, check_progress
 from mongoengine_history.errors import HistoryError, OptionsError
+from mongoengine_history.record.chain import earlier_keys
 from mongoengine_history.record.comparison import recordable
 from mongoengine_history.record.histories import Histories
 from mongoengine_history.record.indexes import BY_REVISION, behind
@@ -24,7 +25,7 @@ from mongoengine_history.record.place import Place, place_of_events
 from mongoengine_history.record.revisions import ONE_BY_ONE, Revisions
 from mongoengine_history.record.states import state_at
 from mongoengine_history.state.overwritten import Overwritten
-from mongoengine_history.state.revision import SKEW, stamp_of
+from mongoengine_history.state.revision import SKEW, plain, stamp_of
 from mongoengine_history.state.values import WIRE, encode, identifier
 from mongoengine_history.trust.changed_since import Since
 from mongoengine_history.trust.checkpoint import opened
@@ -81,13 +82,12 @@ def verify(
         raise OptionsError("since", since, "it is for a class as a whole, or for all")
     if resume is not None and not isinstance(target, type):
         raise OptionsError("resume", resume, "only the sweep through one class can be resumed")
+    plain("resume", resume, WIRE)
     if isinstance(target, type):
         check_model(target)
     elif not isinstance(target, Document | None):
         raise OptionsError("target", target, "it must be a document, a class of them, or None")
-    earlier = tuple(keys) if isinstance(keys, list | tuple) else ("",)
-    if not all(isinstance(it, bytes) for it in earlier):
-        raise OptionsError("keys", "…", "it must be a list of keys, each some bytes")
+    earlier = earlier_keys(keys)
     if isinstance(target, Document):
         return Verification(_one(Revisions.named(target), earlier), progress)
     unchecked: list[str] = []
@@ -240,7 +240,7 @@ def _places(unchecked: list[str]) -> Iterator[Place]:
 
 def _rules(place: Place, keys: tuple[bytes, ...]) -> Rules:
     own = place.options.checksum_key
-    return Rules(place.hiding, (*([own] if own else []), *keys, None))
+    return Rules(place.hiding, (*([own] if own else []), *keys, None), bool(own))
 
 
 def _inspection(place: Place, rules: Rules, key: Any, *, telling: bool = False) -> Inspection:

@@ -9,7 +9,9 @@ import pytest
 
 from mongoengine_history import (
     History,
+    HistoryWarning,
     OptionsError,
+    StateMismatchError,
     UndoConflictError,
     changeset,
     history_of,
@@ -23,7 +25,7 @@ from mongoengine_history import (
 from mongoengine_history.documents.options import is_tracked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class Tea(me.Document):
@@ -138,6 +140,118 @@ def test_what_is_redacted_is_gone_under_the_old_name_too(titled: Titled, databas
     assert all("Typo" not in str(revision) for revision in history_of(titled))
     revert(Titled.objects.get(), revision=1).save()
     assert stored(database) == {"t": "Green", "number": 1}
+
+
+def test_what_is_stored_under_both_names_is_no_single_value(titled: Titled, database: Any) -> None:
+    """None of the two is lost without a word: nothing goes back until one of them is gone."""
+    key = history_of(titled)[2].changeset
+    assert key is not None
+    database.renamed_teas.update_one({}, {"$set": {"name": "Old"}})
+    ways: list[Callable[[], object]] = [
+        lambda: revert(titled, revision=1),
+        lambda: revert(titled),
+        lambda: undo(titled, 2),
+        lambda: revert_changeset(key),
+        lambda: revert_changeset(key, bypass_methods=True),
+    ]
+    for way in ways:
+        with pytest.raises(StateMismatchError, match="remove those that are wrong") as caught:
+            way()
+        assert caught.value.keys == ["name"]
+    assert stored(database) == {"t": "Typo", "number": 2, "name": "Old"}
+    database.renamed_teas.update_one({}, {"$unset": {"name": 1}})
+    revert_changeset(key)
+    assert stored(database) == {"t": "Tea", "number": 1}
+
+
+def test_what_was_recorded_under_both_names_is_told(titled: Titled, database: Any) -> None:
+    Titled.objects.update(title="Green")
+    Titled._get_collection().update_one({}, {"$set": {"name": "Old"}})
+    number = len(history_of(titled))
+    Titled._get_collection().update_one({}, {"$unset": {"name": 1}})
+    with pytest.warns(HistoryWarning, match="name"):
+        revert(titled, revision=number).save()
+    assert stored(database) == {"t": "Green", "number": 2}
+    assert history_of(titled).state(number)["name"] == "Old"
+
+
+def test_what_was_first_set_anew_gets_back_what_the_old_name_had(database: Any) -> None:
+    """The application wrote the new name before the migration took the old one away."""
+    track_history(Tea)
+    tea = Tea(name="Tea", number=1).save()
+    untrack_history(Tea)
+    track_history(renamed={"name": "title"})(Titled)
+    try:
+        Titled.objects(pk=tea.pk).update(title="Green")
+        database.renamed_teas.update_one({}, {"$unset": {"name": 1}})
+        titled = Titled.objects.get()
+        revert(titled, since=history_of(titled)[2].at).save()
+        assert stored(database) == {"t": "Tea", "number": 1}
+    finally:
+        untrack_history(Titled)
+
+
+class Named(me.Document):
+    meta = {"collection": "renamed_teas", "auto_create_index": False}
+    title = me.StringField(db_field="t")
+
+
+def test_what_was_renamed_is_shown_where_another_field_was_removed(database: Any) -> None:
+    track_history(Tea)
+    tea = Tea(name="Tea", number=1).save()
+    untrack_history(Tea)
+    track_history(renamed={"name": "title"})(Named)
+    try:
+        with pytest.warns(HistoryWarning, match=r"fields for \['number'\]"):
+            assert history_of(Named, tea.pk).at(1).title == "Tea"
+        with pytest.raises(StateMismatchError) as caught:
+            revert(Named(pk=tea.pk), revision=1)
+        assert caught.value.keys == ["number"]
+    finally:
+        untrack_history(Named)
+
+
+class Hidden(me.Document):
+    meta = {"collection": "renamed_teas", "auto_create_index": False}
+    title = me.StringField(db_field="t")
+    number = me.IntField()
+    note = me.DictField(db_field="n")
+    told = me.StringField(history=False)
+
+
+SECRETS = {"name": "S3CRET", "memo": {"pin": "S3CRET"}, "said": "S3CRET"}
+
+HIDING: dict[str, Any] = {
+    "exclude": {"exclude": ["title", "note.pin"]},
+    "mask": {"mask": ["title", "note"]},
+    "a key": {"mask": ["title", "note.pin"], "fingerprint_key": b"a key of fingerprints"},
+}
+
+
+@pytest.mark.parametrize("how", HIDING)
+def test_what_is_hidden_is_hidden_under_the_name_of_before(database: Any, how: str) -> None:
+    """And it stays where it is, under the name of today, when all else goes back."""
+    pk = database.renamed_teas.insert_one({**SECRETS, "number": 1}).inserted_id
+    renamed = {"name": "title", "memo": "note", "said": "told"}
+    track_history(renamed=renamed, **HIDING[how])(Hidden)
+    try:
+        with changeset() as unit:
+            Hidden.objects(pk=pk).update(number=2)
+        revert_changeset(unit)
+        Hidden.objects(pk=pk).update(number=2)
+        document = history_of(Hidden, pk).at(1)
+        revert(document, revision=0).save()
+        assert stored(database) == {
+            "t": "S3CRET",
+            "n": {"pin": "S3CRET"},
+            "told": "S3CRET",
+            "number": 1,
+        }
+        database.renamed_teas.update_one({}, {"$rename": {"t": "name", "n": "memo"}})
+        Hidden._get_collection().delete_one({})
+        assert "S3CRET" not in str([*database.history.find()])
+    finally:
+        untrack_history(Hidden)
 
 
 def refused(model: Any, renamed: dict[str, str]) -> None:

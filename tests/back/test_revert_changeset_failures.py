@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
@@ -17,10 +18,12 @@ from mongoengine_history import (
     ChangesetRefusedError,
     History,
     HistoryNotRecordedError,
+    WriteConflictError,
     changeset,
     history_of,
     revert_changeset,
 )
+from mongoengine_history.record.sessions import is_transient
 
 atomic = pytest.mark.skipif(
     not hasattr(ClientSession, "bind"), reason="PyMongo binds sessions from 4.17 on"
@@ -171,6 +174,63 @@ def test_no_transaction_goes_over_two_connections_so_the_error_says_what_was_wri
         revert_changeset(done)
     assert caught.value.written == [("rv_books", book.pk)]
     assert (Far.objects.get().name, Volume.objects.get().title) == ("b", "a")
+
+
+def overtaken() -> tuple[Any, Any]:
+    """Two changed volumes, to the first of which somebody else writes whenever it is saved."""
+    books = [Volume(title=title, code=number).save() for number, title in enumerate("ab")]
+    with changeset() as done:
+        for book in books:
+            book.title += "!"
+            book.save()
+
+    def overtake(sender: Any, document: Any, **_: Any) -> None:
+        if document.pk == books[0].pk:
+            other = Volume._get_collection().database.client
+            with other.start_session() as apart:  # past the transaction
+                plain = other[Volume._get_db().name]["rv_books"]
+                plain.update_one({"_id": document.pk}, {"$inc": {"code": 10}}, session=apart)
+
+    signals.pre_save.connect(overtake, sender=Volume, weak=False)
+    return done, overtake
+
+
+def clocked(monkeypatch: Any, *readings: float) -> None:
+    """Let the clock show these readings, of which each but the first follows a failed attempt."""
+    clock = chain(readings, repeat(readings[-1]))
+    monkeypatch.setattr("mongoengine_history.record.sessions.monotonic", clock.__next__)
+
+
+@atomic
+def test_whom_others_always_overtake_is_told_so_after_a_while(monkeypatch: Any) -> None:
+    done, overtake = overtaken()
+    known = History.objects.count()
+    clocked(monkeypatch, 0, 10, 29, 31)
+    try:
+        with pytest.raises(WriteConflictError, match="Nothing was written") as caught:
+            revert_changeset(done)
+        assert caught.value.attempts == 3
+        assert is_transient(caught.value.__cause__)
+        assert sorted(Volume.objects.scalar("title")) == ["a!", "b!"]
+        assert History.objects.count() == known
+    finally:
+        signals.pre_save.disconnect(overtake, sender=Volume)
+    revert_changeset(done)
+    assert sorted(Volume.objects.scalar("title")) == ["a", "b"]
+
+
+@atomic
+def test_in_parts_it_is_told_with_what_was_written(monkeypatch: Any) -> None:
+    done, overtake = overtaken()
+    monkeypatch.setattr("mongoengine_history.back.revert_changeset.LARGEST_TRANSACTION", 1)
+    clocked(monkeypatch, 0, 0, 10, 31)
+    try:
+        with pytest.raises(ChangesetPartlyRevertedError) as caught:
+            revert_changeset(done)
+        assert len(caught.value.written) == 1
+        assert isinstance(caught.value.__cause__, WriteConflictError)
+    finally:
+        signals.pre_save.disconnect(overtake, sender=Volume)
 
 
 @atomic

@@ -14,6 +14,7 @@ from mongoengine import Document
 from support.documents import raw
 
 from mongoengine_history import (
+    ChangesetConflictError,
     OptionsError,
     UndoConflictError,
     changeset,
@@ -40,6 +41,7 @@ class Plan(Document):
     text = me.StringField()
     saves = me.IntField(db_field="n", default=0)
     seen = me.DictField()
+    step = me.EmbeddedDocumentField(Step)
     steps = me.EmbeddedDocumentListField(Step)
 
     def clean(self) -> None:
@@ -55,7 +57,7 @@ class Detailed(Plan):
     details = me.IntField()
 
 
-PATHS = ["saves", "seen.last", "steps.ticks"]
+PATHS = ["saves", "seen.last", "step.ticks", "steps.ticks"]
 
 
 @pytest.fixture(autouse=True)
@@ -150,7 +152,19 @@ def test_what_was_deleted_comes_back_whole() -> None:
     assert raw(plan) == wanted
 
 
-@pytest.mark.parametrize("way", ["undo", "revert", "changeset"])
+def taken_back(way: str, plan: Any, unit: Any) -> None:
+    """Take the second revision back, which is that changeset, past what the class does."""
+    if way == "changeset":
+        revert_changeset(unit, bypass_methods=True)
+    else:
+        back = undo(plan, 2) if way == "undo" else revert(plan, history_of(plan)[2].at)
+        back.save(clean=False)
+
+
+BACK = pytest.mark.parametrize("way", ["undo", "revert", "changeset"])
+
+
+@BACK
 def test_an_item_that_was_removed_comes_back_with_it(way: str) -> None:
     """There is no live one that it could be left to; that of the other item goes on."""
     plan = Plan(steps=[Step(text="a"), Step(text="b")]).save()
@@ -159,18 +173,57 @@ def test_an_item_that_was_removed_comes_back_with_it(way: str) -> None:
         plan.steps.pop(0)
         plan.save()
     live = raw(plan)["steps"][0]
-    ways: dict[str, Callable[[], object]] = {
-        "undo": lambda: undo(plan, 2),
-        "revert": lambda: revert(plan, revision=1),
-        "changeset": lambda: revert_changeset(unit),
-    }
-    ways[way]()
-    found = plan.to_mongo()["steps"] if way != "changeset" else raw(plan)["steps"]
-    assert found[0]["text"] == "a"
-    assert found[0]["t"] == gone["t"] or way == "changeset"
-    assert found[1]["text"] == live["text"]
-    if way != "changeset":
-        assert found[1]["t"] == live["t"]
+    taken_back(way, plan, unit)
+    assert raw(plan)["steps"] == [gone, live]
+
+
+@BACK
+def test_in_an_embedded_document_it_stays_and_comes_back_with_the_whole(way: str) -> None:
+    plan = Plan(step=Step(text="a", ticks=1)).save()
+    with changeset() as unit:
+        Plan.objects.update(step__text="b", step__ticks=2)
+    Plan.objects.update(step__ticks=3, title="x")
+    taken_back(way, plan, unit)
+    assert raw(plan)["step"] == {"text": "a", "t": 3}
+    with changeset() as unit:
+        Plan.objects.update(unset__step=1)
+    undo(plan, -1).save(clean=False)
+    assert raw(plan)["step"] == {"text": "a", "t": 3}
+
+
+@BACK
+@pytest.mark.parametrize("is_drift", [False, True])
+def test_what_set_nothing_else_of_a_list_is_in_nobodys_way(way: str, is_drift: bool) -> None:
+    """A list is one value, but not for what goes on by itself inside of it."""
+    plan = Plan(title="1", steps=[Step(text="a", ticks=1), Step(text="b")]).save()
+    with changeset() as unit:
+        Plan.objects.update(set__steps__0__ticks=-1, title="2")
+    later = {"$set": {"steps.0.text": "c", "steps.1.t": -2}}
+    (plans() if is_drift else Plan._get_collection()).update_one({}, later)
+    items = raw(plan)["steps"]
+    taken_back(way, plan, unit)
+    if way == "revert" and not is_drift:  # which takes back the later one, too
+        items[0]["text"] = "a"
+    assert (raw(plan)["title"], raw(plan)["steps"]) == ("1", items)
+
+
+@BACK
+def test_what_else_was_set_of_a_list_still_is_in_the_way(way: str) -> None:
+    plan = Plan(steps=[Step(text="a", ticks=1), Step(text="b")]).save()
+    with changeset() as unit:
+        Plan.objects.update(set__steps__0__ticks=-1, set__steps__1__text="c")
+    plans().update_one({}, {"$set": {"steps.0.text": "d"}})
+    if way == "revert":  # a list is one value
+        taken_back(way, plan, unit)
+        assert [it["text"] for it in raw(plan)["steps"]] == ["a", "b"]
+        return
+    with pytest.raises((UndoConflictError, ChangesetConflictError)):
+        taken_back(way, plan, unit)
+
+
+def plans() -> Any:
+    """Return the collection, past which nothing is recorded."""
+    return Plan._get_db().client[Plan._get_db().name]["plans"]
 
 
 def test_it_is_recorded_and_every_state_has_it() -> None:

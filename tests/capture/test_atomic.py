@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 
 import mongoengine as me
@@ -53,7 +54,12 @@ class Watched(Document):
     balance = me.IntField()
 
 
-tracking = automatic(Account, Card)
+class Indexed(Document):
+    meta = {"collection": "indexed_accounts", "indexes": ["owner"]}
+    owner = me.StringField()
+
+
+tracking = automatic(Account, Card, Indexed)
 
 
 @pytest.fixture(autouse=True)
@@ -250,6 +256,29 @@ def test_a_task_that_outlives_its_transaction_is_told_so() -> None:
     with pytest.raises(OptionsError, match="over"):
         asyncio.run(main())
     assert [it.pk for it in Account.objects(pk__in=["late", "in time"])] == ["in time"]
+
+
+CALLS: dict[str, Callable[[], Any]] = {
+    "read": account,
+    "reload": lambda: Account(owner="anna").reload(),
+    "make indexes": lambda: [*Indexed.objects],
+    "read what is not tracked": lambda: [*Watched.objects],
+    "save what is not tracked": lambda: Watched(owner="late").save(),
+    "save untracked": untracked()(lambda: Account(owner="late").save()),
+    "read records": lambda: [*History.objects],
+    "another one": lambda: changeset(atomic=True).__enter__(),
+}
+
+
+@atomically
+@pytest.mark.parametrize("call", CALLS)
+def test_whatever_outlives_a_transaction_is_told_so(call: str) -> None:
+    with changeset(atomic=True):
+        pay(account(), 5)
+        late = copy_context()
+    with pytest.raises(OptionsError, match="Wait for the task inside, or begin it outside"):
+        late.run(CALLS[call])
+    assert account().balance == 15
 
 
 @atomically

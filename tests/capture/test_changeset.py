@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from threading import Barrier, Thread
@@ -194,6 +194,24 @@ def test_an_identity_may_be_any_bson_value(identity: Any) -> None:
     assert History.objects.get(identity=identity).document_id == task.pk
 
 
+@pytest.mark.parametrize("identity", [Person, str, ObjectId])
+def test_a_class_is_nobody(identity: type) -> None:
+    task = Task(text="a").save()
+    says: list[Callable[[], Any]] = [
+        lambda: changeset(identity),
+        lambda: changeset(identity, reason="r"),
+        lambda: DocumentTrack(task, identity),
+        lambda: change(task, "b", signal_kwargs={"identity": identity}),
+        lambda: track_history(Person, identity=identity),
+    ]
+    for say in says:
+        with pytest.raises(OptionsError) as caught:
+            say()
+        assert caught.value.name == "identity"
+        assert identity.__name__ in str(caught.value)
+    assert (raw(task)["text"], numbers(Task)) == ("a", {task.pk: [1]})
+
+
 UNSTORABLE = [object(), {1, 2}, 2**70, Person(name="not saved"), "x" * 2_000_000]
 
 
@@ -241,7 +259,7 @@ def test_a_save_may_name_somebody_to_ask() -> None:
     assert (last(task).identity, last(task).reason) == ("ben", "r")
 
 
-@pytest.mark.parametrize("provider", ["anna", 7, Person()])
+@pytest.mark.parametrize("provider", ["anna", 7, Person(), Person, str])
 def test_a_provider_is_something_to_call(provider: Any) -> None:
     with pytest.raises(OptionsError):
         set_identity_provider(provider)

@@ -192,6 +192,27 @@ def test_the_parentheses_may_be_left_out() -> None:
         assert who(write()) == ["ann"]
 
 
+def test_bare_methods_are_those_of_their_objects() -> None:
+    class Service:
+        job = changeset("job")
+
+        @changeset
+        def counted(self, count: int) -> list[Slip]:
+            return [self.job(write)() for _ in range(count)]
+
+        @changeset
+        def anything(*args: Any, **kwargs: Any) -> list[Slip]:
+            service, *_ = args
+            assert (isinstance(service, Service), kwargs) == (True, {"count": 2})
+            return service.counted(2)
+
+    for slips in (Service().counted(2), Service().anything(count=2), Service.counted(Service(), 2)):
+        assert [who(slip) for slip in slips] == [["job"], ["job"]]
+        assert len({history_of(slip)[1].changeset for slip in slips}) == 1
+    with Service().job:
+        assert who(write()) == ["job"]
+
+
 @pytest.mark.parametrize("target", [Slip, 7, None])
 def test_what_cannot_be_decorated_is_refused(target: Any) -> None:
     with pytest.raises(OptionsError, match="function"):
@@ -225,6 +246,9 @@ def test_beside_an_identity_its_neighbours_are_metadata() -> None:
         assert history_of(write())[1].metadata == {"user": "ben"}
     with pytest.raises(OptionsError, match="refuse_stale"):
         DocumentTrack(write(), refuse_stal=True)
+    for name in ("atomik", "Atomic", "atomc"):
+        with pytest.raises(OptionsError, match="did you mean atomic"):
+            DocumentTrack(write(), "ann", **{name: True})
 
 
 @pytest.mark.parametrize("is_atomic", [True, False])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError
+from types import MappingProxyType
 from typing import Any
 
 import mongoengine as me
@@ -105,6 +106,14 @@ def test_an_abstract_base_may_have_them() -> None:
 def test_one_path_may_stand_alone_and_any_collection_of_them_will_do() -> None:
     assert HistoryOptions(exclude="a.b").exclude == ("a.b",)
     assert HistoryOptions(mask=(path for path in ["a", "b.*"])).mask == ("a", "b.*")
+
+
+@pytest.mark.parametrize("name", ["exclude", "mask", "volatile", "formerly"])
+@pytest.mark.parametrize("given", [{"a": 1}, {}, MappingProxyType({"a": 1}), 5, b"a"])
+def test_names_are_no_mapping(name: str, given: Any) -> None:
+    with pytest.raises(OptionsError) as caught:
+        HistoryOptions(**{name: given})
+    assert caught.value.name == name
 
 
 @pytest.mark.parametrize("name", ["exclude", "mask"])
@@ -282,7 +291,10 @@ def test_the_same_said_twice_is_no_contradiction() -> None:
     assert found == HistoryOptions(version_every=7, exclude=["b"])
 
 
-@pytest.mark.parametrize("formerly", [5, None, "", [1], ["a", ""], "a..b"])
+@pytest.mark.parametrize(
+    "formerly",
+    [5, None, "", [1], ["a", ""], "a..b", "a$b", ["a", "$b"], "a\0", "\ud800", "é" * 128],
+)
 def test_what_a_collection_was_called_is_a_name(formerly: Any) -> None:
     with pytest.raises(OptionsError) as caught:
         track_history(formerly=formerly)

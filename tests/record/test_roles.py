@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import mongoengine as me
 import pytest
 from pymongo import MongoClient
+from support.changes import automatic
+from support.passwords import asking_for_passwords
 
 from mongoengine_history import (
     IndexesMissingError,
@@ -17,9 +17,7 @@ from mongoengine_history import (
     backfill,
     changeset,
     history_of,
-    track_history,
 )
-from mongoengine_history.embedded import _free_port, find_mongod
 from mongoengine_history.record.indexes import INDEXES
 from mongoengine_history.record.place import indexed
 
@@ -30,23 +28,13 @@ class Chest(me.Document):
     n = me.IntField()
 
 
-track_history(Chest)
+tracking = automatic(Chest)
 
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    mongod = find_mongod()
-    if mongod is None:
-        pytest.skip("it needs a server of its own")
-    port, folder = _free_port(), tmp_path_factory.mktemp("roles")
-    options = ["--dbpath", str(folder), "--port", str(port), "--bind_ip", "127.0.0.1", "--auth"]
-    quiet = ["--nounixsocket", "--wiredTigerCacheSizeGB", "0.25", "--logpath", str(folder / "log")]
-    server = subprocess.Popen([str(Path(mongod)), *options, *quiet], stdout=subprocess.DEVNULL)
-    with MongoClient("127.0.0.1", port, directConnection=True) as first:
-        first.admin.command("createUser", "root", pwd="x", roles=["root"])
-    yield port
-    server.terminate()
-    server.wait()
+    with asking_for_passwords(tmp_path_factory.mktemp("roles")) as port:
+        yield port
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from support.changes import edited, watched
 from support.documents import raw
 from support.memos import Page, revisions
 
-from mongoengine_history import History, IndexesMissingError, revert
+from mongoengine_history import History, IndexesMissingError, backfill, revert
 
 connected = watched(Page, deletions=False)
 
@@ -94,3 +94,22 @@ def test_indexes_that_a_transaction_keeps_from_being_made_are_asked_for(
             History.objects.count()
             edited(page, text="d")
     assert revisions(page) == [1, 2]
+
+
+def test_only_who_has_something_to_remove_needs_the_right_to(
+    client: MongoClient, commands: Any
+) -> None:
+    """The server ends a transaction at the first command that it refuses."""
+    if not hasattr(MongoClient, "_get_bound_session"):
+        pytest.skip("PyMongo binds sessions from 4.17 on")
+    page, kept = Page(text="a").save(), Page(text="b").save()
+    Page._get_collection().delete_one({"_id": page.pk})
+    backfill(Page)
+    Page._get_collection().insert_one({"_id": page.pk, "text": "a"})
+    for each, deletions in ((page, 0), (kept, 1)):
+        commands.clear()
+        with client.start_session() as session, session.bind(end_session=False):
+            with session.start_transaction():
+                edited(each, text="c")
+        assert commands.names.count("delete") == deletions
+        assert revisions(each) == [1]

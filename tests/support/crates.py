@@ -26,10 +26,6 @@ def collection() -> Any:
     return Crate._get_collection().database["crates"]
 
 
-def history() -> Any:
-    return Crate._get_collection().database["history"]
-
-
 def write(document: Crate, update: dict[str, Any]) -> None:
     """Update it as another program does."""
     collection().update_one({"_id": document.pk}, update)

@@ -15,6 +15,7 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
 from support.changes import automatic, tracked, tracked_otherwise
+from support.stored_history import history
 from support.strategies import examples
 
 from mongoengine_history import (
@@ -66,10 +67,6 @@ def deed(count: int) -> Deed:
         made.lines.append(number)
         made.save()
     return made
-
-
-def history() -> Collection[Any]:
-    return Deed._get_collection().database["history"]
 
 
 def beside() -> Collection[Any]:

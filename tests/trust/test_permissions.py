@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,20 +11,29 @@ import mongoengine as me
 import pytest
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
+from support.changes import automatic
+from support.passwords import asking_for_passwords
 
 from mongoengine_history import (
     History,
     HistoryError,
+    HistoryNotRecordedError,
+    anonymise,
     backfill,
+    changed_since,
+    changeset,
     checkpoint,
+    erase,
     history_of,
+    hold,
+    proof,
+    prune,
     redact,
+    release,
     revert,
-    track_history,
     undo,
     verify,
 )
-from mongoengine_history.embedded import _free_port, find_mongod
 from mongoengine_history.record.place import indexed
 
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "permissions.md"
@@ -38,7 +46,7 @@ class Lease(me.Document):
     tenant = me.StringField()
 
 
-track_history(Lease)
+tracking = automatic(Lease)
 
 
 def roles() -> dict[str, Any]:
@@ -52,31 +60,21 @@ def roles() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    mongod = find_mongod()
-    if mongod is None:
-        pytest.skip("it needs a server of its own")
-    port, folder = _free_port(), tmp_path_factory.mktemp("permissions")
-    options = ["--dbpath", str(folder), "--port", str(port), "--bind_ip", "127.0.0.1", "--auth"]
-    quiet = ["--nounixsocket", "--wiredTigerCacheSizeGB", "0.25", "--logpath", str(folder / "log")]
-    server = subprocess.Popen([str(mongod), *options, *quiet], stdout=subprocess.DEVNULL)
-    with MongoClient("127.0.0.1", port, directConnection=True) as first:
-        first.admin.command("createUser", "root", pwd="x", roles=["root"])
-    with connected(port, "root", "admin"):
-        names = roles()
-        names["create_roles"](me.get_db(DATABASE))
-        History.ensure_indexes(DATABASE)
-        own = {"db": DATABASE, "collection": "leases"}
-        writing = [{"resource": own, "actions": names["CHANGES"]}]
-        reading = [{"resource": own, "actions": names["READS"]}]
-        for name, privileges in {"documents": writing, "their_reader": reading}.items():
-            me.get_db(DATABASE).command("createRole", name, privileges=privileges, roles=[])
-        for role in names["ROLES"]:
-            other = "their_reader" if role == "history_reader" else "documents"
-            given = [role, other]
-            me.get_db(DATABASE).command("createUser", role, pwd="x", roles=given)
-    yield port
-    server.terminate()
-    server.wait()
+    with asking_for_passwords(tmp_path_factory.mktemp("permissions")) as port:
+        with connected(port, "root", "admin"):
+            names = roles()
+            names["create_roles"](me.get_db(DATABASE))
+            History.ensure_indexes(DATABASE)
+            own = {"db": DATABASE, "collection": "leases"}
+            writing = [{"resource": own, "actions": names["CHANGES"]}]
+            reading = [{"resource": own, "actions": names["READS"]}]
+            for name, privileges in {"documents": writing, "their_reader": reading}.items():
+                me.get_db(DATABASE).command("createRole", name, privileges=privileges, roles=[])
+            for role in names["ROLES"]:
+                other = "their_reader" if role == "history_reader" else "documents"
+                given = [role, other]
+                me.get_db(DATABASE).command("createUser", role, pwd="x", roles=given)
+        yield port
 
 
 class connected:  # noqa: N801  # used as a function is
@@ -125,17 +123,57 @@ def test_a_backfill_is_no_reason_for_more(port: int) -> None:
         assert history_of(lease).state(0) == {"rent": 1}
 
 
+def written() -> Lease:
+    """Write as the application does."""
+    with changeset("ann"):
+        lease = Lease(rent=1, tenant="ada").save()
+        lease.update(rent=2)
+    return lease
+
+
 def test_an_auditor_reads_and_writes_nothing(port: int) -> None:
+    with connected(port, "history_writer"):
+        lease = written()
+    with connected(port, "history_keeper"):
+        point = checkpoint(Lease)
     with connected(port, "history_reader"):
         assert verify(Lease).ok
+        assert list(changed_since(point, Lease)) == []
+        assert proof(lease, 1)
         for write in (Lease(rent=1).save, lambda: checkpoint(Lease), lambda: redact(Lease, "rent")):
             with pytest.raises((OperationFailure, me.OperationError, HistoryError)):
                 write()
 
 
-def test_a_keeper_redacts_and_makes_checkpoints(port: int) -> None:
+def test_a_keeper_does_all_that_the_page_says(port: int) -> None:
+    with connected(port, "history_writer"):
+        lease = written()
     with connected(port, "history_keeper"):
         point = checkpoint(Lease)
         assert verify(Lease, since=point).ok
-        redact(Lease, "tenant")
+        hold(lease, "case 4711")
+        assert prune(Lease, keep=1).held == 1
+        assert release(lease)
+        assert redact(Lease, "tenant").values
+        assert anonymise("ann", "user 7", using=DATABASE).values
+        assert erase(lease).values
+        assert prune(Lease, keep=1).revisions
         assert verify(Lease).ok
+
+
+def test_a_keeper_mends_what_the_application_may_not_clear_away(port: int) -> None:
+    """The newest revision is gone, as after a fail-over, and the process remembers it."""
+    root = f"mongodb://root:x@127.0.0.1:{port}/?directConnection=true"
+    with connected(port, "history_writer"):
+        lease = Lease(rent=1).save()
+        lease.rent = 2
+        lease.save()
+        with MongoClient(root) as client:
+            client[DATABASE]["history"].delete_one({"document_id": lease.pk, "revision": 2})
+        lease.rent = 3
+        with pytest.raises(HistoryNotRecordedError) as caught:
+            lease.save()
+    with connected(port, "history_keeper"):
+        caught.value.record()
+        assert history_of(lease).state(2)["rent"] == 3
+        assert verify(lease).ok

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from support.changes import automatic, edited, told, tracked_otherwise
-from support.crates import Crate, collection, crate, history, paths, write
+from support.crates import Crate, collection, crate, paths, write
 from support.crews import Overlap
 from support.documents import raw
+from support.stored_history import history
 
 from mongoengine_history import (
     OptionsError,
@@ -26,16 +27,10 @@ from mongoengine_history import (
     verify,
 )
 from mongoengine_history.trust import reconcile as reconciling
-from mongoengine_history.trust import verify as verifying
+
+pytestmark = pytest.mark.usefixtures("at_once")
 
 tracking = automatic(Crate)
-
-
-@pytest.fixture(autouse=True)
-def quickly(database: Any, monkeypatch: Any) -> None:
-    """Nobody writes meanwhile, so nothing has to be waited for."""
-    monkeypatch.setattr(reconciling, "GRACE", 0.0)
-    monkeypatch.setattr(verifying, "PAUSES", (0.0, 0.0))
 
 
 class TestOne:

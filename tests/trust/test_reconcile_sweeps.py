@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mongoengine import Document
 from support.changes import automatic, edited, tracked, tracked_otherwise
-from support.crates import Crate, collection, crate, history, write
+from support.crates import Crate, collection, crate, write
+from support.stored_history import history
 from support.strategies import examples
 
 from mongoengine_history import (
@@ -26,16 +27,10 @@ from mongoengine_history import (
     verify,
 )
 from mongoengine_history.trust import reconcile as reconciling
-from mongoengine_history.trust import verify as verifying
+
+pytestmark = pytest.mark.usefixtures("at_once")
 
 tracking = automatic(Crate)
-
-
-@pytest.fixture(autouse=True)
-def quickly(database: Any, monkeypatch: Any) -> None:
-    """Nobody writes meanwhile, so nothing has to be waited for."""
-    monkeypatch.setattr(reconciling, "GRACE", 0.0)
-    monkeypatch.setattr(verifying, "PAUSES", (0.0, 0.0))
 
 
 class TestSweeps:

@@ -13,7 +13,7 @@ from bson import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 from pymongo.errors import OperationFailure
-from support.changes import automatic
+from support.changes import automatic, tracked_otherwise
 from support.unanswered import unanswered
 
 from mongoengine_history import (
@@ -336,3 +336,24 @@ def test_each_revision_comes_at_least_once_and_in_order(
     for song in songs:
         own = list(dict.fromkeys(number for key, number in got if key == song.pk))
         assert own == list(range(first, len(history_of(song)) + 1))
+
+
+def test_from_the_beginning_a_renamed_collection_has_one_order(database: Any, name: str) -> None:
+    """Whichever of its names comes first, and whatever others lie between them."""
+    records = [Record(songs=0).save() for _ in range(3)]
+    for earlier in ("aaa", "zzz"):
+        history = database["history"]
+        history.update_many({"document_type": "feed_records"}, {"$set": {"document_type": earlier}})
+        with tracked_otherwise(Record, formerly=("aaa", "zzz")):
+            for it in records[1:]:
+                it.songs += 1
+                it.save()
+            Song(title="between").save()
+            for models in ((), (Record,)):
+                consumer = f"{name} {earlier} {len(models)}"
+                feed = subscribe(consumer, *models, from_beginning=True, wait=0)
+                got = [(str(it.document_id), it.revision.number) for it in feed]
+                assert sorted(set(got)) == sorted(got)
+                for it in records:
+                    own = [number for key, number in got if key == str(it.pk)]
+                    assert own == [each.number for each in history_of(it)]

@@ -13,9 +13,9 @@ from bson import Int64, ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 from mongoengine import Document
-from pymongo.collection import Collection
 from pymongo.database import Database
 from support.changes import automatic, tracked, tracked_otherwise
+from support.stored_history import alter, history
 from support.strategies import examples
 
 from mongoengine_history import (
@@ -40,15 +40,11 @@ class Account(Document):
     lines = me.ListField(me.IntField())
 
 
+pytestmark = pytest.mark.usefixtures("at_once")
+
 tracking = automatic(Account)
 
 KEY, OLD_KEY = b"the key of these checksums", b"the key of earlier ones"
-
-
-@pytest.fixture(autouse=True)
-def at_once(database: Any, monkeypatch: Any) -> None:
-    """Nobody writes meanwhile, so nothing has to be waited for."""
-    monkeypatch.setattr(verifying, "PAUSES", (0.0, 0.0))
 
 
 def account() -> Account:
@@ -60,14 +56,6 @@ def account() -> Account:
             made.lines.append(number)
             made.save()
     return made
-
-
-def history() -> Collection[Any]:
-    return Account._get_collection().database["history"]
-
-
-def alter(found: dict[str, Any], update: dict[str, Any]) -> None:
-    assert history().update_one(found, update).modified_count == 1
 
 
 THIRD = {"revision": 3, "position": 0}

@@ -16,8 +16,6 @@ from support.changes import automatic, tracked_otherwise
 from support.strategies import examples, values
 
 from mongoengine_history import Reconciliation, changeset, reconcile, verify
-from mongoengine_history.trust import reconcile as reconciling
-from mongoengine_history.trust import verify as verifying
 
 
 class Deed(Document):
@@ -26,6 +24,8 @@ class Deed(Document):
     words = me.DictField()
     lines = me.ListField(me.IntField())
 
+
+pytestmark = pytest.mark.usefixtures("at_once")
 
 tracking = automatic(Deed)
 
@@ -41,12 +41,6 @@ forgeries = st.lists(
     min_size=1,
     max_size=4,
 )
-
-
-@pytest.fixture(autouse=True)
-def at_once(database: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(verifying, "PAUSES", (0.0,))
-    monkeypatch.setattr(reconciling, "GRACE", 0.0)
 
 
 def deed() -> Deed:

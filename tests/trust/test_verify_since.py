@@ -9,8 +9,8 @@ import pytest
 from bson import Int64
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from mongoengine import Document
-from pymongo.collection import Collection
 from support.changes import automatic, tracked
+from support.stored_history import alter, history
 
 from mongoengine_history import (
     BaseHistory,
@@ -42,8 +42,7 @@ class Account(Document):
 
 
 @pytest.fixture(autouse=True)
-def at_once(database: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(verifying, "PAUSES", (0.0, 0.0))
+def since_it_was_made(at_once: None, monkeypatch: Any) -> None:
     monkeypatch.setattr(verifying, "SKEW", 0)
 
 
@@ -53,14 +52,6 @@ def ledger() -> Ledger:
         made.total = number
         made.save()
     return made
-
-
-def history() -> Collection[Any]:
-    return Ledger._get_collection().database["history"]
-
-
-def alter(found: dict[str, Any], update: dict[str, Any]) -> None:
-    assert history().update_one(found, update).modified_count == 1
 
 
 def test_since_a_checkpoint_only_what_came_later_is_gone_through() -> None:

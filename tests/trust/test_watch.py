@@ -33,20 +33,9 @@ from mongoengine_history.record.place import Place
 from mongoengine_history.trust import stream as streams
 from mongoengine_history.trust import suspicion
 
+pytestmark = pytest.mark.usefixtures("bookmarks")
+
 tracking = automatic(Bin, Shelf)
-
-
-@pytest.fixture(autouse=True)
-def bookmarks(database: Any) -> None:
-    """Nothing is known of earlier runs, and the collection is there."""
-    db()["history.watch"].delete_many({})
-    Bin(name="first").save().delete()
-    Shelf(name="first").save().delete()
-
-
-@pytest.fixture
-def images(bookmarks: None) -> None:
-    keep_images(True)
 
 
 def test_what_others_write_is_recorded() -> None:

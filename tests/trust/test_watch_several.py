@@ -14,8 +14,6 @@ from support.watching import (
     Shelf,
     Watch,
     bins,
-    db,
-    keep_images,
     names,
     until,
     watching,
@@ -30,20 +28,9 @@ from mongoengine_history import (
 )
 from mongoengine_history.trust import stream as streams
 
+pytestmark = pytest.mark.usefixtures("bookmarks")
+
 tracking = automatic(Bin, Shelf)
-
-
-@pytest.fixture(autouse=True)
-def bookmarks(database: Any) -> None:
-    """Nothing is known of earlier runs, and the collection is there."""
-    db()["history.watch"].delete_many({})
-    Bin(name="first").save().delete()
-    Shelf(name="first").save().delete()
-
-
-@pytest.fixture
-def images(bookmarks: None) -> None:
-    keep_images(True)
 
 
 def test_classes_of_several_databases() -> None:

@@ -57,6 +57,7 @@ from mongoengine_history import (
     Verification,
     Version,
     Watcher,
+    WriteConflictError,
     WriteRefusedError,
     anonymise,
     as_of,
@@ -211,7 +212,7 @@ def say(user: Document) -> None:
         assert_type(changes.reason, str | None)
     with changeset(atomic=True):
         Invoice().save()
-    changeset(reason=7)  # type: ignore[arg-type]
+    changeset(reason=7)  # type: ignore[call-overload]
     assert_type(revert_changeset(changes), Changeset)
     revert_changeset(changes.id, reason="a mistake")
     plan = revert_changeset(changes, dry_run=True)
@@ -371,6 +372,8 @@ def answer_others(error: HistoryError) -> None:
         case StaleDocumentError():
             assert_type((error.document_id, error.path), tuple[object, tuple[str | int, ...]])
             assert_type((error.seen, error.found), tuple[object, object])
+        case WriteConflictError():
+            assert_type(error.attempts, int)
         case WriteRefusedError():
             assert_type((error.document_type, error.method), tuple[str, str])
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import mongoengine as me
 import pytest
 from bson import ObjectId
-from mongoengine import Document
+from mongoengine import Document, EmbeddedDocument
 
 from mongoengine_history import (
+    Checkpoint,
     DocumentTrack,
     History,
     OptionsError,
@@ -20,25 +21,37 @@ from mongoengine_history import (
     anonymise,
     as_of,
     backfill,
+    changed_since,
     changeset,
+    checkpoint,
     erase,
+    flush_spool,
     history_of,
     hold,
     load_history,
+    proof,
     prune,
+    reconcile,
     record_event,
     redact,
     release,
     restore,
     revert,
     revert_changeset,
+    spool,
     subscribe,
     track_changes,
     track_history,
     undo,
+    unsubscribe,
     untrack_history,
     verify,
+    watch,
 )
+
+
+class Corner(EmbeddedDocument):
+    text = me.StringField()
 
 
 class Card(Document):
@@ -76,6 +89,12 @@ def test_a_class_is_no_document(call: Callable[[Any], Any]) -> None:
         call(Card)
     with pytest.raises(OptionsError, match="document"):
         call("card")
+
+
+@pytest.mark.parametrize("call", [*WANTS_A_DOCUMENT, DocumentTrack, history_of])
+def test_what_is_embedded_is_no_document(call: Callable[[Any], Any]) -> None:
+    with pytest.raises(OptionsError, match="give the document that holds it"):
+        call(Corner(text="a"))
 
 
 @pytest.mark.parametrize("call", WANTS_A_CLASS)
@@ -132,7 +151,53 @@ WRONG: dict[str, tuple[Callable[[Any], Any], list[Any]]] = {
     "until": (lambda it: History.objects.between(until=it), ["x", 1, 2**63, Card]),
     "touching": (History.objects.touching, [None, 1, 2**63, Card, [2**63]]),
     "using": (History.objects.using, [None, 1, [], Card]),
-    "ensure_indexes": (History.ensure_indexes, [1, [1], Card]),
+    "ensure_indexes": (History.ensure_indexes, [1, [], [1], Card]),
+    "report": (History.report, [1, b"x", [], {}, Card]),
+    "on_behalf_of": (History.objects.on_behalf_of, [2**64, int, object()]),
+    "verify, resume": (lambda it: verify(Card, resume=it), [2**64, int, Card, {1}]),
+    "verify, since": (lambda it: verify(Card, since=it), ["x", 1, b"x", Card, True]),
+    "reconcile": (reconcile, [None, "x", 2**63, int, Card()]),
+    "reconcile, identity": (lambda it: reconcile(Card, identity=it), [2**64, int, object()]),
+    "reconcile, reason": (lambda it: reconcile(Card, reason=it), [1, b"x", Card]),
+    "reconcile, resume": (lambda it: reconcile(Card, resume=it), [2**64, int, Card, {1}]),
+    "reconcile, progress": (lambda it: reconcile(Card, progress=it), ["x", 1]),
+    "watch": (watch, [None, "x", 2**63, int, Card()]),
+    "checkpoint": (checkpoint, [None, "x", 2**63, int, Card()]),
+    "checkpoint, origin": (lambda it: checkpoint(Card, origin=it), [1, b"x", "a\nb", Card]),
+    "checkpoint, key": (lambda it: checkpoint(Card, key=it), ["x", b"x", 1, Card]),
+    "checkpoint, to": (lambda it: checkpoint(Card, to=it), [1, [], Card()]),
+    "Checkpoint": (Checkpoint, [None, "x", 1, b"x", Card]),
+    "changed_since": (lambda it: [*changed_since(it)], [None, "x", 1, b"x", Card]),
+    "proof": (lambda it: proof(it, 1), [None, "x", 2**63, int, Card, Card()]),
+    "proof, number": (lambda it: proof(Card().save(), it), [None, "1", 0, True, 2**63, Card]),
+    "proof, keys": (lambda it: proof(Card(pk=ObjectId()), 1, keys=it), [None, "x", b"x", {}, 1]),
+    "prune": (lambda it: prune(it, keep=1), [None, "x", 2**63, int, Card()]),
+    "prune, keep": (lambda it: prune(Card, keep=it), ["1", 1.5, True, 0, -1, Card]),
+    "prune, age": (lambda it: prune(Card, older_than=it), ["x", 1, timedelta(-1), Card]),
+    "prune, dry_run": (lambda it: prune(Card, keep=1, dry_run=it), [None, "no", 0, [], Card]),
+    "prune, resume": (lambda it: prune(Card, keep=1, resume=it), [2**64, int, Card, {1}]),
+    "prune, progress": (lambda it: prune(Card, keep=1, progress=it), ["x", 1]),
+    "hold": (lambda it: hold(it, "why"), [None, "x", 2**63, Card, Card()]),
+    "hold, reason": (lambda it: hold(Card().save(), it), [None, "", 1, b"x", Card]),
+    "release": (release, [None, "x", 2**63, Card, Card()]),
+    "record_event": (record_event, [None, "", 1, b"x", Card]),
+    "record_event, document": (lambda it: record_event("read", it), ["x", 1, Card, Card()]),
+    "record_event, using": (lambda it: record_event("read", using=it), [1, [], {}, Card, True]),
+    "record_event, data": (lambda it: record_event("read", data=it), [2**64, Card, object()]),
+    "subscribe": (subscribe, [None, "", 1, b"x", Card]),
+    "subscribe, model": (lambda it: subscribe("index", it), [None, "x", 1, int, Card()]),
+    "subscribe, wait": (lambda it: subscribe("index", wait=it), ["x", -1, True, [], float("nan")]),
+    "from_beginning": (lambda it: subscribe("index", from_beginning=it), [None, "no", 0, Card]),
+    "subscribe, using": (lambda it: subscribe("index", using=it), [1, [], {}, Card]),
+    "unsubscribe": (unsubscribe, [None, "", 1, b"x", Card]),
+    "unsubscribe, model": (lambda it: unsubscribe("index", it), [None, "x", 1, int, Card()]),
+    "unsubscribe, using": (lambda it: unsubscribe("index", using=it), [1, [], {}, Card]),
+    "spool": (spool, [None, 1, [], {}, Card]),
+    "flush_spool": (flush_spool, [None, 1, [], {}, Card]),
+    "as_of, as_data": (lambda it: as_of(Card, datetime.now(), as_data=it), [None, "x", 1, Card]),
+    "dry_run": (lambda it: revert_changeset(ObjectId(), dry_run=it), [None, "no", 0, Card]),
+    "blame": (lambda it: history_of(Card().save()).blame(it), [1, True, b"text", {}, Card]),
+    "anonymise, using": (lambda it: anonymise("ann", using=it), [1, [], {}, Card]),
 }
 
 
@@ -145,6 +210,17 @@ def test_what_is_of_another_kind_is_refused(call: Callable[[Any], Any], given: A
     with pytest.raises(OptionsError) as caught:
         call(given)
     assert caught.value.name
+
+
+def test_the_argument_that_is_wrong_is_named() -> None:
+    with changeset("anna") as changes:
+        card = Card(text="a").save()
+    checkpoint(Card)
+    with pytest.raises(OptionsError, match="keys="):
+        proof(card, 1, keys=["text"])  # type: ignore[list-item]
+    with pytest.raises(OptionsError, match="dry_run="):
+        revert_changeset(changes, dry_run="no")  # type: ignore[call-overload]
+    assert Card.objects(pk=card.pk).count() == 1
 
 
 NUMBERS: list[Any] = ["1", 1.0, True, 2**63, -(2**63), 2**70, Card, []]
@@ -169,8 +245,11 @@ def test_what_is_no_number_is_refused_as_a_number(call: Callable[[Any, Any], Any
             call(card, number)
 
 
+BOOLS = [slice(True, None), slice(None, True), slice(None, None, True), slice(False)]
+
+
 @pytest.mark.parametrize(
-    "ends", [slice("a"), slice(None, 1.5), slice(0, 5, 0), slice(None, None, "x")]
+    "ends", [slice("a"), slice(None, 1.5), slice(0, 5, 0), slice(None, None, "x"), *BOOLS]
 )
 def test_a_slice_has_numbers(ends: slice) -> None:
     with pytest.raises(OptionsError, match="its ends are numbers"):

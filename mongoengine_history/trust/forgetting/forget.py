@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -29,24 +30,29 @@ from mongoengine_history.record.rewriting import (
     legacy_left,
     records_left,
     version_left,
-    write,
+    write_left,
 )
 from mongoengine_history.record.states import state_at
 from mongoengine_history.state.redaction import erased_in
 from mongoengine_history.state.revision import DELETE, REDACT, moment_of, nothing_done
 from mongoengine_history.state.values import ABSENT, identifier
-from mongoengine_history.trust.forgetting.receipt import Receipt, ranges
+from mongoengine_history.trust.forgetting.receipt import Receipt, added, ranges
 from mongoengine_history.trust.hold import held
 from mongoengine_history.trust.remainders import LEFT, Remainders
 from mongoengine_history.trust.spool import Spool, rewrite
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
     from mongoengine_history.record.head import Head
     from mongoengine_history.record.place import Place
     from mongoengine_history.record.revisions import Revisions
     from mongoengine_history.state.redaction import Forgotten
     from mongoengine_history.state.revision import Context
     from mongoengine_history.state.values import Path
+
+HELD: Final = "it is held; release it first"
+"""Why something stays as it is."""
 
 MOST_BEGINNINGS: Final = 1_000
 """How often to begin with what others recorded meanwhile."""
@@ -63,7 +69,39 @@ def forget(revisions: Revisions, forgotten: Forgotten, what: str, context: Conte
         HistoryError: a document of the history cannot be read, or others write all the time.
     """
     if held(revisions.place, [revisions.key]):
-        raise OptionsError("document", revisions.key, "it is held; release it first")
+        raise OptionsError("document", revisions.key, HELD)
+    return _forgotten(revisions, forgotten, what, context)
+
+
+def forget_each(
+    histories: Iterable[tuple[Revisions, Context]],
+    forgotten: Forgotten,
+    total: Receipt,
+    places: Iterable[Place],
+    progress: Callable[[Receipt], object] | None,
+) -> Receipt:
+    """
+    Do so with several histories, and all that spools of *places* hold; return a *total* receipt.
+
+    Raises:
+        OptionsError: some are held; they were left as they are. Or as `forget`.
+    """
+    on_hold = []
+    for revisions, context in histories:
+        if held(revisions.place, [revisions.key]):
+            on_hold.append(revisions.key)
+            continue
+        receipt = _forgotten(revisions, forgotten, total.what, context)
+        if receipt.documents and progress:
+            progress(receipt)
+        total = added(total, receipt)
+    in_spool = sum(forget_in_spool(it, forgotten) for it in places)  # of nothing recorded yet
+    if on_hold:
+        raise OptionsError("documents", on_hold, HELD)
+    return replace(total, values=total.values + in_spool)
+
+
+def _forgotten(revisions: Revisions, forgotten: Forgotten, what: str, context: Context) -> Receipt:
     if revisions.place.in_transaction:
         raise OptionsError("session", "active", "what is forgotten, is so in no transaction")
     settle(revisions)
@@ -109,26 +147,21 @@ class _Sweep:
         self.versions(bounds)
         if self._seen < 0:
             for record in self._revisions.legacy():
-                self._write(0, *legacy_left(record, self._forgotten))
+                self._rewrite(0, [record], legacy_left)
         self._seen = head.number
 
     def _records(self, bounds: dict[str, int]) -> None:
         query = {"revision": bounds, "position": RECORD}
         found = self._revisions.records(query, DESCENDING, batch_size=ONE_BY_ONE)
         for records in complete(self._revisions, found, -1):
-            with self._revisions.reading(records):
-                left = records_left(records, self._forgotten)
-            self._write(records[0]["revision"], *left)
+            self._rewrite(records[0]["revision"], records, records_left)
 
     def versions(self, bounds: Any) -> None:
         """Erase in full states."""
         query = {"revision": bounds, "position": VERSION}
         found = self._revisions.records(query, batch_size=ONE_BY_ONE)
         for number, group in groupby(found, itemgetter("revision")):
-            documents = list(group)
-            with self._revisions.reading(documents):
-                left = version_left(documents, self._forgotten)
-            self._write(number, *left)
+            self._rewrite(number, list(group), version_left)
 
     def _wait_for_version(self, number: int) -> None:
         """Wait for the version of the newest revision, which is written behind it."""
@@ -139,8 +172,10 @@ class _Sweep:
                 break
             time.sleep(PAUSE)
 
-    def _write(self, number: int, redone: Any, count: int) -> None:
-        write(self._revisions.place, redone)
+    def _rewrite(self, number: int, documents: Sequence[Any], left: Callable[..., Any]) -> None:
+        with self._revisions.reading(documents):
+            own = partial(left, forgotten=self._forgotten)
+            count = write_left(self._revisions.place, documents, own)
         if count:
             self._values[number] += count
             self._paths = None
@@ -174,7 +209,12 @@ class _Sweep:
         found = self._revisions.records(query, batch_size=ONE_BY_ONE)
         for records in complete(self._revisions, found, 1):
             with self._revisions.reading(records):
-                self._left.add(revision_of(records), records[0])
+                revision = revision_of(records)
+                self._left.add(revision, records[0])
+            if revision.operation == REDACT and self._counted:  # others forget something, too
+                self._left, self._counted = Remainders(), 0
+                self._add_remainders(head)
+                return
         self._counted = head.number
 
     def _masked(self, head: Head) -> tuple[Path, ...]:
@@ -206,14 +246,15 @@ class _Sweep:
 
 
 def forget_in_spool(place: Place, forgotten: Forgotten, key: Any = ABSENT) -> int:
-    """Take values of a document, or of all, out of the spool of the class; return how many."""
+    """Take values of a document, or of all that are not held, out of a spool; return how many."""
     kept, count = place.options.on_error, 0
 
     def left(entry: dict[str, Any]) -> dict[str, Any]:
         nonlocal count
         is_there = (entry["database"], entry["collection"]) == (place.database, place.document_type)
-        is_meant = key is ABSENT or identifier(entry["document_id"]) == identifier(key)
-        if not (is_there and is_meant):
+        whose = entry["document_id"]
+        is_meant = key is ABSENT or identifier(whose) == identifier(key)
+        if not (is_there and is_meant) or (key is ABSENT and held(place, [whose])):
             return entry
         redone, some = documents_left(entry["records"], forgotten)
         count += some

@@ -59,7 +59,7 @@ def added(total: Receipt, receipt: Receipt) -> Receipt:
 
 def ranges(numbers: Sequence[int]) -> str:
     """Write ascending numbers as ``1-3, 5``; of very many the first and the last."""
-    ends = [0, *(place for place, it in enumerate(pairwise(numbers), 1) if it[1] != it[0] + 1)]
+    ends = [0, *(index for index, it in enumerate(pairwise(numbers), 1) if it[1] != it[0] + 1)]
     runs = [numbers[start:end] for start, end in zip(ends, [*ends[1:], None], strict=True)]
     text = ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs if run)
     return text if len(text) <= LONGEST_NUMBERS else f"many from {numbers[0]} to {numbers[-1]}"

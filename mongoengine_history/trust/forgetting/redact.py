@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mongoengine_history.capture.changeset import context_of
 from mongoengine_history.documents.fieldpaths import keys_of
 from mongoengine_history.documents.snapshot import check_model, check_progress, stored_key
-from mongoengine_history.record.indexes import behind
-from mongoengine_history.record.overview import recorded
+from mongoengine_history.record.overview import keys_behind
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.touching import conditions
 from mongoengine_history.state.redaction import Forgotten
 from mongoengine_history.state.rules import ANY, MASK, rule_of, united
-from mongoengine_history.trust.forgetting.forget import forget
-from mongoengine_history.trust.forgetting.receipt import Receipt, added
+from mongoengine_history.trust.forgetting.forget import forget, forget_each
+from mongoengine_history.trust.forgetting.receipt import Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -60,8 +58,9 @@ def redact(
         The receipt: of the document, or of all together.
 
     Raises:
-        OptionsError: the arguments name no path and no document, or a transaction is active.
-        HistoryError: the document is held, or a history cannot be read.
+        OptionsError: the arguments name no path and no document, or a transaction is active. Or a
+            document is held: it stays as it is, and all others were done with before.
+        HistoryError: a history cannot be read.
     """
     check_model(model)
     check_progress(progress, "a receipt")
@@ -71,23 +70,17 @@ def redact(
     forgotten = Forgotten(united([rule_of(it, MASK) for it in keys]))
     context = context_of(place.options, place.codec)
     what = f"path {path if isinstance(path, str) else '.'.join(path)}"
-    forgetting = partial(forget, forgotten=forgotten, what=what, context=context)
     if pk is not None:
-        return forgetting(Revisions(place, stored_key(model, pk)))
-    total = Receipt(what, place.document_type, None)
-    for key in recorded(place, _having(keys, resume)):
-        receipt = forgetting(Revisions(place, key))
-        if receipt.documents and progress:
-            progress(receipt)
-        total = added(total, receipt)
-    return total
+        return forget(Revisions(place, stored_key(model, pk)), forgotten, what, context)
+    found = ((Revisions(place, key), context) for key in keys_behind(place, resume, _having(keys)))
+    nothing = Receipt(what, place.document_type, None)
+    return forget_each(found, forgotten, nothing, [place], progress)
 
 
-def _having(keys: Iterable[tuple[str, ...]], resume: object) -> dict[str, Any]:
+def _having(keys: Iterable[tuple[str, ...]]) -> dict[str, Any]:
     """Return the condition that a document of a history may have something at paths of keys."""
     names = {path[0] for path in keys}
-    later = {} if resume is None else behind("document_id", resume)
     if ANY in names:
-        return later
+        return {}
     said = [it for name in names for it in conditions(re.sub(r"([.\\])", r"\\\1", name))]
-    return {**later, "$or": [*said, {"position": {"$lt": 0}}]}
+    return {"$or": [*said, {"position": {"$lt": 0}}]}
