@@ -19,6 +19,7 @@ from mongoengine_history.cli.keep import KEEPING
 from mongoengine_history.cli.look import LOOKING
 from mongoengine_history.cli.options import Settings, shared
 from mongoengine_history.cli.trust import TRUSTING
+from mongoengine_history.demo import program
 from mongoengine_history.embedded import NoServerError
 from mongoengine_history.state.wording import shortened
 
