@@ -23,6 +23,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 import mongoengine_history
+from mongoengine_history.cli.main import commands as cli
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -191,6 +192,11 @@ def extras_of_the_package() -> list[str]:
 
 def test_the_command_line_is_as_described() -> None:
     """Each call of the package on a page is one that it takes."""
+    for _, words in commands():
+        if words[:1] == ["mongoengine-history"]:
+            known = {it for param in cli.commands[words[1]].params for it in param.opts}
+            before = words[: words.index("||")] if "||" in words else words
+            assert {it for it in before if it.startswith("-")} <= known, words
     calls = [words for _, words in commands() if "mongoengine_history" in words]
     assert calls
     for words in calls:

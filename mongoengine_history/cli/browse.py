@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import click
 
@@ -17,20 +19,24 @@ NO_WEB: Final = 'The browser needs its extra: pip install "mongoengine-history[w
 
 
 @command("browse", short_help="Look at histories in a browser.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8400, help="8400.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8400, help="8400; 0 is any.")
 def browse(settings: Settings, port: int) -> int:
     """Show all histories, or those of --model, to this machine only, read-only, until Ctrl-C."""
     try:
-        web: Any = importlib.import_module("mongoengine_history.web.history_browser")
-        server: Any = importlib.import_module("uvicorn")
+        web: Any = importlib.import_module("mongoengine_history.web.browser")
     except ModuleNotFoundError as error:
-        if error.name and error.name.startswith("mongoengine_history.") and "web" not in error.name:
-            raise
-        raise click.ClickException(NO_WEB) from None
-    application = web.history_browser(*settings.all_models())
-    settings.terminal.line(f"http://127.0.0.1:{port}/")
-    server.run(application, host="127.0.0.1", port=port, log_level="warning")
+        raise click.ClickException(f"{NO_WEB} ({error})") from None
+    browser = web.history_browser(*settings.all_models(), zone=settings.zone)
+    with make_server("127.0.0.1", port, browser.wsgi, handler_class=_Quiet) as server:
+        settings.terminal.line(f"http://127.0.0.1:{server.server_port}/")
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()
     return 0
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Tell nothing of each request."""
 
 
 @click.command(
