@@ -22,6 +22,7 @@ from mongoengine_history.errors import (
     DocumentDidNotExistError,
     HistoryWarning,
     IncompleteRevisionError,
+    OptionsError,
     StateNotKeptError,
 )
 from mongoengine_history.record.doubt import settle
@@ -145,6 +146,12 @@ class Past:
             return target
         stored, newest = self._today(self.stored), self._today(head)
         return overlay(stored, newest, target, paths | of_legacy)
+
+    def today(self, paths: object, wanted: State | None) -> tuple[State, State]:
+        """Return what is stored and another state under the names of today, to choose paths of."""
+        if self.stored is None or wanted is None:
+            raise OptionsError("paths", paths, "the document comes or goes as a whole")
+        return self._today(self.stored), self._today(wanted)
 
     def _today(self, state: State) -> State:
         return under_new_names(self.document, state)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from mongoengine import Document
 
+from mongoengine_history.back.chosen import chosen, narrowed, only
 from mongoengine_history.back.past import Past, lasting
 from mongoengine_history.documents.renamed import paths_today, under_new_names
 from mongoengine_history.documents.snapshot import (
@@ -46,14 +47,22 @@ from mongoengine_history.state.revision import (
 from mongoengine_history.state.values import ABSENT, native
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mongoengine_history.record.head import Head
     from mongoengine_history.state.revision import StoredRevision
-    from mongoengine_history.state.values import State
+    from mongoengine_history.state.values import Path, State
 
 D = TypeVar("D", bound=Document)
 
 
-def revert(document: D, since: datetime | None = None, *, revision: int | None = None) -> D:
+def revert(
+    document: D,
+    since: datetime | None = None,
+    *,
+    revision: int | None = None,
+    paths: Sequence[str | Sequence[str | int]] | None = None,
+) -> D:
     """
     Put an earlier state onto a document, in memory. Reads; saving the document writes the state.
 
@@ -71,12 +80,15 @@ def revert(document: D, since: datetime | None = None, *, revision: int | None =
         document: A stored document, or one that was deleted and whose object is still there.
         since: A naive time is local time of the process; changes at exactly *since* are taken back.
         revision: Number of a revision; 0 is the state before the first.
+        paths: Only these are put back: names of attributes or stored ones, joined by dots, or lists
+            of stored keys. A list counts as one value. None puts back all.
 
     Returns:
         The same document.
 
     Raises:
-        OptionsError: both *since* and *revision* are given, or one argument is of another kind.
+        OptionsError: both *since* and *revision* are given, an argument is of another kind, a path
+            leads to nothing or into a list, or the document is gone as a whole.
         RevisionNotFoundError: there is no such revision.
         DocumentDidNotExistError: there was no document at that point.
         PatchError: a revision does not fit the one before it: somebody edited the records.
@@ -97,6 +109,9 @@ def revert(document: D, since: datetime | None = None, *, revision: int | None =
             past.put_back(kept, REVERT)
         return document
     wanted = past.before(since) if revision is None else past.at(revision)
+    if paths is not None:
+        stored, wanted = past.today(paths, wanted)
+        wanted = only(chosen(type(document), paths, stored, wanted), stored, wanted)
     past.put_back(wanted, REVERT)
     return document
 
@@ -112,10 +127,20 @@ def _check(since: object, revision: object) -> None:
 
 
 @overload
-def undo(document: D, number: int) -> D: ...
+def undo(
+    document: D, number: int, *, paths: Sequence[str | Sequence[str | int]] | None = None
+) -> D: ...
 @overload
-def undo(document: D, *, revision: int) -> D: ...
-def undo(document: D, number: int | None = None, *, revision: int | None = None) -> D:
+def undo(
+    document: D, *, revision: int, paths: Sequence[str | Sequence[str | int]] | None = None
+) -> D: ...
+def undo(
+    document: D,
+    number: int | None = None,
+    *,
+    revision: int | None = None,
+    paths: Sequence[str | Sequence[str | int]] | None = None,
+) -> D:
     """
     Take one revision back and keep the later ones, in memory. Reads; saving writes.
 
@@ -128,13 +153,14 @@ def undo(document: D, number: int | None = None, *, revision: int | None = None)
         document: A stored document, or one that was deleted, whose deletion is to be undone.
         number: Number of the revision; -1 is the newest one.
         revision: The same, by the name that `revert` gives it.
+        paths: As for `revert`: what else the revision set stays, and is in nobody's way.
 
     Returns:
         The same document.
 
     Raises:
-        OptionsError: it is no number, none or two are given, the document has no primary key, or
-            the revision is an event, which changed nothing.
+        OptionsError: it is no number, none or two are given, the document has no primary key, the
+            revision is an event, which changed nothing; or a path is none, or was not set by it.
         RevisionNotFoundError: there is no such revision.
         UndoConflictError: a later write changed the same value. The document is as it was.
         DocumentDidNotExistError: the revision created the document: delete it instead.
@@ -153,7 +179,12 @@ def undo(document: D, number: int | None = None, *, revision: int | None = None)
     if found.operation in ANEW:
         raise DocumentDidNotExistError(past.revisions.key, found.number - 1)
     before = found.before({}) if found.leaves_nothing else past.found_by(found)
-    wanted, in_the_way = undone(past.stored, found, before, past.revisions.place)
+    if paths is None:
+        asked = None
+    else:
+        stored, earlier = past.today(paths, None if found.leaves_nothing else before)
+        asked = chosen(type(document), paths, stored, earlier, found.after(before))
+    wanted, in_the_way = undone(past.stored, found, before, past.revisions.place, asked)
     if in_the_way:
         shown = [shown_conflict(conflict, past.revisions.place.codec) for conflict in in_the_way]
         raise UndoConflictError(past.revisions.key, found.number, shown)
@@ -171,13 +202,17 @@ def _one_of(number: int | None, revision: int | None) -> int:
 
 
 def undone(
-    stored: State | None, revision: StoredRevision, before: State | None, place: Place
+    stored: State | None,
+    revision: StoredRevision,
+    before: State | None,
+    place: Place,
+    asked: set[Path] | None = None,
 ) -> tuple[State | None, list[Conflict]]:
     """
     Take a revision out of what is stored, given the state before it; None is no document.
 
     Return the state without it, and what keeps it from being taken out, both under the names of
-    today. What is ``volatile`` stays.
+    today. What is ``volatile`` stays, and what lies elsewhere than *asked*.
     """
     volatile, model = place.volatile, place.model
     after = under_new_names(model, revision.after(before or {}))
@@ -193,6 +228,8 @@ def undone(
     if before is None or revision.operation in ANEW:  # to be deleted, with nothing that came later
         paths |= {(key,) for key in now}
         return None, conflicts(now, after, paths)
+    if asked is not None and not (paths := narrowed(paths, asked)):
+        raise OptionsError("paths", asked, f"revision {revision.number} set nothing there")
     paths = lasting(paths, before, after, volatile)
     found = conflicts(now, after, paths)
     # What is masked stays as it is, so whoever changed it is in nobody's way.

@@ -315,6 +315,8 @@ def go_back(invoice: Invoice) -> None:
     assert_type(restore(Invoice, invoice.pk), Invoice)
     assert_type(preview(invoice), Revision)
     assert_type(undo(invoice, revision=3), Invoice)
+    assert_type(undo(invoice, 3, paths=["total", ["lines"]]), Invoice)
+    assert_type(revert(invoice, revision=3, paths=["total"]), Invoice)
     undo(invoice)  # type: ignore[call-overload]
     assert_type(revert(invoice), Invoice)
     assert_type(revert(invoice, datetime.now(timezone.utc)), Invoice)
