@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from mongoengine_history.demo import program
-
 NO_EXTRA: Final = (
     'error: the command line needs its extra: pip install "mongoengine-history[cli]"; '
     "without it there is the command demo\n"
@@ -17,6 +15,8 @@ def main() -> int:
     """Run a command, and return the exit code. The demo needs nothing more than the package."""
     command, *arguments = sys.argv[1:] or [""]
     if command == "demo":
+        from mongoengine_history.demo import program
+
         return program.main(arguments)
     try:
         from mongoengine_history.cli.main import main as run

@@ -72,7 +72,7 @@ NEIGHBOURS = {
 #: The guard of the embedded server runs that file as a script and must start without PyMongo.
 #: Signatures are an extra, and so is the command line, save the demo.
 IMPORTS_IN_FUNCTIONS = {
-    "__main__": {"mongoengine_history.cli.main"},
+    "__main__": {"mongoengine_history.cli.main", "mongoengine_history.demo"},
     "embedded": {"pymongo", "pymongo.errors"},
     "trust.note": {"cryptography.exceptions", "cryptography.hazmat.primitives.asymmetric"},
     "read.frame": {"pandas"},
@@ -262,4 +262,5 @@ def test_no_framework_is_needed() -> None:
     command = [sys.executable, "-c", code]
     modules = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert NAME in modules
-    assert not {f"{NAME}.contrib", *set().union(*FRAMEWORKS.values())} & {*modules}
+    needless = {"click", "rich", f"{NAME}.cli", f"{NAME}.contrib", f"{NAME}.faces"}
+    assert not {*needless, *set().union(*FRAMEWORKS.values())} & {*modules}

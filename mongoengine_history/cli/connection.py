@@ -63,11 +63,20 @@ def connect(uri: str, database: str | None, alias: str) -> MongoClient[Any]:
         raise
     if is_registered(alias):
         mongoengine.disconnect(alias)
-    # MongoEngine gets no URI, so that it can put no password into an error.
-    mongoengine.connect(
-        name, alias, mongo_client_class=lambda **_: client, uuidRepresentation="standard"
-    )
+    _register(alias, name, client)
     return client
+
+
+def also(alias: str, other: str) -> None:
+    """Let another alias lead to the same."""
+    _register(other, database_of(alias), mongoengine.get_connection(alias))
+
+
+def _register(alias: str, database: str, client: MongoClient[Any]) -> None:
+    """Name a connection; MongoEngine gets no URI, so that it can put no password into an error."""
+    mongoengine.connect(
+        database, alias, mongo_client_class=lambda **_: client, uuidRepresentation="standard"
+    )
 
 
 def _client(uri: str) -> MongoClient[Any]:

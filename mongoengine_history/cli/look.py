@@ -11,7 +11,7 @@ from mongoengine_history import Misfit, as_of
 from mongoengine_history.cli.options import command, words
 from mongoengine_history.cli.target import class_of, document_of
 from mongoengine_history.cli.terminal import counted
-from mongoengine_history.cli.values import WHEN, moment_of, number_of, point_of, value_of
+from mongoengine_history.cli.values import WHEN, last_of, moment_of, number_of, point_of, value_of
 from mongoengine_history.faces.classless import unknown_of
 from mongoengine_history.state.revision import EVENT, UPDATE, Revision
 
@@ -32,7 +32,7 @@ def asked(function: Any) -> Any:
             click.option("--by", metavar="IDENTITY", help="Who answers for them."),
             click.option("--touching", metavar="PATH", help="That changed something there."),
             click.option("--since", metavar="WHEN", help=f"From {WHEN}."),
-            click.option("--until", metavar="WHEN", help="To a moment, included."),
+            click.option("--until", metavar="WHEN", help="To a moment, or a day, included."),
             click.option("--operation", metavar="WORD", help="Such as update, delete or undo."),
         ]
     ):
@@ -43,7 +43,10 @@ def asked(function: Any) -> Any:
 def conditions(settings: Settings, **said: str | None) -> dict[str, Any]:
     """Return what is asked, by the names of `Timeline.filter`."""
     since, until = (said.get(it) for it in ("since", "until"))
-    ends = tuple(moment_of(it, settings.zone) if it else None for it in (since, until))
+    ends = (
+        moment_of(since, settings.zone) if since else None,
+        last_of(until, settings.zone) if until else None,
+    )
     by = said.get("by")
     found = {
         "by": None if by is None else value_of(by),

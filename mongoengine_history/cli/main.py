@@ -8,8 +8,11 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 import click
+from bson.errors import BSONError
+from mongoengine.errors import MongoEngineException
+from pymongo.errors import PyMongoError
 
-from mongoengine_history import ChangesetPartlyRevertedError
+from mongoengine_history import ChangesetPartlyRevertedError, HistoryError
 from mongoengine_history.cli.back import GOING_BACK
 from mongoengine_history.cli.browse import BROWSING
 from mongoengine_history.cli.connection import without_passwords
@@ -19,7 +22,6 @@ from mongoengine_history.cli.keep import KEEPING
 from mongoengine_history.cli.look import LOOKING
 from mongoengine_history.cli.options import Settings, shared
 from mongoengine_history.cli.trust import TRUSTING
-from mongoengine_history.demo import program
 from mongoengine_history.embedded import NoServerError
 from mongoengine_history.state.wording import shortened
 
@@ -35,7 +37,14 @@ FAILED: Final = 2
 PARTLY: Final = 3
 INTERRUPTED: Final = 130
 
-TOLD_IN_A_LINE: Final = (*program.FAILURES, NoServerError, OSError)
+TOLD_IN_A_LINE: Final = (
+    BSONError,
+    HistoryError,
+    MongoEngineException,
+    NoServerError,
+    OSError,
+    PyMongoError,
+)
 """What is told in a line; any other error is a fault of the program and shows its traceback."""
 
 SECTIONS: Final = {

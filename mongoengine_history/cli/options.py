@@ -16,6 +16,7 @@ from mongoengine.connection import DEFAULT_CONNECTION_NAME
 
 from mongoengine_history.cli.connection import (
     OWN_ALIAS,
+    also,
     connect,
     database_of,
     expect_answer,
@@ -92,18 +93,28 @@ class Settings:
             return self.models
         self.reach_own()
         names = history_named(self.kept_in).beside(own_database()).distinct("document_type")
-        return [self.classless(it) for it in sorted(filter(None, names))]
+        named = sorted(it for it in names if isinstance(it, str) and it)
+        return [self.classless(it) for it in named]
+
+    def everything(self) -> list[type[Document]]:
+        """Return the same; none at all if that means all there is, events of no document, too."""
+        models = self.all_models()
+        is_all = not self.model and self.kept_in == USUAL_HISTORY
+        return [] if is_all and DEFAULT_CONNECTION_NAME in self._aliases else models
 
     def reach_own(self) -> None:
         """Connect to where collections lie whose classes are not named."""
         self._reach(OWN_ALIAS)
+        if not is_registered(DEFAULT_CONNECTION_NAME):  # which means all, where no class is given
+            also(OWN_ALIAS, DEFAULT_CONNECTION_NAME)
+            self._aliases.add(DEFAULT_CONNECTION_NAME)
 
     def _reach(self, alias: str) -> None:
         """Connect, unless the application has, and nothing else is said."""
         if alias in self._aliases:
             return
         is_theirs = is_registered(alias) and not self.given
-        if is_theirs:
+        if is_theirs and self.database in {None, database_of(alias)}:
             expect_answer(mongoengine.get_connection(alias))
             return
         if not self.uri:

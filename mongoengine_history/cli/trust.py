@@ -31,8 +31,6 @@ from mongoengine_history.trust.finding import ALTERED, DRIFT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mongoengine import Document
-
     from mongoengine_history.cli.options import Settings
 
 FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -93,9 +91,12 @@ def _checkpoint(since: Path | None, public_key: Path | None) -> Checkpoint | Non
     return known.signed_by(key) if known and key is not None else known
 
 
-def _targets(settings: Settings, words: tuple[str, ...]) -> Iterator[Document | type[Document]]:
+def _targets(settings: Settings, words: tuple[str, ...]) -> Iterator[Any]:
     if not words:
-        yield from settings.all_models()
+        models = settings.everything()
+        yield from models
+        if not models:
+            yield None
         return
     model, rest = class_of(settings, words)
     if not rest:
@@ -108,9 +109,13 @@ def _targets(settings: Settings, words: tuple[str, ...]) -> Iterator[Document | 
 
 
 def _verified(
-    settings: Settings, target: Any, known: Any, keys: list[bytes], findings: list[Finding]
+    settings: Settings,
+    target: Any,
+    known: Checkpoint | None,
+    keys: list[bytes],
+    findings: list[Finding],
 ) -> Verification:
-    name = target.__name__ if isinstance(target, type) else str(target.pk)
+    name = target.__name__ if isinstance(target, type) else "documents"
     with settings.terminal.progress(name, None) as bar:
         report = verify(target, since=known, keys=keys, progress=lambda it: bar(it.documents))
         for finding in report:
@@ -160,7 +165,7 @@ def head(settings: Settings, to: Path | None, origin: str | None, sign_with: Pat
     the history; `verify --since` takes it.
     """
     key = _bytes(sign_with)
-    made = checkpoint(*settings.all_models(), origin=origin, key=key, to=to)
+    made = checkpoint(*settings.everything(), origin=origin, key=key, to=to)
     if settings.json:
         settings.terminal.json({"text": made.text, "size": made.size, "origin": made.origin})
     else:

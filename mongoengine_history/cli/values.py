@@ -82,6 +82,13 @@ def moment_of(text: str, zone: tzinfo) -> datetime:
     return when if when.tzinfo else when.replace(tzinfo=zone)
 
 
+def last_of(text: str, zone: tzinfo) -> datetime:
+    """Return the same; of a day its last moment."""
+    when = moment_of(text, zone)
+    is_day = age_of(text) is None and len(text) <= len("2026-05-02")
+    return when + timedelta(days=1) - timedelta(microseconds=1) if is_day else when
+
+
 def age_of(text: str) -> timedelta | None:
     """Return an age; None if it is none."""
     match = AGE.fullmatch(text.strip())
