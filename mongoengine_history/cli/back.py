@@ -21,8 +21,9 @@ from mongoengine_history import (
 from mongoengine_history.cli.ask import agreed, writes, writing
 from mongoengine_history.cli.look import DOCUMENT
 from mongoengine_history.cli.options import command, words
-from mongoengine_history.cli.target import document_of
+from mongoengine_history.cli.target import check_known, document_of
 from mongoengine_history.cli.values import number_of
+from mongoengine_history.state.mask import is_mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,13 +89,16 @@ def _tell_conflicts(
 
 
 def _conflict(it: Conflict, told: Words) -> str:
-    where = told.path(it.path) or "the document itself"
-    expected, found = map(_value(told), (it.expected, it.found))
-    return f"{where}: it left {expected}, found is {found}"
+    if not it.path:  # it would be all of the document
+        return "the document itself"
+    if is_mask(it.expected):  # nor does anybody learn what is masked
+        return told.path(it.path)
+    expected, found = (_value(told, side) for side in (it.expected, it.found))
+    return f"{told.path(it.path)}: it left {expected}, found is {found}"
 
 
-def _value(told: Words) -> Callable[[object], str]:
-    return lambda it: "nothing" if it is ABSENT else told.value(it)
+def _value(told: Words, value: object) -> str:
+    return "nothing" if value is ABSENT else told.value(value)
 
 
 @command("restore", short_help="Bring a deleted document back, or single values.")
@@ -146,10 +150,10 @@ def _save(
 ) -> int:
     """Show what saving will change, ask, and save; refuse if somebody wrote meanwhile."""
     document = target.document() if made is None else made
-    target.check_known(document)
     put_back(document)
     with writing(settings):
         planned = preview(document)
+        target.check_known(document, planned)
         terminal, told = settings.terminal, settings.terminal.words(target.model)
         if not settings.json:
             terminal.revision(told, planned)
@@ -182,6 +186,8 @@ def take_back_all(settings: Settings, id: str, *, bypass_methods: bool) -> int: 
         raise OptionsError("id", id, "it is an ObjectId, the changeset of a revision")
     settings.all_models()  # by which its documents are written
     plan = revert_changeset(id, dry_run=True, bypass_methods=bypass_methods)
+    for step in plan.steps if not settings.model else ():
+        check_known(settings.classless(step.collection)(pk=step.document_id), step.patches)
     _tell_plan(settings, plan)
     if plan.conflicts:
         return 1
@@ -205,7 +211,7 @@ def take_back_all(settings: Settings, id: str, *, bypass_methods: bool) -> int: 
 def _tell_plan(settings: Settings, plan: ChangesetPlan) -> None:
     if settings.json and (settings.dry_run or plan.conflicts):
         steps = [{"kind": it.kind, "class": it.document_class, **_where(it)} for it in plan.steps]
-        conflicts = [str(it) for it in plan.conflicts]
+        conflicts = [{"id": it.document_id, "revision": it.number} for it in plan.conflicts]
         settings.terminal.json({"written": False, "steps": steps, "conflicts": conflicts})
     if settings.json:
         return

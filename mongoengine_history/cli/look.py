@@ -9,7 +9,7 @@ import click
 
 from mongoengine_history import Misfit, as_of
 from mongoengine_history.cli.options import command, words
-from mongoengine_history.cli.target import class_of, document_of
+from mongoengine_history.cli.target import class_of, document_of, told_paths
 from mongoengine_history.cli.terminal import counted
 from mongoengine_history.cli.values import WHEN, last_of, moment_of, number_of, point_of, value_of
 from mongoengine_history.faces.classless import unknown_of
@@ -149,7 +149,7 @@ def diff(settings: Settings, words: tuple[str, ...], *, full: bool) -> int:
 def _tell_unknown(settings: Settings, target: Target) -> None:
     unknown = unknown_of(target.model(pk=target.key))
     if unknown:
-        settings.terminal.note(f"Stored otherwise than the history has it: {', '.join(unknown)}")
+        settings.terminal.note(f"Stored otherwise than the history has it: {told_paths(unknown)}")
 
 
 def _revision_of(patches: Any) -> Revision:

@@ -12,17 +12,20 @@ from mongoengine.fields import StringField
 from mongoengine_history import OptionsError, history_of, verify
 from mongoengine_history.cli.values import readings
 from mongoengine_history.documents.snapshot import stored_key
-from mongoengine_history.faces.classless import unknown_of
+from mongoengine_history.faces.classless import paths_in, unknown_of
 from mongoengine_history.record.history import kept_by
+from mongoengine_history.state.wording import readable
 from mongoengine_history.trust.finding import ALTERED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mongoengine import Document
 
-    from mongoengine_history import Timeline
+    from mongoengine_history import Revision, Timeline
     from mongoengine_history.cli.options import Settings
+    from mongoengine_history.state.patches import DictdifferPatch
+    from mongoengine_history.state.values import Path
 
 HIDDEN_OR_UNKNOWN: Final = (
     "What is stored at {paths} is not in the history: it was written past it, or the own class "
@@ -58,14 +61,15 @@ class Target:
         found: Document | None = self.model.objects(pk=self.key).first()
         return self.model(pk=self.key) if found is None else found
 
-    def check_known(self, document: Document) -> None:
-        """Raise an OptionsError if only the own class could go on with the history."""
-        unknown = unknown_of(document) if self.is_classless else []
-        if unknown:
-            problem = HIDDEN_OR_UNKNOWN.format(paths=", ".join(unknown[:10]))
-            raise OptionsError("document", self.key, problem)
+    def check_known(self, document: Document, planned: Revision) -> None:
+        """Raise an OptionsError if only the own class could write what is planned."""
         if self.is_classless:
-            check_unkeyed(document)
+            check_known(document, planned.patches)
+
+
+def told_paths(paths: Sequence[Path]) -> str:
+    """Tell the first of some paths."""
+    return ", ".join(map(readable, paths[:10])) + (", …" if len(paths) > 10 else "")
 
 
 def stored_names(path: str) -> list[str]:
@@ -73,8 +77,17 @@ def stored_names(path: str) -> list[str]:
     return [it.replace("\\.", ".") for it in BETWEEN_NAMES.split(path)]
 
 
-def check_unkeyed(document: Document) -> None:
-    """Raise an OptionsError if somebody without the class cannot make its checksums."""
+def check_known(document: Document, patches: Iterable[DictdifferPatch]) -> None:
+    """
+    Raise an OptionsError if patches need the own class.
+
+    It may hide what they touch, or it has the key that checksums are made with.
+    """
+    touched = {path[:1] for path in paths_in(patches)}
+    unknown = [it for it in unknown_of(document) if it[:1] in touched]
+    if unknown:
+        problem = HIDDEN_OR_UNKNOWN.format(paths=told_paths(unknown))
+        raise OptionsError("document", document.pk, problem)
     if any(it.kind == ALTERED for it in verify(document)):
         raise OptionsError("document", document.pk, KEYED)
 

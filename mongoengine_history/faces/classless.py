@@ -13,10 +13,14 @@ from mongoengine_history.capture.track_history import track_history
 from mongoengine_history.read.history_of import history_of
 from mongoengine_history.record.history import BaseHistory, History
 from mongoengine_history.state.patches import CHANGE
-from mongoengine_history.state.wording import readable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from typing_extensions import Self
+
+    from mongoengine_history.state.patches import DictdifferPatch
+    from mongoengine_history.state.values import Path
 
 
 class _Classless(Document):  # type: ignore[misc]  # MongoEngine has no types
@@ -71,7 +75,7 @@ def history_named(collection: str) -> type[BaseHistory]:
     return type("ClasslessHistory", (BaseHistory,), attributes)
 
 
-def unknown_of(document: Document) -> list[str]:
+def unknown_of(document: Document) -> list[Path]:
     """
     Name what is stored of a document otherwise than its history has it. Reads.
 
@@ -80,10 +84,13 @@ def unknown_of(document: Document) -> list[str]:
     """
     timeline = history_of(document)
     patches = timeline.compare(-1, None) if len(timeline) else []
-    found = [it for patch in patches for it in _paths(*patch)]
-    return list(dict.fromkeys(readable(path) for path in found))
+    return paths_in(patches)
 
 
-def _paths(action: str, path: list[str | int], data: Any) -> list[tuple[str | int, ...]]:
-    """Name what one patch of dictdiffer says something about."""
+def paths_in(patches: Iterable[DictdifferPatch]) -> list[Path]:
+    """Name what patches say something about."""
+    return list(dict.fromkeys(it for patch in patches for it in _paths(*patch)))
+
+
+def _paths(action: str, path: list[str | int], data: Any) -> list[Path]:
     return [tuple(path)] if action == CHANGE else [(*path, key) for key, _ in data]

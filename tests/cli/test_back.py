@@ -114,13 +114,34 @@ def test_the_rules_of_the_class_hold(run: Any) -> None:
 def test_what_the_class_hides_is_not_lost_without_it(run: Any) -> None:
     made = shelf()
     before = stored("shelf", made.pk)
-    for command in (["revert", "shelf", made.pk, 1], ["undo", "shelf", made.pk, 3]):
-        ended = run(*command, YES)
-        assert ended.code == 2
-        assert "code, secret" in ended.err
-        assert "--model" in ended.err
-        assert not {"c2", "s2"} & {*ended.err.replace('"', " ").split()}
+    ended = run("revert", "shelf", made.pk, 1, YES)
+    assert (ended.code, ended.out) == (2, "")
+    assert "stored at secret is not" in ended.err
+    assert "--model" in ended.err
+    assert not {"c2", "s2"} & {*ended.err.replace('"', " ").split()}
     assert (stored("shelf", made.pk), len(history_of(made))) == (before, 3)
+
+
+def test_no_conflict_tells_what_the_class_hides(run: Any) -> None:
+    made = shelf()
+    ended = run("undo", "shelf", made.pk, 2, YES)
+    assert ended.code == 1
+    assert "  code\n" in ended.err
+    with changeset("eve"):
+        made.delete()
+    raw_collection("shelf").insert_one({"_id": made.pk, "secret": "s9"})
+    ended = run("undo", "shelf", made.pk, 4, YES)
+    assert (ended.code, ended.err.splitlines()[-1]) == (1, "  the document itself")
+
+
+def test_what_is_not_hidden_goes_back_without_the_class(run: Any) -> None:
+    made = shelf()
+    assert run("undo", "shelf", made.pk, 3, YES).code == 0
+    assert run("revert", "shelf", made.pk, 1, "--path", "h", YES).code == 0
+    now = stored("shelf", made.pk)
+    assert (now["h"], now["code"], now["secret"]) == (1, "c2", "s2")
+    assert not {"c2", "s2"} & {*str([*raw_collection("history").find()]).replace("'", " ").split()}
+    assert verify(Shelf).ok
 
 
 def test_checksums_with_a_key_are_not_gone_on_with_without_it(run: Any) -> None:
@@ -188,3 +209,28 @@ def test_conflicts_of_a_changeset_are_named(run: Any) -> None:
 def test_a_changeset_that_is_not_there(run: Any, key: str) -> None:
     hook()
     assert run("-m", HOOK, "revert-changeset", key, YES).code == 2
+
+
+@pytest.mark.parametrize("words", [["hook", "door"], ["-m", HOOK, "door"]])
+def test_single_paths_go_back_alone(run: Any, words: list[str]) -> None:
+    hook()
+    ended = run("revert", *words, 1, "--path", "colour", YES)
+    assert ended.lines[1:] == ['  ~ colour: "blue" → "red"', "Written as revision 4."]
+    assert stored("hook", "door") == {"_id": "door", "load": 3, "colour": "red"}
+    assert run("undo", *words, 2, "--path", "load", YES).code == 1
+    assert run("undo", *words, 4, "--path", "colour", YES).code == 0
+    assert stored("hook", "door")["colour"] == "blue"
+    assert run("revert", *words, 1, "--path", "nothing.there", YES).code == 2
+
+
+def test_a_value_is_restored_as_it_was_before_its_last_change(run: Any) -> None:
+    made = shelf()
+    made.modify(owner="Bob")
+    assert run("restore", "-m", SHELF, made.pk, "--path", "owner", YES).code == 0
+    assert stored("shelf", made.pk)["owner"] == "Ada"
+    both = ["--path", "owner", "--path", "height"]
+    assert run("restore", "-m", SHELF, made.pk, *both, YES).code == 2
+    assert run("restore", "-m", SHELF, made.pk, *both, "--revision", 4, YES).code == 0
+    assert (stored("shelf", made.pk)["owner"], stored("shelf", made.pk)["h"]) == ("Bob", 3)
+    assert run("restore", "-m", SHELF, made.pk, "--revision", 4, YES).code == 2
+    assert run("restore", "-m", SHELF, made.pk, "--path", "note", YES).code == 2

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from click.shell_completion import BashComplete
 from pymongo.database import Database
-from support.shelves import HOOK, Loose, hook, raw_collection
+from support.shelves import HOOK, Loose, Shelf, hook, raw_collection
 
 from mongoengine_history import changeset, history_of
 from mongoengine_history.cli.main import SECTIONS, commands, main
@@ -179,6 +179,13 @@ class TestTheProgram:
             made.modify(load=7)
         assert program("revert-changeset", block.id, "--yes").returncode == 0
         assert history_of(made).state(-1)["load"] == 2
+        with changeset("ann") as block:
+            hidden = Shelf(owner="x", secret="s7").save()
+        ended = program("revert-changeset", block.id, "--yes")
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert "the document itself" in ended.stderr
+        assert "s7" not in ended.stderr
+        assert Shelf.objects.get(id=hidden.pk).secret == "s7"
 
     def test_the_class_of_the_folder_is_found(self, program: Any, tmp_path: Path) -> None:
         code = "from mongoengine import *\nclass Peg(Document):\n    size = IntField()\n"

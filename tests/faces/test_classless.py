@@ -108,6 +108,6 @@ def test_a_history_elsewhere_is_found(database: Any) -> None:
 def test_what_the_own_class_hides_is_named(bench: Bench) -> None:
     assert unknown_of(named(classless("bench"), bench.pk)) == []
     bench.modify(secret="x")
-    assert unknown_of(named(classless("bench"), bench.pk)) == ["secret"]
+    assert unknown_of(named(classless("bench"), bench.pk)) == [("secret",)]
     bench.delete()
     assert unknown_of(classless("bench")(id=bench.pk)) == []
