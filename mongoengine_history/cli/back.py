@@ -24,6 +24,7 @@ from mongoengine_history.cli.options import command, words
 from mongoengine_history.cli.target import check_known, document_of
 from mongoengine_history.cli.values import number_of
 from mongoengine_history.state.mask import is_mask
+from mongoengine_history.state.wording import readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,16 +84,16 @@ def _tell_conflicts(
     settings: Settings, error: UndoConflictError, model: type[Document] | None = None
 ) -> None:
     settings.terminal.note(f"Revision {error.number} cannot be undone: later writes changed")
-    told = settings.terminal.words(model)
+    told = settings.terminal.words(model) if settings.model else None
     for it in error.conflicts:
         settings.terminal.note(f"  {_conflict(it, told)}")
 
 
-def _conflict(it: Conflict, told: Words) -> str:
+def _conflict(it: Conflict, told: Words | None) -> str:
     if not it.path:  # it would be all of the document
         return "the document itself"
-    if is_mask(it.expected):  # nor does anybody learn what is masked
-        return told.path(it.path)
+    if told is None or is_mask(it.expected):  # nor is told what the class hides
+        return told.path(it.path) if told else readable(it.path)
     expected, found = (_value(told, side) for side in (it.expected, it.found))
     return f"{told.path(it.path)}: it left {expected}, found is {found}"
 
