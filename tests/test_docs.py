@@ -34,7 +34,7 @@ LANGUAGES = {"python", "pycon", "sh", "json", "text"}
 CONNECTORS = {
     f"mongoengine_history.contrib.{name}"
     for name in ("asgi", "celery", "django", "flask", "pytest")
-}
+} | {"mongoengine_history.web.browser", "mongoengine_history.web.django"}
 
 FENCE = re.compile(r"^(`{3,})([^`\n]*)\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
 DIRECTIVE = re.compile(r"^\.\. auto\w+:: (\w+)$", re.MULTILINE)

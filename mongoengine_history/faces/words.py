@@ -61,7 +61,7 @@ class Words:
             when=self.moment(revision.at),
             done=self.done(revision),
             by="" if who is None else self.phrase("by", who=self.who(who)),
-            because="" if reason is None else self.phrase("because", reason=self._line(reason)),
+            because="" if reason is None else self.phrase("because", reason=self.line(reason)),
         )
 
     def phrase(self, name: str, **filled: str) -> str:
@@ -74,12 +74,12 @@ class Words:
     def done(self, revision: Revision) -> str:
         """Tell what was done; of an event its kind."""
         if revision.operation == EVENT:
-            return self._line(str(revision.metadata.get("kind", EVENT)))
-        return self._line(self._template(revision.operation))
+            return self.line(str(revision.metadata.get("kind", EVENT)))
+        return self.line(self._template(revision.operation))
 
     def who(self, identity: Any) -> str:
         """Tell who answers for it; nothing if nobody does."""
-        return "" if identity is None else self._line(self.identity_label(identity))
+        return "" if identity is None else self.line(self.identity_label(identity))
 
     def moment(self, when: datetime) -> str:
         """Tell a moment in the zone, to the second; a naive one is in UTC."""
@@ -142,13 +142,13 @@ class Words:
     def path(self, path: Path) -> str:
         """Tell a path of stored keys by the names of fields."""
         named = labels(self.model, path) if self.model else path
-        return "".join(map(_step, named)).removeprefix(".")
+        return shortened("".join(map(_step, named)).removeprefix("."), sys.maxsize)
 
     def value(self, value: Any) -> str:
         """Tell a value: as JSON, moments in the zone, masks as such."""
         if is_mask(value) or isinstance(value, datetime):
             return self._other(value)
-        return self._line(json.dumps(value, default=self._other, ensure_ascii=False))
+        return self.line(json.dumps(value, default=self._other, ensure_ascii=False))
 
     def _other(self, value: object) -> str:
         if is_mask(value):
@@ -156,7 +156,8 @@ class Words:
             return self.phrase("masked" if fingerprint else "blank", fingerprint=fingerprint)
         return self.moment(value) if isinstance(value, datetime) else str(value)
 
-    def _line(self, text: str) -> str:
+    def line(self, text: str) -> str:
+        """Tell a text on one line, without signs that move a cursor or turn the text around."""
         return shortened(text, self.width or sys.maxsize)
 
     def _cut(self, piece: Piece) -> Piece:

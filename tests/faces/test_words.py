@@ -69,6 +69,10 @@ def test_the_head_says_who_what_when_and_why() -> None:
     )
 
 
+def test_no_name_turns_the_text_around() -> None:
+    assert Words().path(("a", "\u202eb\x1b")) == 'a[" b\\u001b"]'
+
+
 def test_fields_have_their_names() -> None:
     bill = Bill(total=1, street=Street(name="a", number=1)).save()
     bill.total, bill.street.number = 2, 3

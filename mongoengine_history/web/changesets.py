@@ -1,0 +1,107 @@
+"""A changeset is taken back: first as a preview, then, as it was shown, for good."""
+
+from __future__ import annotations
+
+import hmac
+from datetime import datetime, timezone
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from mongoengine_history import Revision, changeset, changeset_of, revert_changeset
+from mongoengine_history.web.failures import MESSAGES, Failure
+from mongoengine_history.web.leading_back import REFUSED, conflicts_told
+from mongoengine_history.web.rows import lines_of, side_by_side
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.responses import Response
+
+    from mongoengine_history import ChangesetPlan
+    from mongoengine_history.web.look import Look
+    from mongoengine_history.web.rights import Rights
+
+
+def look_at(look: Look) -> Response:
+    """Show what would be taken back."""
+    return _shown(look)
+
+
+def _shown(look: Look, notice: str = "", status: int = 200, reason: str = "") -> Response:
+    plan, rights = _plan(look)
+    models = {id(it.model): it.model for it in rights}.values()
+    return look.form(
+        "plan.html",
+        status,
+        title="Revert a changeset: preview",
+        id=look.part["id"],
+        plan=plan,
+        steps=[*_steps(look, plan, rights)],
+        conflicts=[*_conflicts(look, plan)],
+        mark=_mark(look, plan),
+        notice=notice,
+        reason=reason,
+        is_reason_needed=any(look.site.reason_needed(it) for it in models),
+    )
+
+
+def _plan(look: Look) -> tuple[ChangesetPlan, list[Rights]]:
+    """Return the plan, and the rights to each document that it would write."""
+    plan = revert_changeset(look.part["id"], dry_run=True)
+    named = [(it.document_class, it.document_id) for it in plan.steps]
+    rights = [_rights(look, *it) for it in named]
+    for step, right in zip(plan.steps, rights, strict=True):
+        if not right.restores or right.refused(step.patches):
+            raise Failure(403, "forbidden")
+    return plan, rights
+
+
+def _rights(look: Look, name: str, pk: Any) -> Rights:
+    """Return the rights to a document, whose class may be below one that is shown."""
+    for model in look.seen_models:
+        if name == model._class_name or name.startswith(f"{model._class_name}."):
+            return look.rights_to(model, pk)
+    raise Failure(403, "forbidden")
+
+
+def _steps(look: Look, plan: ChangesetPlan, rights: list[Rights]) -> Iterator[Any]:
+    for step, right in zip(plan.steps, rights, strict=True):
+        words = look.site.words(right.model)
+        like = Revision(0, datetime.now(timezone.utc), None, "update", None, {}, None, ())
+        yield step, right, [*side_by_side(lines_of(step.patches, like, right, words))]
+
+
+def _conflicts(look: Look, plan: ChangesetPlan) -> Iterator[Any]:
+    """Tell what is in the way, of documents that may be seen."""
+    errors = {(repr(it.document_id), it.number): it for it in plan.conflicts}
+    found = changeset_of(plan.changeset, *look.seen_models) if errors else ()
+    for it in found:
+        error = errors.get((repr(it.document_id), it.revision.number))
+        model = look.model_in(it.document_type)
+        rights = look.rights_to(model, it.document_id) if model else None
+        if error and rights and rights.sees:
+            words = look.site.words(model)
+            yield error.number, rights, conflicts_told(error.conflicts, rights, words)
+
+
+def _mark(look: Look, plan: ChangesetPlan) -> str:
+    steps = [(it.kind, it.document_class, repr(it.document_id), it.revisions) for it in plan.steps]
+    told = repr([str(plan.changeset), steps, [it.patches for it in plan.steps]]).encode()
+    return hmac.new(look.site.secret, told, sha256).hexdigest()
+
+
+def carry_out(look: Look) -> Response:
+    """Write what was shown, if it is still the same; otherwise show it anew."""
+    plan, rights = _plan(look)
+    reason = next(iter(look.said.get("reason", ())), "").strip()
+    given = look.said.get("mark", [""])[0]
+    if plan.conflicts or not hmac.compare_digest(_mark(look, plan).encode(), given.encode()):
+        return _shown(look, MESSAGES["stale"], 409, reason)
+    if not reason and any(look.site.reason_needed(it.model) for it in rights):
+        return _shown(look, MESSAGES["reason"], 422)
+    with changeset(look.site.identity(look.request), reason=reason or None):
+        try:
+            own = revert_changeset(look.part["id"], reason=reason or None)
+        except REFUSED as error:
+            raise Failure(409, "refused") from error
+    return look.redirect("changesets", own.id, done="changeset")

@@ -1,0 +1,264 @@
+"""Undo, revert and restore: first as a preview, then, as it was shown, for good."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from mongoengine.errors import NotUniqueError, OperationError, ValidationError
+
+from mongoengine_history import (
+    ABSENT,
+    DocumentTrack,
+    UndoConflictError,
+    changeset,
+    history_of,
+    preview,
+    restore,
+    revert,
+    undo,
+)
+from mongoengine_history.state.patches import outermost_list
+from mongoengine_history.web.failures import MESSAGES, Failure
+from mongoengine_history.web.keys import key_text
+from mongoengine_history.web.rows import Row, lines_of, side_by_side
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mongoengine import Document
+    from starlette.responses import Response
+
+    from mongoengine_history import Revision
+    from mongoengine_history.errors import Conflict
+    from mongoengine_history.faces.words import Words
+    from mongoengine_history.state.patches import DictdifferPatch
+    from mongoengine_history.state.values import Path
+    from mongoengine_history.web.look import Look
+    from mongoengine_history.web.rights import Rights
+
+LATER: Final = 100
+"""Later revisions in which is looked for work that would be lost."""
+
+WAYS: Final = ("undo", "revert", "restore")
+
+REFUSED: Final = (NotUniqueError, OperationError, ValidationError)
+"""What MongoEngine raises where the application does not let a document be saved."""
+
+
+@dataclass
+class Way:
+    """One document on its way back."""
+
+    look: Look
+    kind: str
+    number: int
+    #: The paths that are led back, by stored names; None for all.
+    paths: list[list[str | int]] | None
+
+    @cached_property
+    def stored(self) -> bytes:
+        """The document as it is stored, read before anything else."""
+        return self.look.rights.stored or b""
+
+    @cached_property
+    def document(self) -> Document:
+        """The document, led back in memory; its save is refused if somebody else writes."""
+        rights = self.look.rights
+        if self.kind == "restore":
+            document: Document = restore(rights.model, rights.pk)
+            return document
+        found = rights.model.objects(pk=rights.pk).first()
+        if found is None:  # deleted, or hidden by the application's own querysets
+            found = history_of(rights.model, rights.pk).at(self.number)
+        DocumentTrack(found, refuse_stale=True)
+        limits: dict[str, Any] = {} if self.paths is None else {"paths": self.paths}
+        if self.kind == "undo":
+            return undo(found, self.number, **limits)
+        return revert(found, revision=self.number, **limits)
+
+    @cached_property
+    def preview(self) -> Revision:
+        """What would be recorded."""
+        _ = self.stored  # before all else
+        return preview(self.document)
+
+    @property
+    def mark(self) -> str:
+        """A text that another preview has only if nothing was written meanwhile."""
+        shown = self.preview
+        said = [self.kind, self.number, self.paths, shown.number, repr(shown.patches)]
+        told = json.dumps(said).encode() + self.stored
+        return hmac.new(self.look.site.secret, told, sha256).hexdigest()
+
+    @property
+    def changed(self) -> list[Path]:
+        """The paths that change, each list as one."""
+        return list(dict.fromkeys(_paths(self.preview.patches)))
+
+
+def _paths(patches: Sequence[DictdifferPatch]) -> Any:
+    for action, root, data in patches:
+        found = [tuple(root)] if action == "change" else [(*root, key) for key, _ in data]
+        yield from map(outermost_list, found)
+
+
+def _way(look: Look, chosen: Sequence[str] | None) -> Way:
+    kind = look.part["kind"]
+    if kind not in WAYS:
+        raise Failure(404, "unknown")
+    if not look.rights.restores:
+        raise Failure(403, "forbidden")
+    whole = Way(look, kind, int(look.part.get("number", 0)), None)
+    paths = [*map(_keys, chosen or ())]
+    return whole if not paths or _are_all(paths, whole) else replace(whole, paths=paths)
+
+
+def _are_all(paths: list[list[str | int]], whole: Way) -> bool:
+    """Say whether nothing was left out of what can be chosen."""
+    try:
+        return {*map(tuple, paths)} >= {*whole.changed}
+    except UndoConflictError:
+        return False
+
+
+def _keys(text: str) -> list[str | int]:
+    """Read a path that a form holds: a list of stored names, in JSON."""
+    try:
+        keys = json.loads(text)
+    except ValueError:
+        keys = None
+    if not isinstance(keys, list) or not keys or not all(isinstance(it, str) for it in keys):
+        raise Failure(400, "unknown")
+    return keys
+
+
+def look_at(look: Look) -> Response:
+    """Show what would change."""
+    chosen = look.request.query_params.getlist("path")
+    return _shown(_way(look, chosen))
+
+
+def _shown(way: Way, notice: str = "", status: int = 200, reason: str = "") -> Response:
+    look = way.look
+    conflicts: list[Conflict] = []
+    try:
+        shown: Revision | None = way.preview
+    except UndoConflictError as error:
+        conflicts, shown = error.conflicts, None
+    if shown is None:
+        return _refused(way, conflicts)
+    rights, words = look.rights, look.site.words(look.rights.model)
+    whole = way if way.paths is None else Way(look, way.kind, way.number, None)
+    choices = _choices(whole, way.paths, words)
+    return look.form(
+        "preview.html",
+        status,
+        title=f"{way.kind.capitalize()}: preview",
+        way=way,
+        rights=rights,
+        changed=[*side_by_side(lines_of(shown.patches, shown, rights, words))],
+        choices=choices,
+        closed=rights.refused(shown.patches),
+        later=_later(way),
+        notice=notice,
+        reason=reason,
+        is_reason_needed=bool(look.site.reason_needed(rights.model)),
+    )
+
+
+def _choices(whole: Way, chosen: list[list[str | int]] | None, words: Words) -> list[Any]:
+    """Return each path that can be chosen, how it is told, and whether it is."""
+    if whole.kind == "restore":
+        return []
+    try:
+        changed = whole.changed
+    except UndoConflictError:
+        changed = [tuple(it) for it in chosen or ()]
+    return [
+        (json.dumps(path), words.path(path), chosen is None or [*path] in chosen)
+        for path in changed
+        if all(isinstance(it, str) for it in path)
+    ]
+
+
+def _refused(way: Way, conflicts: Sequence[Conflict]) -> Response:
+    """Show what later writes are in the way of."""
+    look, words = way.look, way.look.site.words(way.look.rights.model)
+    revision = history_of(look.rights.model, look.rights.pk)[way.number]
+    in_the_way = [it.path for it in conflicts]
+    others = dict.fromkeys(it for it in _paths(revision.patches) if it not in in_the_way)
+    return look.page(
+        "conflicts.html",
+        409,
+        title="Undo: conflicts",
+        way=way,
+        rights=look.rights,
+        conflicts=conflicts_told(conflicts, look.rights, words),
+        others=[(json.dumps(path), words.path(path)) for path in others if path],
+    )
+
+
+def conflicts_told(
+    conflicts: Sequence[Conflict], rights: Rights, words: Words
+) -> list[tuple[str, str, str]]:
+    """Tell of each conflict the path, what was left there, and what is there now."""
+    veiled = map(rights.veil.conflict, conflicts)
+    return [
+        (words.path(it.path) or "the document", _side(it.expected, words), _side(it.found, words))
+        for it in veiled
+    ]
+
+
+def _side(value: Any, words: Words) -> str:
+    return "nothing" if value is ABSENT else words.value(value)
+
+
+def _later(way: Way) -> list[Row]:
+    """Return later revisions that set what is led back: work that will be lost."""
+    rights = way.look.rights
+    if way.kind != "revert":
+        return []
+    found = history_of(rights.model, rights.pk).page(size=LATER)
+    words, changed = way.look.site.words(rights.model), way.changed
+    lost = [
+        it
+        for it in found
+        if it.number > way.number and any(_overlap(at, changed) for at in _paths(it.patches))
+    ]
+    return [Row.of(rights, words, it) for it in lost]
+
+
+def _overlap(path: Path, changed: Sequence[Path]) -> bool:
+    """Say whether a path is one of those that change, or above or below one."""
+    return any(path[: len(it)] == it[: len(path)] for it in changed)
+
+
+def carry_out(look: Look) -> Response:
+    """Write what was shown, if it is still the same; otherwise show it anew."""
+    way = _way(look, look.said.get("path"))
+    reason = next(iter(look.said.get("reason", ())), "").strip()
+    try:
+        mark = way.mark
+    except UndoConflictError:
+        return _shown(way)
+    if not hmac.compare_digest(mark.encode(), look.said.get("mark", [""])[0].encode()):
+        return _shown(way, MESSAGES["stale"], 409, reason)
+    if not reason and look.site.reason_needed(look.rights.model):
+        return _shown(way, MESSAGES["reason"], 422)
+    if not way.preview.patches and way.kind != "restore":
+        return _shown(way, MESSAGES["nothing"], 409)
+    if look.rights.refused(way.preview.patches):
+        raise Failure(403, "forbidden")
+    with changeset(look.site.identity(look.request), reason=reason or None):
+        try:
+            way.document.save()
+        except REFUSED as error:
+            raise Failure(409, "refused") from error
+    model, pk = look.rights.model, look.rights.pk
+    newest = len(history_of(model, pk))
+    return look.redirect(model._class_name, key_text(model, pk), newest, done=way.kind)

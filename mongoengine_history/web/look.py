@@ -1,0 +1,109 @@
+"""One request: who looks at what, and the answer to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import HTMLResponse, RedirectResponse
+
+from mongoengine_history.errors import HistoryError, OptionsError
+from mongoengine_history.web.failures import Failure, told
+from mongoengine_history.web.keys import key_in_text, key_text
+from mongoengine_history.web.protection import COOKIE, give_cookie, new_cookie, token_for
+from mongoengine_history.web.site import address
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mongoengine import Document
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from mongoengine_history.web.rights import Rights
+    from mongoengine_history.web.site import Site
+
+
+@dataclass
+class Look:
+    """A request to the site, and what a form said, by names."""
+
+    site: Site
+    request: Request
+    said: Mapping[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def part(self) -> Mapping[str, Any]:
+        """The parts of the address."""
+        return self.request.path_params
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """What stands behind the question mark."""
+        return self.request.query_params
+
+    def url(self, *parts: object, **query: object) -> str:
+        """Return an address of the browser."""
+        return address(self.request.scope.get("root_path", ""), *parts, **query)
+
+    def url_of(self, model: type[Document], pk: Any, *parts: object, **query: object) -> str:
+        """Return the address of a document, or of a page about it."""
+        return self.url(model._class_name, key_text(model, pk), *parts, **query)
+
+    @cached_property
+    def rights(self) -> Rights:
+        """The rights to the document, or the class, that the address names."""
+        model = self.site.models.get(self.part["model"])
+        if model is None:
+            raise Failure(404, "unknown")
+        try:
+            pk = key_in_text(model, self.part["key"]) if "key" in self.part else None
+        except OptionsError as error:
+            raise Failure(404, "unknown") from error
+        rights = self.site.rights(self.request, model, pk)
+        if not rights.sees:
+            raise Failure(404, "unknown")  # as if it was not there
+        return rights
+
+    def rights_to(self, model: type[Document], pk: Any = None) -> Rights:
+        """Return the rights to a class, or a document."""
+        return self.site.rights(self.request, model, pk)
+
+    @cached_property
+    def seen_models(self) -> list[type[Document]]:
+        """The classes that may be seen, by their names."""
+        return [it for it in self.site.models.values() if self.rights_to(it).sees]
+
+    def model_in(self, collection: str) -> type[Document] | None:
+        """Return the class whose documents lie in a collection, if it may be seen."""
+        named = (it for it in self.seen_models if it._get_collection_name() == collection)
+        return next(named, None)
+
+    def number(self, name: str) -> int | None:
+        """Read a number behind the question mark; None if there is none."""
+        text = self.query.get(name, "")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
+
+    def page(self, template: str, status: int = 200, **shown: Any) -> Response:
+        """Return a page."""
+        shown = {"look": self, "url": self.url, "query": self.query, "title": "", **shown}
+        page = self.site.templates.get_template(template).render(**shown)
+        return HTMLResponse(page, status)
+
+    def form(self, template: str, status: int = 200, **shown: Any) -> Response:
+        """Return a page with a form that only this browser can send."""
+        cookie = self.request.cookies.get(COOKIE) or new_cookie()
+        token = token_for(self.site.secret, cookie)
+        response = self.page(template, status, token=token, **shown)
+        give_cookie(response, self.request, cookie, self.url())
+        return response
+
+    def redirect(self, *parts: object, **query: object) -> Response:
+        """Lead to another page of the browser, and never to another host."""
+        return RedirectResponse(self.url(*parts, **query), 303)
+
+    def failure(self, error: HistoryError | Failure) -> Response:
+        """Return the page that says what is wrong."""
+        status, message = told(error)
+        return self.page("failure.html", status, title="Not shown", message=message)

@@ -1,0 +1,240 @@
+"""The pages to look at: what changed, one document's history, revisions side by side, states."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from bson import ObjectId
+
+from mongoengine_history import (
+    DocumentDidNotExistError,
+    OptionsError,
+    changeset_of,
+    deleted,
+    history_of,
+    recent,
+)
+from mongoengine_history.faces.question import Question
+from mongoengine_history.state.merge import path_text
+from mongoengine_history.state.revision import EVENT
+from mongoengine_history.web.failures import Failure
+from mongoengine_history.web.rows import Row, lines_of, page_of, rows, side_by_side
+from mongoengine_history.web.site import plain
+from mongoengine_history.web.tree import tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from mongoengine import Document
+    from starlette.responses import Response
+
+    from mongoengine_history import Recorded
+    from mongoengine_history.web.look import Look
+
+SIZE: Final = 25
+"""Revisions of a page."""
+
+MOST_LISTED: Final = 200
+"""Deleted documents, or revisions of a changeset, that are listed."""
+
+DEEPEST_BLAME: Final = 1_000
+"""Revisions that are looked through for who set the values of a state."""
+
+
+def latest(look: Look) -> Response:
+    """Show what changed last, of all documents that may be seen."""
+    question, problem = _question(look)
+    named = question.model
+    models = [it for it in look.seen_models if named in {None, it._class_name, it.__name__}]
+    found: list[Recorded] = []
+    if not models:
+        problem = problem or "There is no such class, or it is not for you."
+    else:
+        try:
+            found = _newest(models, question, look.query.get("before"))
+        except OptionsError as error:
+            problem = str(error)
+    return look.page(
+        "latest.html",
+        rows=[*_seen(look, found[:SIZE])],
+        more=found[SIZE - 1].record if len(found) > SIZE else None,
+        problem=problem,
+    )
+
+
+def _newest(models: list[type[Document]], question: Question, before: str | None) -> list[Recorded]:
+    """Read a page, and one more: of all classes at once, or of each by its own names of paths."""
+    is_one = question.path is None and len({id(it._get_db().client) for it in models}) == 1
+    last = ObjectId(before) if before and ObjectId.is_valid(before) else None
+    found: dict[Any, Recorded] = {}
+    problems = []
+    groups = [models] if is_one else [[it] for it in models]
+    for group in groups:
+        try:
+            chosen = recent(*group).filter(**question.conditions)
+        except OptionsError as error:  # it has no such path
+            problems.append(error)
+            continue
+        found.update({it.record: it for it in chosen.page(before=last, size=SIZE + 1)})
+    if len(problems) == len(groups):
+        raise problems[0]
+    return sorted(found.values(), key=lambda it: it.record, reverse=True)[: SIZE + 1]
+
+
+def document(look: Look) -> Response:
+    """Show the history of a document, the newest first."""
+    rights, words = look.rights, look.site.words(look.rights.model)
+    timeline = history_of(rights.model, rights.pk)
+    question, problem = _question(look)
+    before = look.number("before")
+    try:
+        found = page_of(timeline, question, before, SIZE + 1)
+    except OptionsError as error:  # there is no such path
+        found, problem = [], str(error)
+    if not found and before is None and question == Question() and not problem:
+        raise Failure(404, "unknown")
+    if question.model not in {None, rights.model._class_name, rights.model.__name__}:
+        found = []
+    shown = rows(found[:SIZE], rights, words)
+    more = shown[-1].number if len(found) > SIZE else None
+    return look.page(
+        "document.html",
+        title=f"{rights.model.__name__} {plain(rights.pk)}",
+        rights=rights,
+        rows=shown,
+        more=more,
+        problem=problem,
+        is_stored=rights.stored is not None,
+        is_whole=before is None and question == Question(),
+        # What is older than the last one of the last page is not kept.
+        first=shown[-1].number if shown and more is None and question == Question() else 1,
+    )
+
+
+def _question(look: Look) -> tuple[Question, str]:
+    """Read what is asked for; a question that cannot be read asks for all, and why is said."""
+    try:
+        return Question.of(look.query.get("q", ""), look.site.zone), ""
+    except OptionsError as error:
+        return Question(), str(error)
+
+
+def revision(look: Look) -> Response:
+    """Show one revision, beside the one before."""
+    number = int(look.part["number"])
+    timeline = history_of(look.rights.model, look.rights.pk)
+    told = timeline[number]
+    words = look.site.words(look.rights.model)
+    row = Row.of(look.rights, words, told)
+    sides = [*side_by_side(row.lines)] if told.operation != EVENT else []
+    newest = len(timeline)
+    return look.page(
+        "revision.html",
+        title=f"Revision {number:,}",
+        rights=look.rights,
+        row=row,
+        changed=sides,
+        names=(f"{number - 1:,}" if number > 1 else "before", f"{number:,}"),
+        newest=newest,
+    )
+
+
+def compare(look: Look) -> Response:
+    """Show any two points side by side; without a number what is stored now."""
+    rights, words = look.rights, look.site.words(look.rights.model)
+    timeline = history_of(rights.model, rights.pk)
+    newest = len(timeline)
+    first, second = look.number("from"), look.number("to")
+    first = max(newest - 1, 0) if first is None and second is None else first
+    patches = timeline.compare(first, second)
+    lines = lines_of(patches, timeline[newest], rights, words)
+    ends = [it for it in (first, second) if it]
+    return look.page(
+        "compare.html",
+        title="Compare",
+        rights=rights,
+        changed=[*side_by_side(lines)],
+        names=tuple("now" if it is None else f"{it:,}" for it in (first, second)),
+        ends=(first, second),
+        between=(min(ends), max(ends)) if ends else None,
+        newest=newest,
+    )
+
+
+def state(look: Look) -> Response:
+    """Show the whole state after a revision, with who set each value last."""
+    rights, number = look.rights, int(look.part["number"])
+    words = look.site.words(rights.model)
+    timeline = history_of(rights.model, rights.pk)
+    is_asked = look.query.get("blame") != "0"
+    setters = timeline.blame(revision=number, most=DEEPEST_BLAME) if is_asked else {}
+    try:
+        found = rights.veil.value((), timeline.state(number))
+    except DocumentDidNotExistError:
+        found, setters = None, {}
+    return look.page(
+        "state.html",
+        title=f"State after revision {number:,}",
+        rights=rights,
+        number=number,
+        newest=len(timeline),
+        is_there=found is not None,
+        nodes=tree(found, words, lambda path: setters.get(path_text(path))),
+        words=words,
+        is_asked=is_asked,
+        depth=DEEPEST_BLAME,
+    )
+
+
+def changeset(look: Look) -> Response:
+    """Show all that was written in one unit of work."""
+    try:
+        models = look.seen_models
+        told = changeset_of(look.part["id"], *models) if models else ()
+        found = [*islice(_seen(look, told), MOST_LISTED + 1)]
+    except OptionsError as error:
+        raise Failure(404, "unknown") from error
+    if not found:
+        raise Failure(404, "unknown")
+    return look.page(
+        "changeset.html",
+        title="Changeset",
+        rows=found[:MOST_LISTED],
+        is_cut=len(found) > MOST_LISTED,
+        id=look.part["id"],
+        may_revert=all(look.rights_to(it.model, it.pk).restores for it in found),
+    )
+
+
+def gone(look: Look) -> Response:
+    """List the documents that were deleted and can be restored."""
+    asked = look.query.get("model")
+    models = [it for it in look.seen_models if asked in {None, "", it._class_name}]
+    shown: list[Row] = []
+    for model in models:
+        shown += islice(_seen(look, deleted(model)), MOST_LISTED + 1 - len(shown))
+    shown.sort(key=lambda it: it.iso, reverse=True)
+    return look.page(
+        "deleted.html",
+        title="Deleted documents",
+        rows=shown[:MOST_LISTED],
+        is_cut=len(shown) > MOST_LISTED,
+        asked=asked,
+    )
+
+
+def _seen(look: Look, found: Iterable[Any]) -> Iterator[Row]:
+    """Tell revisions of several documents, those that may be seen."""
+    for it in found:
+        model = look.model_in(it.document_type)
+        if model is None:
+            continue
+        rights = look.rights_to(model, it.document_id)
+        if rights.sees:
+            yield Row.of(rights, look.site.words(model), it.revision)
+
+
+def help(look: Look) -> Response:  # noqa: A001  # it is a page
+    """Say which keys and words there are."""
+    return look.page("help.html", title="Keys and words")

@@ -1,0 +1,80 @@
+"""What the application lets somebody see and do: its own functions decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from bson.raw_bson import RawBSONDocument
+
+from mongoengine_history.web.veil import Veil
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mongoengine import Document
+    from starlette.requests import Request
+
+    from mongoengine_history.state.patches import DictdifferPatch
+
+    Decide = Callable[[Request, type[Document], Any, str | None], object]
+
+
+def nobody(_request: Request, _model: type[Document], _pk: Any, _path: str | None) -> bool:
+    """Let nobody do it."""
+    return False
+
+
+def everybody(_request: Request, _model: type[Document], _pk: Any, _path: str | None) -> bool:
+    """Let everybody do it."""
+    return True
+
+
+def always(_model: type[Document]) -> bool:
+    """Ask for a reason for documents of each class."""
+    return True
+
+
+@dataclass(frozen=True)
+class Rights:
+    """The rights of who sent a request, to one document, or to a class where *pk* is None."""
+
+    request: Request
+    may_see: Decide
+    may_restore: Decide
+    model: type[Document]
+    pk: Any = None
+
+    @cached_property
+    def sees(self) -> bool:
+        """Whether it may be seen; a document only where its class may be."""
+        asked = [None] if self.pk is None else [None, self.pk]
+        return all(self.may_see(self.request, self.model, pk, None) for pk in asked)
+
+    @cached_property
+    def restores(self) -> bool:
+        """Whether something of it may be led back."""
+        is_let = self.may_restore(self.request, self.model, self.pk, None)
+        return self.sees and bool(is_let)
+
+    @property
+    def stored(self) -> bytes | None:
+        """The document as it is stored now; None if it is not."""
+        collection = self.model._get_collection()
+        codec = collection.codec_options.with_options(document_class=RawBSONDocument)
+        found = collection.with_options(codec_options=codec).find_one({"_id": {"$eq": self.pk}})
+        return None if found is None else bytes(found.raw)
+
+    @cached_property
+    def veil(self) -> Veil:
+        """What hides the values at paths that may not be seen."""
+        return Veil(self.model, lambda path: self._asked(self.may_see, path))
+
+    def refused(self, patches: Sequence[DictdifferPatch]) -> list[str]:
+        """Name the paths of changes that must not be made by who sent the request."""
+        may = Veil(self.model, lambda path: self._asked(self.may_restore, path))
+        return may.kept_from(patches)
+
+    def _asked(self, decide: Decide, path: str) -> bool:
+        return bool(decide(self.request, self.model, self.pk, path))

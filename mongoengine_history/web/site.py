@@ -1,0 +1,141 @@
+"""What the pages of one history browser have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timezone
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlencode
+from zlib import crc32
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mongoengine_history.faces.words import Words
+from mongoengine_history.state.revision import (
+    CREATE,
+    DELETE,
+    EVENT,
+    EXTERNAL,
+    REDACT,
+    RESTORE,
+    REVERT,
+    UNDO,
+    UPDATE,
+)
+from mongoengine_history.state.wording import shortened
+from mongoengine_history.web.rights import Rights, always, everybody, nobody
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from datetime import tzinfo
+
+    from mongoengine import Document
+    from starlette.requests import Request
+
+    from mongoengine_history.web.rights import Decide
+
+COLOURS: Final = 8
+"""In how many colours people are told apart."""
+
+OPERATIONS: Final = (CREATE, UPDATE, DELETE, REVERT, UNDO, RESTORE, EXTERNAL, EVENT, REDACT)
+"""Those that have a colour."""
+
+DONE: Final = {
+    UNDO: "The revision is undone.",
+    REVERT: "The document is reverted.",
+    RESTORE: "The document is back.",
+    "changeset": "The changeset is taken back.",
+}
+"""What is said after something was done."""
+
+LONG: Final = 160
+"""Characters of a value from which on it is folded."""
+
+
+def who_sent(request: Request) -> Any:
+    """Return ``pk``, ``identity`` or name of the user of a request, None if nobody is known."""
+    user = request.scope.get("user")
+    if user is None or not getattr(user, "is_authenticated", True):
+        return None
+    if hasattr(user, "pk"):
+        return user.pk
+    try:
+        return user.identity
+    except (AttributeError, NotImplementedError):  # Starlette has it, but not for all users
+        return getattr(user, "display_name", None)
+
+
+@dataclass(frozen=True)
+class Site:
+    """How histories are shown, and to whom."""
+
+    models: Mapping[str, type[Document]]
+    may_see: Decide | None
+    may_restore: Decide = nobody
+    identity: Callable[[Request], Any] = who_sent
+    identity_label: Callable[[Any], str] = str
+    zone: tzinfo = timezone.utc
+    reason_needed: Callable[[type[Document]], object] = always
+    hosts: Collection[str] = ()
+    secret: bytes = field(default=b"", repr=False)
+
+    @cached_property
+    def templates(self) -> Environment:
+        """The pages, in which all that is shown is escaped."""
+        environment = Environment(
+            loader=PackageLoader("mongoengine_history.web"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.globals.update(DONE=DONE, OPERATIONS=OPERATIONS)
+        environment.filters.update(colour=_colour, initials=_initials, plain=plain)
+        environment.tests.update(long=_is_long)
+        return environment
+
+    def words(self, model: type[Document] | None) -> Words:
+        """How revisions of a class are told."""
+        return Words(model, identity_label=self.identity_label, zone=self.zone)
+
+    def rights(self, request: Request, model: type[Document], pk: Any = None) -> Rights:
+        """What who sent a request may see and do; without a function to ask only look."""
+        if self.may_see is None:
+            return Rights(request, everybody, nobody, model, pk)
+        return Rights(request, self.may_see, self.may_restore, model, pk)
+
+
+def _colour(who: str) -> str:
+    """Return the class of the colour that somebody has, the same one on each page."""
+    return f"who-{crc32(who.encode('utf-8', 'replace')) % COLOURS}" if who else "nobody"
+
+
+def _initials(who: str) -> str:
+    words = [it for it in who.replace(".", " ").replace("@", " ").split() if it[0].isalnum()]
+    return "".join(it[0] for it in words[:2]).upper() or "·"
+
+
+def plain(value: object) -> str:
+    """Tell a key or a name on one line, without signs that turn the text around it."""
+    return shortened(str(value), LONG)
+
+
+def _is_long(text: str) -> bool:
+    return len(text) > LONG
+
+
+def address(root: str, *parts: object, **query: object) -> str:
+    """
+    Return an address below the browser's own, and of no other host.
+
+    Args:
+        root: Where the browser is mounted.
+        *parts: Names and keys, which need no quoting.
+        **query: What stands behind the question mark, without what is None.
+    """
+    path = "/".join(
+        ["", *(it for it in root.split("/") if it), *(quote(str(it), safe="") for it in parts)]
+    )
+    asked = urlencode({name: it for name, it in query.items() if it is not None}, doseq=True)
+    return f"{path or '/'}{'?' if asked else ''}{asked}"
