@@ -126,7 +126,8 @@ def export(settings: Settings, words: tuple[str, ...], form: str, to: Path | Non
     opened: Any = nullcontext(sys.stdout)
     if to is not None:
         opened = to.open("x", encoding="utf-8", newline="")
-    with opened as file, terminal.progress("documents", None) as progress:
+    bar = terminal.progress("documents", None) if to else nullcontext(lambda _: None)
+    with opened as file, bar as progress:
         write = _writer(form, file)
         for count, key in enumerate(keys if keys is not None else _keys(model), 1):
             timeline = history_of(model, key)

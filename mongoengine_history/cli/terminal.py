@@ -128,10 +128,15 @@ class Terminal:
 
     @contextmanager
     def progress(self, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-        """Draw a bar for a block, on a terminal only; give what is called with how many."""
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-        shown = self._err.is_terminal
-        with Progress(*columns, console=self._err, transient=True, disable=not shown) as bar:
+        """
+        Draw a bar for a block, on a terminal only; give what is called with how many are done.
+
+        Nothing else may be told inside: it would stand within the bar.
+        """
+        count = MofNCompleteColumn() if total else TextColumn("{task.completed:,}")
+        options: dict[str, Any] = {"transient": True, "disable": not self._err.is_terminal}
+        options.update(redirect_stdout=False, console=self._err)
+        with Progress(TextColumn("{task.description}"), BarColumn(), count, **options) as bar:
             task = bar.add_task(what, total=total)
             yield lambda done: bar.update(task, completed=done)
 

@@ -118,11 +118,10 @@ def _verified(
     name = target.__name__ if isinstance(target, type) else "documents"
     with settings.terminal.progress(name, None) as bar:
         report = verify(target, since=known, keys=keys, progress=lambda it: bar(it.documents))
-        for finding in report:
-            findings.append(finding)
-            if not settings.json:
-                style = "red" if _is_fault(settings, finding) else "dim"
-                settings.terminal.line(str(finding), style)
+        found = report.all
+    findings += found
+    for finding in found if not settings.json else ():
+        settings.terminal.line(str(finding), "red" if _is_fault(settings, finding) else "dim")
     return report
 
 
