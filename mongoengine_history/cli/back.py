@@ -77,12 +77,16 @@ def take_back(settings: Settings, words: tuple[str, ...], paths: tuple[str, ...]
         return _save(settings, target, lambda it: undo(it, number, **_only(paths)))
     except UndoConflictError as error:
         _tell_conflicts(settings, error, target.model)
+        if settings.json:
+            conflicts = [readable(it.path) for it in error.conflicts]
+            settings.terminal.json({"written": False, "conflicts": conflicts})
         return 1
 
 
 def _tell_conflicts(
     settings: Settings, error: UndoConflictError, model: type[Document] | None = None
 ) -> None:
+    """Tell where later writes are in the way; what is stored there only if its class is named."""
     settings.terminal.note(f"Revision {error.number} cannot be undone: later writes changed")
     told = settings.terminal.words(model) if settings.model else None
     for it in error.conflicts:

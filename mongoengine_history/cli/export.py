@@ -83,7 +83,7 @@ def holdings_of(settings: Settings) -> list[Holding]:
         settings.reach_own()
         return history_named(settings.kept_in).report(OWN_ALIAS)
     kept = {
-        (kept_by(it), None if kept_by(it).kept_at else it._meta.get("db_alias")): it
+        (kept_by(it), None if kept_by(it).kept_at else it._meta.get("db_alias"))
         for it in settings.models
     }
     return [it for history, alias in kept for it in history.report(alias)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -95,9 +96,9 @@ def _models(settings: Settings, name: str | None) -> list[type[Document]]:
     """Return the classes to search: all, or the one of a name."""
     models = settings.all_models()
     chosen = [it for it in models if name in {None, it.__name__, it._get_collection_name()}]
-    if name is not None and not chosen:
+    if not chosen:
         known = ", ".join(sorted(it.__name__ for it in models))
-        raise OptionsError("model", name, f"there is none of that name; there is: {known}")
+        raise OptionsError("model", name, f"it has no history; these have one: {known or 'none'}")
     return chosen
 
 
@@ -110,7 +111,7 @@ def gone(settings: Settings, words: tuple[str, ...], size: int | None) -> int:
     if rest:
         raise click.UsageError("too many words")
     terminal = settings.terminal
-    found = [it for it, _ in zip(deleted(model), range(size or 10**9), strict=False)]
+    found = [*islice(deleted(model), size)]
     told = terminal.words(model)
     if settings.json:
         terminal.json([{"id": it.document_id, **told.data(it.revision)} for it in found])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -10,7 +11,7 @@ from mongoengine_history import backfill, prune, redact
 from mongoengine_history.cli.ask import agreed, writes, writing
 from mongoengine_history.cli.export import holdings_of
 from mongoengine_history.cli.options import command, words
-from mongoengine_history.cli.target import class_of, document_of, stored_names
+from mongoengine_history.cli.target import check_unkeyed, class_of, document_of, stored_names
 from mongoengine_history.cli.terminal import counted
 from mongoengine_history.cli.values import age_of, moment_of
 from mongoengine_history.record.indexes import INDEXES
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from mongoengine import Document
     from pymongo.collection import Collection
 
-from mongoengine_history.cli.options import Settings
+    from mongoengine_history import Receipt
+    from mongoengine_history.cli.options import Settings
 
 
 def _only_class(settings: Settings, words: tuple[str, ...]) -> type[Document]:
@@ -47,6 +49,8 @@ def cut(
     What either option keeps, stays; without them what the class says itself (`keep`, `keep_for`).
     """
     model = _only_class(settings, words)
+    if not settings.model:
+        check_unkeyed(model)
     age: timedelta | datetime | None = age_of(older_than) if older_than else None
     if older_than and age is None:
         age = moment_of(older_than, settings.zone)
@@ -90,29 +94,31 @@ def erase(settings: Settings, words: tuple[str, ...]) -> int:
     path, *behind = rest
     head = words[: len(words) - len(rest)]
     key = document_of(settings, (*head, *behind)).key if behind else None
+    if not settings.model:
+        check_unkeyed(model(pk=key) if behind else model)
     whose = f"document {behind[0]}" if behind else f"all documents in {words[0]}"
     whose = whose if behind or not settings.model else f"all documents of {model.__name__}"
     if not settings.json:
         settings.terminal.line(f"The values at {path} go from the history of {whose}. For good.")
-    if not agreed(settings, "Erase them?"):
-        return 0
-    count = 0
+    if agreed(settings, "Erase them?"):
+        numbers = count(1)
+        with writing(settings), settings.terminal.progress("documents", None) as bar:
+            where = path if settings.model else stored_names(path)
+            receipt = redact(model, where, key, progress=lambda _: bar(next(numbers)))
+        _tell_receipt(settings, receipt)
+    elif settings.json:
+        settings.terminal.json({"written": False})
+    return 0
 
-    def tell(_: object) -> None:
-        nonlocal count
-        count += 1
-        bar(count)
 
-    with writing(settings), settings.terminal.progress("documents", None) as bar:
-        where = path if settings.model else stored_names(path)
-        receipt = redact(model, where, key, progress=tell)
+def _tell_receipt(settings: Settings, receipt: Receipt) -> None:
     if settings.json:
         names = ("what", "document_id", "documents", "values", "revisions", "revision", "reason")
-        settings.terminal.json({name: getattr(receipt, name) for name in names})
+        told = {name: getattr(receipt, name) for name in names}
+        settings.terminal.json({"written": True, **told})
     else:
         whose = counted(receipt.documents, "document")
         settings.terminal.line(f"Erased: {counted(receipt.values, 'value')} of {whose}.")
-    return 0
 
 
 @command("indexes", short_help="Create the indexes of the history.")
@@ -159,17 +165,17 @@ def _missing(history: Collection[Any], wanted: Iterable[str]) -> list[str]:
 def begin(settings: Settings, words: tuple[str, ...]) -> int:
     """Keep a version of each stored document without a history, so that it has a past from now."""
     model = _only_class(settings, words)
-    count = Place(model).documents.estimated_document_count()
+    about = Place(model).documents.estimated_document_count()
     name = model._get_collection_name()
     if not settings.json:
-        settings.terminal.line(f"About {counted(count, 'document')} in {name} to go through.")
-    if not agreed(settings, "Keep a version of those without a history?"):
-        return 0
-    with settings.terminal.progress("documents", count) as bar:
-        done = backfill(model, progress=bar)
+        settings.terminal.line(f"About {counted(about, 'document')} in {name} to go through.")
+    done, is_done = 0, agreed(settings, "Keep a version of those without a history?")
+    if is_done:
+        with settings.terminal.progress("documents", about) as bar:
+            done = backfill(model, progress=bar)
     if settings.json:
-        settings.terminal.json({"written": True, "documents": done})
-    else:
+        settings.terminal.json({"written": is_done, "documents": done})
+    elif is_done:
         settings.terminal.line(f"Gone through: {counted(done, 'document')}.")
     return 0
 

@@ -81,26 +81,27 @@ def log(
     timeline = target.timeline.filter(**conditions(settings, **said))
     page = timeline.page(before=before, size=size)
     told, terminal = settings.terminal.words(target.model, full=full), settings.terminal
+    if not page:
+        _say_nothing(settings, target, is_asked=before is not None or any(said.values()))
     if settings.json:
         terminal.json([told.data(it) for it in page])
         return 0
     for revision in page:
         terminal.revision(told, revision, None if full else FEW)
-    if not page and before is None:
-        _say_nothing(settings, target, has_conditions=any(said.values()))
     if len(page) == size and page[-1].number > 1:
         terminal.note(f"Older ones: --before {page[-1].number}")
     return 0
 
 
-def _say_nothing(settings: Settings, target: Target, *, has_conditions: bool) -> None:
-    if not has_conditions:
-        legacy = len(target.timeline.legacy)
-        if not legacy:
-            target.timeline[1]  # which says that there is none
-        settings.terminal.note(f"Only {counted(legacy, 'record')} of 1.1: they have no number.")
-    else:
-        settings.terminal.note("No such revision.")
+def _say_nothing(settings: Settings, target: Target, *, is_asked: bool) -> None:
+    """Say that there is none of what is asked; raise an error if there is nothing at all."""
+    if len(target.timeline):
+        settings.terminal.note("No such revision." if is_asked else "No revision can be read.")
+        return
+    legacy = len(target.timeline.legacy)
+    if not legacy:
+        target.timeline[1]  # which says that there is none
+    settings.terminal.note(f"Only {counted(legacy, 'record')} of 1.1: they have no number.")
 
 
 @command("show", short_help="One revision, with all of its changes.")

@@ -72,7 +72,7 @@ class Settings:
     @cached_property
     def terminal(self) -> Terminal:
         """Where all is told."""
-        return Terminal(as_json=self.json, zone=self.zone)
+        return Terminal(self.zone)
 
     @cached_property
     def models(self) -> list[type[Document]]:
@@ -189,8 +189,9 @@ class Command(click.Command):
     """A command that takes numbers below zero, which look like options."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Let ``-1`` be a word, as if it stood behind ``--``."""
-        return super().parse_args(ctx, [f"\0{it}" if NEGATIVE.fullmatch(it) else it for it in args])
+        """Let ``-1`` be a word, where one is there; a misspelt option is then one too many."""
+        ctx.ignore_unknown_options = any(map(NEGATIVE.fullmatch, args))
+        return super().parse_args(ctx, args)
 
 
 def command(name: str, **said: Any) -> Callable[[Callable[..., Any]], click.Command]:
@@ -204,8 +205,4 @@ def command(name: str, **said: Any) -> Callable[[Callable[..., Any]], click.Comm
 
 def words(usage: str) -> Callable[[Any], Any]:
     """Let a command take words, of which *usage* tells the names."""
-
-    def unmarked(_ctx: click.Context, _param: click.Parameter, value: Any) -> Any:
-        return tuple(it.removeprefix("\0") for it in value)
-
-    return click.argument("words", nargs=-1, metavar=usage, callback=unmarked)
+    return click.argument("words", nargs=-1, metavar=usage)

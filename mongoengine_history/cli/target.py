@@ -14,6 +14,8 @@ from mongoengine_history.cli.values import readings
 from mongoengine_history.documents.snapshot import stored_key
 from mongoengine_history.faces.classless import paths_in, unknown_of
 from mongoengine_history.record.history import kept_by
+from mongoengine_history.record.overview import keys_behind
+from mongoengine_history.record.place import Place
 from mongoengine_history.state.wording import readable
 from mongoengine_history.trust.finding import ALTERED
 
@@ -88,8 +90,15 @@ def check_known(document: Document, patches: Iterable[DictdifferPatch]) -> None:
     if unknown:
         problem = HIDDEN_OR_UNKNOWN.format(paths=told_paths(unknown))
         raise OptionsError("document", document.pk, problem)
-    if any(it.kind == ALTERED for it in verify(document)):
-        raise OptionsError("document", document.pk, KEYED)
+    check_unkeyed(document)
+
+
+def check_unkeyed(subject: Document | type[Document]) -> None:
+    """Raise an OptionsError if nobody can go on with checksums of a document, or of any."""
+    found = next(keys_behind(Place(subject)), None) if isinstance(subject, type) else subject.pk
+    document = subject(pk=found) if isinstance(subject, type) else subject
+    if found is not None and any(it.kind == ALTERED for it in verify(document)):
+        raise OptionsError("document", found, KEYED)
 
 
 def class_of(settings: Settings, words: Sequence[str]) -> tuple[type[Document], tuple[str, ...]]:

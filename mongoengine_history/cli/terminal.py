@@ -63,8 +63,8 @@ def counted(count: int, noun: str) -> str:
 class Terminal:
     """Standard output for what was asked, standard error for all else."""
 
-    def __init__(self, *, as_json: bool, zone: tzinfo) -> None:
-        self.as_json, self.zone = as_json, zone
+    def __init__(self, zone: tzinfo) -> None:
+        self.zone = zone
         plain: dict[str, Any] = {"markup": False, "highlight": False, "emoji": False}
         self._out = Console(**plain)
         self._err = Console(stderr=True, **plain)
@@ -152,7 +152,7 @@ def _flat(line: Line, depth: int) -> Iterator[Text]:
 def _marked(piece: Piece) -> str:
     """Return a piece; of words in a text what is gone and what came shows without colours, too."""
     before, after = WOVEN.get(piece.role, ("", ""))
-    return f"{before}{piece.text}{after}"
+    return f"{before}{shortened(piece.text, sys.maxsize)}{after}"
 
 
 def _style(piece: Piece) -> str:

@@ -23,13 +23,15 @@ from mongoengine_history import (
 from mongoengine_history.cli.ask import agreed, writes, writing
 from mongoengine_history.cli.look import DOCUMENT
 from mongoengine_history.cli.options import command, words
-from mongoengine_history.cli.target import class_of, document_of
+from mongoengine_history.cli.target import check_unkeyed, class_of, document_of
 from mongoengine_history.cli.terminal import counted
 from mongoengine_history.cli.values import number_of
 from mongoengine_history.trust.finding import ALTERED, DRIFT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from mongoengine import Document
 
     from mongoengine_history.cli.options import Settings
 
@@ -208,20 +210,29 @@ def record(settings: Settings, words: tuple[str, ...]) -> int:
     """Record what is stored of a document, or of all of a class, and is not in the history."""
     model, rest = class_of(settings, words)
     target = document_of(settings, words) if rest else None
-    if target is not None and target.is_classless:
+    if not settings.model:
         settings.terminal.note("Without --model what the class hides is recorded, too.")
     subject = model if target is None else target.document()
+    if not settings.model:
+        check_unkeyed(subject)
     drift = [it for it in verify(subject) if it.kind == DRIFT]
+    for finding in drift if not settings.json else ():
+        settings.terminal.line(str(finding))
     if not settings.json:
-        for finding in drift:
-            settings.terminal.line(str(finding))
         settings.terminal.line(f"Different from its history: {counted(len(drift), 'document')}.")
-    if not drift or not agreed(settings, "Record that?"):
-        return 0
-    with settings.terminal.progress("documents", None) as bar:
-        said: dict[str, Any] = {} if target else {"progress": lambda it: bar(it.looked)}
-        with writing(settings):
-            report = reconcile(subject, **said)
+    if drift and agreed(settings, "Record that?"):
+        return _recorded(settings, subject)
+    if settings.json:
+        differing = [{"collection": it.document_type, "id": it.document_id} for it in drift]
+        settings.terminal.json({"written": False, "differing": differing})
+    return 0
+
+
+def _recorded(settings: Settings, subject: Document | type[Document]) -> int:
+    is_class = isinstance(subject, type)
+    with writing(settings), settings.terminal.progress("documents", None) as bar:
+        said: dict[str, Any] = {"progress": lambda it: bar(it.looked)} if is_class else {}
+        report = reconcile(subject, **said)
     if settings.json:
         settings.terminal.json({"written": True, "recorded": [*map(_data, report.recorded)]})
     else:
@@ -253,6 +264,8 @@ def follow(settings: Settings, words: tuple[str, ...]) -> int:
     models = settings.models or [settings.classless(it) for it in words]
     if not models:
         raise OptionsError("model", None, "name what to watch: collections, or --model")
+    for model in models if not settings.model else ():
+        check_unkeyed(model)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     settings.terminal.note("Watching; Ctrl-C ends it.")
     try:

@@ -83,6 +83,8 @@ def test_conflicts_of_an_undo_are_named_and_nothing_is_written(run: Any) -> None
     ended = run("undo", "-m", SHELF, made.pk, 2, YES)
     assert ended.code == 1
     assert "height: it left 2, found is 3" in ended.err
+    told = run("undo", "-m", SHELF, made.pk, 2, YES, "--json")
+    assert (told.code, told.data) == (1, {"written": False, "conflicts": ["h"]})
     assert len(history_of(made)) == 3
 
 
@@ -155,7 +157,19 @@ def test_checksums_with_a_key_are_not_gone_on_with_without_it(run: Any) -> None:
     ended = run("revert", "keyed", made.pk, 1, YES)
     assert ended.code == 2
     assert "without a key" in ended.err
+    raw_collection("keyed").update_one({}, {"$set": {"size": 3}})
+    for command in (
+        ["prune", "keyed", "--keep", 1],
+        ["redact", "keyed", "size"],
+        ["redact", "keyed", "size", made.pk],
+        ["reconcile", "keyed"],
+        ["reconcile", "keyed", made.pk],
+        ["watch", "keyed"],
+    ):
+        refused = run(*command, *([] if command[0] == "watch" else [YES]))
+        assert (refused.code, "without a key" in refused.err) == (2, True), command
     assert len(history_of(made)) == 2
+    assert "--checksum-key" in run("verify", "keyed").err
 
 
 def test_somebody_who_writes_meanwhile_is_not_overwritten(
@@ -230,7 +244,7 @@ def test_a_value_is_restored_as_it_was_before_its_last_change(run: Any) -> None:
     assert stored("shelf", made.pk)["owner"] == "Ada"
     both = ["--path", "owner", "--path", "height"]
     assert run("restore", "-m", SHELF, made.pk, *both, YES).code == 2
-    assert run("restore", "-m", SHELF, made.pk, *both, "--revision", 4, YES).code == 0
+    assert run("restore", "-m", SHELF, made.pk, *both, "--revision", -2, YES).code == 0
     assert (stored("shelf", made.pk)["owner"], stored("shelf", made.pk)["h"]) == ("Bob", 3)
     assert run("restore", "-m", SHELF, made.pk, "--revision", 4, YES).code == 2
     assert run("restore", "-m", SHELF, made.pk, "--path", "note", YES).code == 2

@@ -86,7 +86,7 @@ def test_no_text_of_a_document_moves_the_cursor_or_is_taken_for_a_style(run: Any
     made = shelf()
     hostile = "[red]\x1b[2J\x9b\u202e\r\n\x00 :smile:"
     made.modify(note=hostile, owner=hostile)
-    record_event(hostile, made, a=hostile)
+    record_event(hostile, made, **{"a": hostile, "b\x9b\u202e": 1})
     for command in ("log", "blame"):
         out = run(command, "shelf", made.pk).out
         assert all(it.isprintable() for it in out.splitlines())

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from click.shell_completion import BashComplete
@@ -76,6 +77,7 @@ class TestErrors:
             (["export", "hook", "door", "--format", "xml"], "xml"),
             (["nothing"], "nothing"),
             (["log", "--nothing"], "--nothing"),
+            (["show", "hook", "door", "-1", "--nothing"], "too many words"),
         ],
     )
     def test_what_is_not_there_or_wrong(self, run: Any, words: list[str], said: str) -> None:
@@ -85,6 +87,11 @@ class TestErrors:
             assert "No revision" in ended.err
             return
         assert said in self.told(ended)
+
+    def test_nothing_is_found_as_json_either(self, run: Any) -> None:
+        hook()
+        self.told(run("log", "hook", "nobody", "--json"))
+        assert run("log", "hook", "door", "--by", "nobody", "--json").data == []
 
     def test_no_server(self, run: Any) -> None:
         uri = f"mongodb://ann:{SECRET.replace('/', '%2F').replace(':', '%3A')}@127.0.0.1:1/shop"
@@ -237,6 +244,22 @@ class TestTheProgram:
             assert process.wait(20) == 0
         assert (told["collection"], told["id"], told["operation"]) == ("hook", "door", "external")
         assert history_of(made)[4].operation == "external"
+
+    def test_browse_shows_pages_to_this_machine(
+        self, mongodb_uri: str, database: Any, tmp_path: Path
+    ) -> None:
+        hook()
+        env = {**os.environ, "MONGODB_URI": mongodb_uri}
+        command = [*PROGRAM, "--database", database.name, "browse", "--port", "0"]
+        with subprocess.Popen(
+            command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True
+        ) as process:
+            address = process.stdout.readline().strip()
+            assert address.startswith("http://127.0.0.1:")
+            with urlopen(address) as page:
+                assert "door" in page.read().decode()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 0
 
     def test_demo_is_one_of_the_commands(self, program: Any) -> None:
         assert subprocess.run([*PROGRAM, "demo", "--help"], capture_output=True, check=False).stdout

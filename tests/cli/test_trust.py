@@ -96,6 +96,7 @@ def test_reconcile_records_what_was_written_past_the_history(run: Any, words: li
     made = hook()
     raw_collection("hook").update_one({}, {"$set": {"load": 9}})
     assert "1 document" in run("reconcile", *words, "--dry-run").out
+    assert [it["id"] for it in run("reconcile", *words, "--dry-run", "--json").data["differing"]]
     assert len(history_of(made)) == 3
     ended = run("reconcile", *words, YES, "--reason", "by hand")
     assert (ended.code, ended.lines[-1]) == (0, "Recorded: 1 revision.")
