@@ -226,7 +226,7 @@ class Inspection:
             self.find(OTHER_VERSION, "the full state is not what its revision leads to")
 
     def _revision(self, records: Documents) -> StoredRevision | None:
-        positions, count = [_position_in(it) for it in records], len(records)
+        positions, count = [it.get("position") for it in records], len(records)
         if not count or positions != [*range(count)] or records[0].get("size") != count:
             self.find(MISSING, "records of it are gone, or there are too many")
             return None
