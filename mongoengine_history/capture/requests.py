@@ -31,6 +31,8 @@ class Request(NamedTuple):
     call: Call
     #: As an error tells it.
     op: Any
+    #: The top-level names that it may set; None for any.
+    roots: set[str] | None
     #: The primary key of the only document that it may meet; None if that is not known.
     key: Any
     #: What tells its document from all others.
@@ -47,11 +49,6 @@ class Request(NamedTuple):
     def is_delete(self) -> bool:
         """Say whether it deletes."""
         return self.call.name.startswith("delete")
-
-    @property
-    def roots(self) -> set[str] | None:
-        """The top-level names that it may set; None for any."""
-        return roots_of(self.call["update"])
 
 
 def requests_of(given: Iterable[Any], codec: CodecOptions[Any]) -> list[Request]:
@@ -103,7 +100,8 @@ def _request(index: int, asked: Any, codec: CodecOptions[Any]) -> Request:
         key = wire({"_id": key}, codec)["_id"]
     if not isinstance(key, KEYS) or isinstance(key, bool):
         key = None
-    return Request(index, asked, call, told.op, key, identifier(key), is_fresh)
+    roots = roots_of(call["update"])
+    return Request(index, asked, call, told.op, roots, key, identifier(key), is_fresh)
 
 
 class _Told:

@@ -60,7 +60,9 @@ class Bulk:
         """Read all of the documents of which a version will be kept as they were stored."""
         every = self.place.options.version_every
         partial = [it for it in batch if every and self._is_due(it) and it.head.state is None]
-        complete = self.stored(partial) if partial else {}
+        if not partial:
+            return batch
+        complete = self.stored(partial)
         return [it._replace(state=complete.get(identifier(it.key), it.state)) for it in batch]
 
     def _is_due(self, found: Found) -> bool:
@@ -219,7 +221,10 @@ class Bulk:
         if not keys:
             return list(batch)
         newest = heads(self.place, keys)
-        return [it._replace(head=newest.get(identifier(it.key), NO_HEAD)) for it in batch]
+        return [
+            Found(it.key, it.state, newest.get(identifier(it.key), NO_HEAD), it.moment)
+            for it in batch
+        ]
 
     def _insert(self, entries: list[Entry]) -> None:
         """Insert revisions together; one whose number is taken by now is numbered anew, alone."""

@@ -66,14 +66,17 @@ def numbered(change: Change, head: Head, known: int | None = None) -> StoredRevi
     The newest one when the change was made was *known*; None if that is *head*.
     """
     is_alone = known is None or known == head.number
-    before, after, patches = unsaid(*change[2:5], head.redacted)
-    change = change._replace(before=before, after=after, patches=patches)
+    if head.redacted:
+        before, after, patches = unsaid(*change[2:5], head.redacted)
+        change = change._replace(before=before, after=after, patches=patches)
     whole = {*_sent_whole(change, is_alone=is_alone), *_unlike(change, head)}
     if change.operation in UNCHANGING and head.number:
         change = change._replace(patches=[nothing_done(is_gone=head.operation == DELETE)])
-    patches = collapse(change.patches, whole, change.before, change.after)
+    before, after, patches = change[2:5]
+    if whole:
+        patches = collapse(patches, whole, before, after)
     is_anew = change.operation in ANEW or change.operation == DELETE
-    lists = remember({} if is_anew else head.lists, patches, change.after)
+    lists = remember({} if is_anew else head.lists, patches, after)
     stamp = max(change.stamp, head.stamp)
     number = head.number + 1
     said = number, stamp, change.operation, change.context, tuple(patches), lists

@@ -21,7 +21,7 @@ from mongoengine_history.state.revision import EXTERNAL, UPDATE, Context
 from mongoengine_history.state.values import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
+    from collections.abc import Callable, Hashable, Iterable
 
     from mongoengine_history.record.place import Place
     from mongoengine_history.state.values import State
@@ -135,9 +135,9 @@ def settle_all(place: Place, keys: Iterable[Any]) -> None:
         settle(Revisions(place, key))
 
 
-def find_out(doubt: Doubt, stored: State | None = None) -> bool:
+def find_out(doubt: Doubt, stored: State | None = None, is_told: Callable[[], bool] = bool) -> bool:
     """Record what is *stored* and is not in the history; say whether there is anything."""
-    return record_drift(doubt.revisions, _context(doubt), EXTERNAL, stored, doubt.made)
+    return record_drift(doubt.revisions, _context(doubt), EXTERNAL, stored, doubt.made, is_told)
 
 
 def _context(doubt: Doubt) -> Context:

@@ -14,6 +14,8 @@ from mongoengine_history.state.redaction import covered
 from mongoengine_history.state.revision import CREATE, DELETE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mongoengine_history.record.head import Head
     from mongoengine_history.record.revisions import Revisions
     from mongoengine_history.state.revision import Context
@@ -26,12 +28,13 @@ PAUSE: Final = 0.1
 """… and seconds between two looks."""
 
 
-def record_drift(
+def record_drift(  # noqa: PLR0913, PLR0917  # what is compared, and how it is told
     revisions: Revisions,
     context: Context,
     operation: str,
     stored: State | None = None,
     made: State | None = None,
+    is_told: Callable[[], bool] = bool,
 ) -> bool:
     """
     Record what is stored and is not in the history; say whether there is anything.
@@ -42,18 +45,21 @@ def record_drift(
         operation: What it is called, where it is no creation and no deletion.
         stored: What was stored, if that is not to be read.
         made: What a creation has sent, without which no history begins.
+        is_told: Says whether records of it wait elsewhere; asked after a pause.
     """
     head, change = _drift(revisions, context, operation, stored, made)
     for _ in range(LOOKS):
         if change is None:
             return False
         time.sleep(PAUSE)
-        then, (head, change) = head, _drift(revisions, context, operation, stored, made)
-        if then.record == head.record:
-            break
-    if change is not None:
-        append(revisions, change, head, None)
-    return change is not None
+        now, other = _drift(revisions, context, operation, stored, made)
+        if now.record == head.record and other is not None:
+            break  # what was stored then is told by nobody; of what came since nobody knows
+        head, change = now, other
+    if change is None or is_told():
+        return False
+    append(revisions, change, head, None)
+    return True
 
 
 def _drift(

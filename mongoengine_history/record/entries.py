@@ -58,12 +58,13 @@ def entries_of(
     alike: dict[bytes, Change] = {}
     laid_out: LaidOut = {}
     for found, before, after in changes:
-        states = encode([before, after])
-        if states not in alike:
-            change = Change(operation, context, before, after, [], stamp)
-            alike[states] = patched(change, place.hiding)
-        if alike[states].patches:
-            yield _entry(place, found, alike[states], laid_out)
+        states = encode([before, after]) if before and after else b""  # none comes or goes alike
+        change = alike.get(states)
+        if change is None:
+            change = patched(Change(operation, context, before, after, [], stamp), place.hiding)
+            alike.update({states: change} if states else {})
+        if change.patches:
+            yield _entry(place, found, change, laid_out)
 
 
 def _entry(

@@ -74,12 +74,15 @@ def records_of(error: HistoryNotRecordedError) -> list[tuple[Any, Records]]:
     return [(key, own[identifier(key)]) for key in error.document_ids]
 
 
-def write_all(revisions: Revisions, missing: Iterable[Records]) -> None:
+def write_all(
+    revisions: Revisions, missing: Iterable[Records], is_told: Callable[[], bool] = bool
+) -> None:
     """
     Write what is missing of one document, in order, and then what nobody has told of.
 
     Each of the *missing* is the records of revisions that one write has made, none where what was
-    written could not be read. Those that are there already are left.
+    written could not be read. Those that are there already are left. Whether records of what else
+    is stored wait elsewhere, *is_told* says.
 
     Raises:
         HistoryNotRecordedError: they cannot be written yet, or pymongo.errors.PyMongoError.
@@ -91,7 +94,7 @@ def write_all(revisions: Revisions, missing: Iterable[Records]) -> None:
     for index, records in enumerate(parted):
         _write(revisions, records, partial(_unwound, known, parted[index + 1 :]))
     with suppress(StateNotKeptError):  # then nobody can compare
-        find_out(Doubt(revisions))  # what nobody has told, or has written over it
+        find_out(Doubt(revisions), is_told=is_told)  # what nobody has told, or has written over it
 
 
 def _apart(records: Records) -> list[Records]:

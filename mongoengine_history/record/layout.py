@@ -32,8 +32,8 @@ LARGEST_VALUE: Final = 12 * 1024 * 1024
 DEEPEST_VALUE: Final = 100
 """Levels that a value in a record may nest; MongoDB's limit is 180 with the record's own."""
 
-LEVEL: Final = 8
-"""Bytes that one level of nesting takes at least."""
+NESTING: Final = (3, 4)
+"""The bytes with which BSON begins a dict and a list."""
 
 SAID: Final = ("identity", "reason", "changeset")
 """The fields of a `Context` that are left out where they are None, as 1.1 stored no null."""
@@ -201,10 +201,9 @@ def joined(
 
 def _fits(values: object) -> bool:
     """Say whether *values* fit into one record together, so that none of them needs a look."""
-    size = len(encode(values))
-    return size <= LARGEST_VALUE and (
-        size <= DEEPEST_VALUE * LEVEL or depth(values) <= DEEPEST_VALUE
-    )
+    raw = encode(values)
+    levels = sum(map(raw.count, NESTING))  # or more: a length may have such a byte, too
+    return len(raw) <= LARGEST_VALUE and (levels <= DEEPEST_VALUE or depth(values) <= DEEPEST_VALUE)
 
 
 def _split(record: dict[str, Any], field: str) -> list[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine import Document
+from mongoengine.connection import ConnectionFailure
 
 from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.errors import OptionsError
@@ -105,7 +106,11 @@ def _histories(database: Database[Any]) -> list[Collection[Any]]:
 
 def _keeps(kept: type[BaseHistory], model: type[Document], database: Database[Any]) -> bool:
     """Say whether a history elsewhere keeps the documents of a database: it says so itself."""
-    own, history = model._get_db(), sealed_collection(kept.beside(database))
+    try:
+        own = model._get_db()
+    except ConnectionFailure:  # a class to which this process is not connected
+        return False
+    history = sealed_collection(kept.beside(database))
     with history.database.client.start_session() as apart:  # in nobody's transaction
         claimed = database_of(history, apart)
     return own == database if claimed in {None, own.name} else claimed == database.name

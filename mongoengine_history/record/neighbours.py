@@ -6,12 +6,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from mongoengine import Document
+from mongoengine import Document, connection
 from mongoengine.connection import DEFAULT_CONNECTION_NAME
 from pymongo.errors import DuplicateKeyError
 
 from mongoengine_history.documents.fieldrules import with_subclasses
-from mongoengine_history.documents.options import OPTIONS_ATTRIBUTE
+from mongoengine_history.documents.options import OPTIONS_ATTRIBUTE, is_tracked
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.history import kept_by
 from mongoengine_history.record.indexes import OWNER
@@ -30,6 +30,12 @@ NEIGHBOUR: Final = (
 SECOND_DATABASE: Final = (
     "it says a db_alias, so it keeps the documents of one database, which is {!r}; those of {!r} "
     "need a class of their own derived from BaseHistory, or one without db_alias"
+)
+
+MIXED: Final = (
+    "the documents of {}, which lie in another database, have their history in the same collection "
+    "{!r}: one says a db_alias that leads there. Give one of the two another collection: history=… "
+    "with a class derived from BaseHistory"
 )
 
 WHOSE: Final = "documents of"
@@ -56,6 +62,28 @@ def check_apart(model: Document | type[Document]) -> None:
         if lies_there and not _reads_records(known):
             problem = NEIGHBOUR.format(known.__name__, collection)
             raise OptionsError("history", kept.__name__, problem)
+        if is_tracked(known) and _would_mix(model, known):
+            raise OptionsError("history", kept.__name__, MIXED.format(known.__name__, collection))
+
+
+def _would_mix(model: Any, known: Any) -> bool:
+    """Say whether two classes of different databases have one history, which only one knows."""
+    try:
+        kept = kept_by(model), kept_by(known)
+    except OptionsError:  # which is told when it is used
+        return False
+    if bool(kept[0].kept_at) == bool(kept[1].kept_at):  # a claim tells of both
+        return False
+    names, own = {it._meta["collection"] for it in kept}, (_alias(model), _alias(known))
+    pairs = zip(kept, own, strict=True)
+    there = {_database_of(it.kept_at or alias) for it, alias in pairs}
+    return len(names) == len(there) == 1 and len({*map(_database_of, own)}) == 2
+
+
+def _database_of(alias: str) -> Any:
+    """Return which database an alias means, or the alias where that was not said yet."""
+    said = connection._connection_settings.get(alias)
+    return (said["name"], str(said["host"])) if said else alias
 
 
 def _alias(model: Any) -> str:

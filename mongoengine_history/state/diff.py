@@ -67,10 +67,10 @@ def _diff(before: State, after: State, root: Path) -> list[Patch]:
     """Diff two dicts that stand at *root* in their states."""
     patches: list[Patch] = []
     first, second = _differing(before, after)
-    if len(first) == len(second) == 1:  # one value: no other result, but most of all revisions
-        (key, old), (other, new) = *first.items(), *second.items()
-        if key == other and isinstance(old, _Leaf):
-            return _change(old.value, new.value, (*root, key))
+    if first.keys() == second.keys() and all(isinstance(it, _Leaf) for it in first.values()):
+        # values alone: no other result, but most of all revisions
+        pairs = ((old.value, second[key].value, (*root, key)) for key, old in first.items())
+        return [patch for pair in pairs for patch in _change(*pair)]
     for action, path, data in dictdiffer.diff(first, second, dot_notation=False):
         where = (*root, *path)
         if action == CHANGE:

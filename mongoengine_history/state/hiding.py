@@ -7,6 +7,7 @@ import secrets
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from bson import Code, DBRef
@@ -129,8 +130,7 @@ class Hiding:
         """
         if not self.rules or live is None:
             return state
-        kept: State = _filled(self.revealed(state, live), state, live, self.rules)
-        return kept
+        return _revealed_dict(self.hidden(state), live, self.rules, self._masking(state), state)
 
     @property
     def has_masks(self) -> bool:
@@ -201,48 +201,36 @@ def _is_closed(value: Any) -> bool:
     return isinstance(value, Code) and bool(value.scope)
 
 
-def _revealed(value: Any, live: Any, rules: Any, mask: Masking) -> Any:
+def _revealed(value: Any, live: Any, rules: Any, mask: Masking, was: Any = ABSENT) -> Any:
+    """
+    Return a hidden value in which what is hidden is as *live* has it, of the same kind.
+
+    Where that has none of the kind, it is as the value *was* itself, if that is known.
+    """
+    if isinstance(value, dict | list) and was is not ABSENT and not isinstance(live, type(value)):
+        return was
     if isinstance(value, dict):
-        return _revealed_dict(value, live if isinstance(live, dict) else {}, rules, mask)
+        return _revealed_dict(value, live if isinstance(live, dict) else {}, rules, mask, was)
     if isinstance(value, list):
-        return _revealed_list(value, live if isinstance(live, list) else [], rules, mask)
+        return _revealed_list(value, live if isinstance(live, list) else [], rules, mask, was)
     return value
 
 
-def _revealed_dict(value: State, live: State, rules: Any, mask: Masking) -> State:
+def _revealed_dict(
+    value: State, live: State, rules: Any, mask: Masking, was: Any = ABSENT
+) -> State:
     rules = rules_for(value, rules) or {}
     rule_of = {key: rule_for(key, rules) for key in {**value, **live}}
+    inner = {} if was is ABSENT else was
     revealed = {
-        key: live[key] if is_mask(item) else _revealed(item, live.get(key), rule_of[key], mask)
+        key: live[key]
+        if is_mask(item)
+        else _revealed(item, live.get(key), rule_of[key], mask, inner.get(key, ABSENT))
         for key, item in value.items()
         if not is_mask(item) or key in live
     }
     kept = {key for key in live if rule_of[key] in HIDDEN and key not in revealed}
     return _with(kept, live, revealed) if kept else revealed
-
-
-def _filled(kept: Any, state: Any, live: Any, rules: Any) -> Any:
-    """Put into *kept* what the rules name and *state* has, where *live* has no dict for it."""
-    if isinstance(kept, dict) and isinstance(state, dict):
-        rules = rules_for(state, rules) or {}
-        rule_of = {key: rule_for(key, rules) for key in {**state, **kept}}
-        inside = live if isinstance(live, dict) else {}
-        filled = {
-            key: _filled(value, state.get(key), inside.get(key), rule_of[key])
-            for key, value in kept.items()
-        }
-        lost = {key for key in state if rule_of[key] in HIDDEN and key not in kept}
-        return filled if isinstance(live, dict) or not lost else _with(lost, state, filled)
-    rule = rule_for_items(rules or {}) if isinstance(kept, list) else HIDDEN[0]
-    if rule in HIDDEN or not isinstance(state, list) or len(kept) != len(state):
-        return kept
-    pairs = zip(kept, state, strict=True)
-    return [_filled(item, was, item if _is_kept(item, was) else None, rule) for item, was in pairs]
-
-
-def _is_kept(item: Any, was: Any) -> bool:
-    """Say whether something of an item came from a live one: a key that the state has not."""
-    return not isinstance(was, dict) or not isinstance(item, dict) or item.keys() >= was.keys()
 
 
 def _with(keys: set[str], live: State, revealed: State) -> State:
@@ -258,15 +246,17 @@ def _with(keys: set[str], live: State, revealed: State) -> State:
     return {key: revealed[key] if key in revealed else live[key] for key in order}
 
 
-def _revealed_list(items: list[Any], live: list[Any], rules: Any, mask: Masking) -> list[Any]:
+def _revealed_list(
+    items: list[Any], live: list[Any], rules: Any, mask: Masking, was: Any = ABSENT
+) -> list[Any]:
     rule = rule_for_items(rules or {})
     if rule in HIDDEN:
         return live
     hidden = _hidden(live, {ANY: rule}, mask) if rule else live
-    revealed = []
-    for item, index in zip(items, _partners(hidden, items), strict=True):
+    revealed, wholes = [], repeat(ABSENT) if was is ABSENT else was
+    for item, index, whole in zip(items, _partners(hidden, items), wholes, strict=False):
         partner = ABSENT if index is None else live[index]
-        revealed.append(partner if is_mask(item) else _revealed(item, partner, rule, mask))
+        revealed.append(partner if is_mask(item) else _revealed(item, partner, rule, mask, whole))
     return [item for item in revealed if item is not ABSENT]
 
 

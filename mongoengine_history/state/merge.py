@@ -146,6 +146,8 @@ def remember(
     lists: Mapping[str, bytes], patches: Iterable[Patch], after: State
 ) -> dict[str, bytes]:
     """Return the hashes to carry after a revision, the lists changed last at the end."""
+    if not lists and not any(isinstance(it, (dict, list)) for it in after.values()):
+        return {}  # a short cut, no other result
     hashes = dict(lists)
     for path in {path: None for patch in patches for path in touched(patch)}:
         value = find(after, path)

@@ -184,9 +184,11 @@ def touched(patch: Patch) -> list[Path]:
 
     The value of a list is one thing here, since indexes mean nothing without the list around them.
     """
+    outer = outermost_list(patch.path)
     if patch.action == CHANGE:
-        return [outermost_list(patch.path)]
-    return [outermost_list((*patch.path, key)) for key, _ in patch.data]
+        return [outer]
+    is_inside = patch.is_of_list or outer != patch.path
+    return [outer if is_inside else (*outer, key) for key, _ in patch.data]
 
 
 def paths_of(patches: Iterable[Patch]) -> set[Path]:

@@ -219,6 +219,8 @@ def _told_anew(patch: Patch, path: Path, before: State, after: State) -> Patch:
 
 def left(paths: Sequence[Path], before: State, after: State) -> tuple[Path, ...]:
     """Return at which of *paths*, or below them, the state after a change has masks."""
+    if not paths:
+        return ()
     names = {*before, *after}
     kept = [path for path in paths if path[0] not in names]
     here = [path for path in paths if path[0] in names]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from math import isnan
 from typing import Any, Final
 
@@ -52,8 +53,10 @@ def identifier(key: object) -> object:
 
     The server takes numbers that are equal for one key, whatever their types.
     """
+    if type(key) is ObjectId:
+        return key.binary + b"\x01"  # which no encoded one ends with; looked up faster than itself
     is_number = isinstance(key, (int, float)) and not isinstance(key, bool) and not isnan(key)
-    return key if is_number or type(key) in {ObjectId, str} else encode(key)
+    return key if is_number or type(key) is str else encode(key)
 
 
 def same(first: object, second: object) -> bool:
@@ -108,7 +111,8 @@ def unordered(value: Any) -> Any:
 
 def depth(value: object) -> int:
     """Count how deep dicts and lists nest in *value*: 0 for a scalar, 1 for ``{}``."""
-    if not isinstance(value, (dict, list)):
-        return 0
-    children = value.values() if isinstance(value, dict) else value
-    return 1 + max(map(depth, [it for it in children if isinstance(it, (dict, list))]), default=0)
+    levels, inside = 0, [value]
+    while inside := [it for it in inside if isinstance(it, (dict, list))]:
+        children = (it.values() if isinstance(it, dict) else it for it in inside)
+        levels, inside = levels + 1, [*chain.from_iterable(children)]
+    return levels

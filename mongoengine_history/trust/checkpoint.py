@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 BESIDE: Final = "_checkpoints"
 """What the name of the collection ends with in which leaves are kept beside a history."""
 
-NOT_ONE: Final = "it is no text of a checkpoint: an origin, a number and a root in a line each"
+NOT_ONE: Final = (
+    "it is no text of a checkpoint: a name with a moment, a number and a root in a line each"
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class Checkpoint:
 
     def __post_init__(self) -> None:
         try:
-            is_right = len(self.root) == 32 and str(self.size) == self._lines[1] and self.origin
+            is_right = len(self.root) == 32 and str(self.size) == self._lines[1]
+            is_right = is_right and self.moment.tzinfo is not None
         except (ValueError, IndexError, AttributeError, TypeError) as error:
             raise OptionsError("checkpoint", self.text, NOT_ONE) from error
         if not is_right or self.size < 0:

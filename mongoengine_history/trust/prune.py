@@ -129,7 +129,10 @@ def _before(older_than: datetime | timedelta | None) -> int | None:
         return None if older_than is None else stamp_of(older_than)
     if older_than < timedelta(0):
         raise OptionsError("older_than", older_than, "it is an age; it cannot be negative")
-    return stamp_of(datetime.now(timezone.utc) - older_than)
+    try:
+        return stamp_of(datetime.now(timezone.utc) - older_than)
+    except OverflowError as error:
+        raise OptionsError("older_than", older_than, "no moment is so long ago") from error
 
 
 def _added(result: Pruning, batch: Batch, last: Any) -> Pruning:

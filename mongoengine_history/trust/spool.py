@@ -9,6 +9,7 @@ from binascii import Error as NotBase64
 from collections import defaultdict
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -232,8 +233,7 @@ def _known(path: Path) -> tuple[list[list[_Entry]], int]:
         if entry is not None:
             records = entry["records"]
             stamp = records[0]["stamp"] if records else sys.maxsize
-            whose = [*(entry[name] for name in ADDRESS[1:]), entry["document_id"]]
-            own[encode(whose)].append(_Entry(stamp, start, line[:CHECKSUM]))
+            own[_whose(entry)].append(_Entry(stamp, start, line[:CHECKSUM]))
         elif line.strip():
             torn += 1
             LOG.warning("What begins at byte %d of the spool %s is torn, and stays.", start, path)
@@ -241,11 +241,23 @@ def _known(path: Path) -> tuple[list[list[_Entry]], int]:
     return [sorted(entries) for entries in own.values()], torn
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    """Read the lines that are whole now; none of a file that is not there."""
+def _whose(entry: dict[str, Any]) -> bytes:
+    return encode([*(entry[name] for name in ADDRESS[1:]), entry["document_id"]])
+
+
+def _has_more(path: Path, own: list[_Entry], whose: bytes) -> bool:
+    """Say whether a document has entries by now that were appended behind its *own* ones."""
+    known, start = {it.digest for it in own}, min(it.start for it in own)
+    later = (line for line in _lines(path, start) if line[:CHECKSUM] not in known)
+    return any(_whose(it) == whose for it in map(_entry, later) if it is not None)
+
+
+def _lines(path: Path, start: int = 0) -> Iterator[bytes]:
+    """Read the lines that are whole now, from a byte on; none of a file that is not there."""
     with suppress(FileNotFoundError), path.open("rb") as file:
         with _locked(path):
             end = os.fstat(file.fileno()).st_size
+        file.seek(start)
         while file.tell() < end:
             yield file.readline()
 
@@ -262,7 +274,8 @@ def _recorded(path: Path, own: list[_Entry]) -> list[_Entry]:
         place = place_of(*(last[name] for name in ADDRESS))
         if place.in_transaction:
             raise OptionsError("session", "active", "a spool is flushed in no transaction")
-        write_all(Revisions(place, last["document_id"]), [it["records"] for it in found])
+        is_told = partial(_has_more, path, own, _whose(last))
+        write_all(Revisions(place, last["document_id"]), [it["records"] for it in found], is_told)
     except (HistoryError, PyMongoError) as why:
         LOG.warning("What the spool has of document %r stays in it: %s", last["document_id"], why)
         return []

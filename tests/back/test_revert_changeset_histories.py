@@ -132,6 +132,20 @@ def test_where_a_class_was_switched_to_which_one_is_never_guessed() -> None:
     assert found() == []
 
 
+def test_a_class_to_which_nobody_is_connected_is_in_nobodys_way() -> None:
+    class Nowhere(me.Document):
+        meta = {"collection": "rc_goods", "db_alias": "nowhere", **LOOSE}
+
+    track_history(Nowhere, history=Second)
+    try:
+        with changeset() as unit:
+            both()
+        revert_changeset(unit)
+        assert found() == []
+    finally:
+        untrack_history(Nowhere)
+
+
 def archived(collection: str) -> None:
     with switch_collection(Paper, collection):
         Paper(text=f"in {collection}").save()

@@ -326,7 +326,7 @@ def test_an_update_stops_at_the_batch_that_could_not_be_recorded(
 
 def test_a_write_that_nobody_may_sign_is_not_done() -> None:
     note = Note(text="a", tags=["x"]).save()
-    with DocumentTrack(note, object):
+    with DocumentTrack(note, lambda: {1}):
         for write in (lambda: change(note, "b"), lambda: note.update(text="b"), note.delete):
             with recorded(Note), pytest.raises(ValueError, match="identity"):
                 write()

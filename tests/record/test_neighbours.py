@@ -225,6 +225,25 @@ def test_a_history_elsewhere_keeps_the_documents_of_one_database(
     assert Elsewhere.objects.count() == 2
 
 
+@pytest.mark.parametrize("is_first", [False, True])
+def test_a_history_elsewhere_is_none_of_a_class_that_lies_there(
+    shared: Any, is_first: bool
+) -> None:
+    """Beside its documents lies a history that other documents say to be theirs."""
+    asked: list[Any] = [(Ticket, {"history": Beside}), (Bill, {})]
+    (first, options), (second, others) = reversed(asked) if is_first else asked
+    track_history(first, **options)
+    try:
+        with pytest.raises(OptionsError, match="another database"):
+            track_history(second, **others)
+        with pytest.raises(OptionsError, match="not called"):
+            untrack_history(second)
+    finally:
+        untrack_history(first)
+    track_history(Bill, history=Beside)
+    untrack_history(Bill)
+
+
 def test_emptied_it_is_free_for_another_one(shared: Any, elsewhere: Any) -> None:
     Ticket(amount=1).save()
     elsewhere.drop()

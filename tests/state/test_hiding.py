@@ -365,3 +365,33 @@ def test_without_a_rule_a_state_is_the_same_object() -> None:
 
 def test_the_key_of_fingerprints_is_not_shown() -> None:
     assert "sixteen" not in repr(Hiding.of((), [("a",)], KEY))
+
+
+KEPT: dict[str, tuple[tuple[str, ...], State, State, State]] = {
+    "a list that came since": (("a",), {}, {"a": [1]}, {"a": [1]}),
+    "items of a list that went": (("a", "*"), {"a": [1, 2]}, {}, {"a": [1, 2]}),
+    "an item that has it": (
+        ("a", "*", "t"),
+        {"a": [{"id": 1, "n": 1, "t": 1}]},
+        {"a": [{"id": 1, "n": 2, "t": 2}]},
+        {"a": [{"id": 1, "n": 1, "t": 2}]},
+    ),
+    "an item that has it no more": (
+        ("a", "*", "t"),
+        {"a": [{"id": 1, "n": 1, "t": 1}]},
+        {"a": [{"id": 1, "n": 2}]},
+        {"a": [{"id": 1, "n": 1}]},
+    ),
+    "an item that went": (
+        ("a", "*", "t"),
+        {"a": [{"id": 1, "t": 1}]},
+        {"a": []},
+        {"a": [{"id": 1, "t": 1}]},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", KEPT)
+def test_what_rules_name_is_as_the_live_document_has_it(case: str) -> None:
+    path, state, live, kept = KEPT[case]
+    assert Hiding.of([path], []).kept(state, live) == kept

@@ -11,7 +11,7 @@ from bson import ObjectId
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pymongo.database import Database
 
-from mongoengine_history import Checkpoint, OptionsError, changed_since, checkpoint
+from mongoengine_history import Checkpoint, OptionsError, changed_since, checkpoint, verify
 from mongoengine_history.record.histories import Tip
 from mongoengine_history.trust.checkpoint import leaf_of
 from mongoengine_history.trust.merkle import leaf_hash
@@ -107,3 +107,10 @@ def test_what_is_no_checkpoint_is_refused(database: Database[Any], text: Any) ->
         changed_since(text)
     with pytest.raises(OptionsError, match="no text of a checkpoint"):
         Checkpoint(text)
+
+
+@pytest.mark.parametrize("moment", ["", "/", "/then", "/2026-01-01T00:00:00", "/2026-01-01"])
+def test_one_that_says_no_moment_of_utc_is_refused(database: Database[Any], moment: str) -> None:
+    made = checkpoint(origin="shop")
+    with pytest.raises(OptionsError, match="a name with a moment"):
+        verify(since=str(made).replace(made.origin, f"shop{moment}"))

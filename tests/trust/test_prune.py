@@ -259,7 +259,14 @@ def test_the_class_says_what_stays(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "said",
-    [{}, {"keep": 0}, {"keep": True}, {"older_than": timedelta(-1)}, {"keep": 1, "progress": 1}],
+    [
+        {},
+        {"keep": 0},
+        {"keep": True},
+        {"older_than": timedelta(-1)},
+        {"older_than": timedelta.max},
+        {"keep": 1, "progress": 1},
+    ],
 )
 def test_what_cannot_be_used_is_refused(said: Any) -> None:
     with pytest.raises(OptionsError):

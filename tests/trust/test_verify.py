@@ -119,6 +119,14 @@ PLANTED: dict[str, tuple[Callable[[], object], set[tuple[int, str]]]] = {
         lambda: history().insert_one({**history().find_one(THIRD), "_id": 1, "position": 9}),
         {(3, "missing")},
     ),
+    "position removed": (
+        lambda: alter({"revision": 3, "position": 1}, {"$unset": {"position": 1}}),
+        {(3, "missing")},
+    ),
+    "first position removed": (
+        lambda: alter(THIRD, {"$unset": {"position": 1}}),
+        {(3, "missing")},
+    ),
     "revision removed": (lambda: history().delete_many({"revision": 3}), {(3, "missing")}),
     "beginning gone": (
         lambda: history().delete_many({"revision": {"$lt": 3}}),

@@ -13,7 +13,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from support.changes import automatic, tracked_otherwise
 
-from mongoengine_history import changeset, prune, redact, verify
+from mongoengine_history import changeset, erase, prune, redact, verify
 from mongoengine_history.record.chain import digests, salts_of
 from mongoengine_history.record.layout import revision_of
 from mongoengine_history.trust import verify as verifying
@@ -156,3 +156,12 @@ def test_the_identity_of_a_full_state_is_that_of_its_revision() -> None:
         made = lease()
         history().update_one({"revision": 4, "position": -1}, {"$set": {"identity": "eve"}})
         assert kinds(made) == [(4, "version")]
+
+
+def test_the_full_state_of_a_receipt_that_stays_needs_no_identity() -> None:
+    with tracked_otherwise(Lease, version_every=1):
+        made = lease(2)
+        with changeset("dpo"):
+            redact(Lease, "tenant", pk=made.pk)
+        erase(made, context=True)
+        assert list(verify(made)) == []
