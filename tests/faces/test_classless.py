@@ -111,3 +111,14 @@ def test_what_the_own_class_hides_is_named(bench: Bench) -> None:
     assert unknown_of(named(classless("bench"), bench.pk)) == [("secret",)]
     bench.delete()
     assert unknown_of(classless("bench")(id=bench.pk)) == []
+
+
+def test_a_class_that_this_process_does_not_know_is_no_hindrance(database: Any) -> None:
+    stored = {"_id": 1, "_cls": "Nobody.Here", "save": 1, "pk": [{"_cls": "Other"}], "id": 5}
+    database.get_collection("odd").insert_one(stored)
+    known = classless("odd")
+    known.objects(id=1).update(__raw__={"$set": {"save": 2}})
+    revert(named(known, 1), revision=0).save()
+    assert database.get_collection("odd").find_one() == stored
+    assert history_of(known, 1).at(1).pk == 1
+    assert [it.operation for it in history_of(known, 1)] == ["update", "revert"]
