@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import django.conf
+import django.urls
 import mongoengine
 import pytest
 from pymongo import MongoClient
@@ -33,7 +34,7 @@ LANGUAGES = {"python", "pycon", "sh", "json", "text"}
 #: They connect one framework each, and have public names of their own.
 CONNECTORS = {
     f"mongoengine_history.contrib.{name}"
-    for name in ("asgi", "celery", "django", "flask", "pytest")
+    for name in ("asgi", "celery", "django", "flask", "flask_admin", "pytest", "starlette_admin")
 } | {"mongoengine_history.web.browser", "mongoengine_history.web.django"}
 
 FENCE = re.compile(r"^(`{3,})([^`\n]*)\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
@@ -87,7 +88,12 @@ def python_blocks(page: Path) -> list[Block]:
 
 
 def is_runnable(page: Path) -> bool:
-    return page.name != "transactions.md" or hasattr(ClientSession, "bind")
+    """Not all that pages show is there with the oldest Python and the oldest PyMongo."""
+    needed = {
+        "admin.md": util.find_spec("starlette_admin") is not None,
+        "transactions.md": hasattr(ClientSession, "bind"),
+    }
+    return needed.get(page.name, True)
 
 
 @pytest.fixture
@@ -114,6 +120,7 @@ def names(
     monkeypatch.setitem(sys.modules, "__main__", main)  # Django imports what a page defines
     yield vars(main)
     django.conf.settings._wrapped = django.conf.empty  # they can be configured once
+    django.urls.clear_url_caches()  # each page has patterns of its own in the same module
 
 
 @pytest.mark.parametrize(
@@ -121,7 +128,7 @@ def names(
 )
 def test_each_block_of_a_page_runs(page: Path, names: dict[str, Any]) -> None:
     if not is_runnable(page):
-        pytest.skip("ClientSession.bind came with PyMongo 4.17")
+        pytest.skip("ClientSession.bind came with PyMongo 4.17, starlette-admin needs Python 3.11")
     for block in python_blocks(page):
         block.run(names)
 

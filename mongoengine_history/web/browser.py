@@ -22,10 +22,11 @@ from mongoengine import Document
 
 from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.options import is_tracked
-from mongoengine_history.documents.snapshot import check_model
+from mongoengine_history.documents.snapshot import check_model, stored_key
 from mongoengine_history.errors import HistoryError, OptionsError
 from mongoengine_history.web import changesets, leading_back, reading
 from mongoengine_history.web.failures import Failure
+from mongoengine_history.web.keys import key_text
 from mongoengine_history.web.look import Look
 from mongoengine_history.web.protection import (
     HEADERS,
@@ -35,12 +36,12 @@ from mongoengine_history.web.protection import (
     is_token,
 )
 from mongoengine_history.web.rights import always, nobody
-from mongoengine_history.web.site import Site, who_sent
+from mongoengine_history.web.site import Site, no_fields, who_sent
 
 __all__ = ["HistoryBrowser", "history_browser"]
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
     from datetime import tzinfo
 
     from starlette.requests import Request
@@ -61,6 +62,7 @@ PAGES: Final[dict[str, Callable[[Look], Response]]] = {
     "/changesets/{id}": reading.changeset,
     "/{model}/{key}": reading.document,
     "/{model}/{key}/compare": reading.compare,
+    "/{model}/{key}/newest": reading.newest,
     "/{model}/{key}/{number:int}": reading.revision,
     "/{model}/{key}/{number:int}/state": reading.state,
 }
@@ -127,6 +129,24 @@ class HistoryBrowser:
 
         return answer
 
+    def path_of(self, document: Document | type[Document], pk: object = None) -> str:
+        """
+        Return the path of a document's history, below that of the browser. Reads nothing.
+
+        Args:
+            document: The document, or its class.
+            pk: With a class, the primary key, in any form that a query takes.
+
+        Raises:
+            OptionsError: it has no primary key, or the browser does not show its class.
+        """
+        model = document if isinstance(document, type) else type(document)
+        shown = {it: name for name, it in self._site.models.items()}
+        named = next((shown[it] for it in model.__mro__ if it in shown), None)
+        if named is None:
+            raise OptionsError("document", document, "the browser does not show its class")
+        return f"{named}/{key_text(model, stored_key(document, pk))}"
+
     def _page(self, *both: Callable[[Look], Response]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
             look = Look(self._site, request)
@@ -181,6 +201,7 @@ def history_browser(  # noqa: PLR0913  # each option has its name
     zone: tzinfo = timezone.utc,
     hosts: Collection[str] = (),
     secret: bytes | None = None,
+    form_fields: Callable[[Request], Mapping[str, str]] = no_fields,
 ) -> HistoryBrowser:
     """
     Return pages on which people look at histories, and lead documents back.
@@ -202,6 +223,8 @@ def history_browser(  # noqa: PLR0913  # each option has its name
         hosts: Under which names the pages may be seen; any if none is given.
         secret: 16 bytes or more, the same in each process that serves the pages; drawn if none is
             given.
+        form_fields: Returns more hidden fields for the forms of a request, names and texts, where
+            the application asks for a token of its own.
 
     Raises:
         OptionsError: an argument cannot be used.
@@ -222,6 +245,7 @@ def history_browser(  # noqa: PLR0913  # each option has its name
         reason_needed,
         frozenset(hosts),
         secret or secrets.token_bytes(32),
+        form_fields,
     )
     return HistoryBrowser(site)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from mongoengine_history.web.browser import USER
 
-__all__ = ["history_view"]
+__all__ = ["history_part", "history_view"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,34 +33,54 @@ def history_view(browser: HistoryBrowser) -> Callable[[HttpRequest, str], HttpRe
     """
 
     def view(request: HttpRequest, rest: str = "") -> HttpResponse:
-        answer: dict[str, Any] = {}
+        root = request.path.removesuffix(rest)
+        own = {"wsgi.input": BytesIO(request.body), "CONTENT_LENGTH": str(len(request.body))}
+        return _answer(browser, {**_environ(request, root, rest), **own})
 
-        def start(status: str, headers: list[tuple[str, str]], *_: object) -> None:
-            answer.update(status=int(status.split(maxsplit=1)[0]), headers=headers)
-
-        body = b"".join(browser.wsgi(_environ(request, rest), start))
-        response = HttpResponse(body, status=answer["status"])
-        for name, value in answer["headers"]:
-            if name.lower() == "set-cookie":
-                response.cookies.load(value)
-            else:
-                response[name] = value
-        return response
-
-    return csrf_exempt(view)  # type: ignore[no-any-return]  # Django has no types
+    mounted: Any = csrf_exempt(view)
+    mounted.browser = browser
+    return mounted  # type: ignore[no-any-return]  # Django has no types
 
 
-def _environ(request: HttpRequest, rest: str) -> dict[str, Any]:
-    """Return the environment of WSGI, below the path at which the view stands."""
-    root = request.path.removesuffix(rest).rstrip("/")
-    body = request.body
+def history_part(browser: HistoryBrowser, request: HttpRequest, root: str, rest: str) -> str:
+    """
+    Return a page of the browser as the user of another request sees it; nothing if it is refused.
+
+    Args:
+        browser: What `history_browser` returned.
+        request: The request that is answered.
+        root: The path at which the browser stands.
+        rest: The path below it.
+    """
+    path, _, query = rest.partition("?")
+    asked = {"REQUEST_METHOD": "GET", "QUERY_STRING": query, "wsgi.input": BytesIO()}
+    answer = _answer(browser, {**_environ(request, root, path), **asked, "CONTENT_LENGTH": "0"})
+    return answer.content.decode() if answer.status_code == HTTPStatus.OK else ""
+
+
+def _answer(browser: HistoryBrowser, environ: dict[str, Any]) -> HttpResponse:
+    answer: dict[str, Any] = {}
+
+    def start(status: str, headers: list[tuple[str, str]], *_: object) -> None:
+        answer.update(status=int(status.split(maxsplit=1)[0]), headers=headers)
+
+    body = b"".join(browser.wsgi(environ, start))
+    response = HttpResponse(body, status=answer["status"])
+    for name, value in answer["headers"]:
+        if name.lower() == "set-cookie":
+            response.cookies.load(value)
+        else:
+            response[name] = value
+    return response
+
+
+def _environ(request: HttpRequest, root: str, rest: str) -> dict[str, Any]:
+    """Return the environment of WSGI, below the path at which the browser stands."""
     own = {
-        "SCRIPT_NAME": root.encode().decode("latin-1"),
+        "SCRIPT_NAME": root.rstrip("/").encode().decode("latin-1"),
         "PATH_INFO": f"/{rest}".encode().decode("latin-1"),
         "HTTP_HOST": request.get_host(),
-        "wsgi.input": BytesIO(body),
         "wsgi.url_scheme": request.scheme,
-        "CONTENT_LENGTH": str(len(body)),
         "SERVER_PROTOCOL": "HTTP/1.1",
     }
     user = getattr(request, "user", None)

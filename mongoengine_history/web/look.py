@@ -95,7 +95,8 @@ class Look:
         """Return a page with a form that only this browser can send."""
         cookie = self.request.cookies.get(COOKIE) or new_cookie()
         token = token_for(self.site.secret, cookie)
-        response = self.page(template, status, token=token, **shown)
+        hidden = {**self.site.form_fields(self.request), "token": token}
+        response = self.page(template, status, hidden=hidden, **shown)
         give_cookie(response, self.request, cookie, self.url())
         return response
 

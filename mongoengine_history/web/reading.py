@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 SIZE: Final = 25
 """Revisions of a page."""
 
+PART_SIZE: Final = 5
+"""Revisions in a part of another page."""
+
 MOST_LISTED: Final = 200
 """Deleted documents, or revisions of a changeset, that are listed."""
 
@@ -110,6 +113,15 @@ def document(look: Look) -> Response:
         # What is older than the last one of the last page is not kept.
         first=shown[-1].number if shown and more is None and question == Question() else 1,
     )
+
+
+def newest(look: Look) -> Response:
+    """Show the newest revisions of a document, as a part of a page of the application."""
+    rights = look.rights
+    size = min(look.number("size") or PART_SIZE, SIZE)
+    found = page_of(history_of(rights.model, rights.pk), Question(), None, size)
+    shown = rows(found, rights, look.site.words(rights.model))
+    return look.page("newest.html", rights=rights, rows=shown)
 
 
 def _question(look: Look) -> tuple[Question, str]:

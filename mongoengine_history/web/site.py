@@ -11,6 +11,7 @@ from zlib import crc32
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from mongoengine_history.faces.line import html_of
 from mongoengine_history.faces.words import Words
 from mongoengine_history.state.revision import (
     CREATE,
@@ -66,6 +67,11 @@ def who_sent(request: Request) -> Any:
         return getattr(user, "display_name", None)
 
 
+def no_fields(_request: Request) -> Mapping[str, str]:
+    """Add nothing to forms."""
+    return {}
+
+
 @dataclass(frozen=True)
 class Site:
     """How histories are shown, and to whom."""
@@ -79,6 +85,7 @@ class Site:
     reason_needed: Callable[[type[Document]], object] = always
     hosts: Collection[str] = ()
     secret: bytes = field(default=b"", repr=False)
+    form_fields: Callable[[Request], Mapping[str, str]] = no_fields
 
     @cached_property
     def templates(self) -> Environment:
@@ -91,7 +98,7 @@ class Site:
             lstrip_blocks=True,
         )
         environment.globals.update(DONE=DONE, OPERATIONS=OPERATIONS)
-        environment.filters.update(colour=_colour, initials=_initials, plain=plain)
+        environment.filters.update(colour=_colour, initials=_initials, plain=plain, html=html_of)
         environment.tests.update(long=_is_long)
         return environment
 
