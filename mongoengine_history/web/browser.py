@@ -24,7 +24,7 @@ from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.documents.snapshot import check_model, stored_key
 from mongoengine_history.errors import HistoryError, OptionsError
-from mongoengine_history.web import changesets, leading_back, reading
+from mongoengine_history.web import changesets, erasing, leading_back, reading
 from mongoengine_history.web.failures import Failure
 from mongoengine_history.web.keys import key_text
 from mongoengine_history.web.look import Look
@@ -68,6 +68,7 @@ PAGES: Final[dict[str, Callable[[Look], Response]]] = {
 }
 
 FORMS: Final = {
+    "/{model}/{key}/erase": (erasing.look_at, erasing.carry_out),
     "/changesets/{id}/revert": (changesets.look_at, changesets.carry_out),
     "/{model}/{key}/{kind}": (leading_back.look_at, leading_back.carry_out),
     "/{model}/{key}/{number:int}/{kind}": (leading_back.look_at, leading_back.carry_out),
@@ -195,6 +196,7 @@ def history_browser(  # noqa: PLR0913  # each option has its name
     *models: type[Document],
     may_see: Decide | None = None,
     may_restore: Decide | None = None,
+    may_erase: Decide | None = None,
     identity: Callable[[Request], Any] = who_sent,
     identity_label: Callable[[Any], str] = str,
     reason_needed: Callable[[type[Document]], object] = always,
@@ -214,6 +216,8 @@ def history_browser(  # noqa: PLR0913  # each option has its name
             names of attributes joined by dots. What it refuses is not there, or masked. Without it
             the pages answer to the own machine alone, and nothing can be changed.
         may_restore: The same for who may undo, revert and restore. Without it nobody may.
+        may_erase: The same for who may erase values from a history, for good. Without it nobody
+            may.
         identity: Who sent a request, to be recorded with what it changes; the user that the
             framework knows if nothing is given.
         identity_label: Makes a text of an identity, such as the name of a user.
@@ -231,14 +235,16 @@ def history_browser(  # noqa: PLR0913  # each option has its name
     """
     if secret is not None and (not isinstance(secret, bytes) or len(secret) < 16):
         raise OptionsError("secret", "…", "it must be 16 bytes or more")
-    if may_restore is not None and may_see is None:
-        raise OptionsError("may_restore", may_restore, "say may_see, too: who may look")
+    for name, decide in {"may_restore": may_restore, "may_erase": may_erase}.items():
+        if decide is not None and may_see is None:
+            raise OptionsError(name, decide, "say may_see, too: who may look")
     for model in models:
         check_model(model)
     site = Site(
         {it._class_name: it for it in models or _tracked()},
         may_see,
         may_restore or nobody,
+        may_erase or nobody,
         identity,
         identity_label,
         zone,

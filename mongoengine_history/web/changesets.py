@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from datetime import datetime, timezone
 from hashlib import sha256
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from mongoengine_history import Revision, changeset, changeset_of, revert_changeset
@@ -74,8 +75,8 @@ def _steps(look: Look, plan: ChangesetPlan, rights: list[Rights]) -> Iterator[An
 def _conflicts(look: Look, plan: ChangesetPlan) -> Iterator[Any]:
     """Tell what is in the way, of documents that may be seen."""
     errors = {(repr(it.document_id), it.number): it for it in plan.conflicts}
-    found = changeset_of(plan.changeset, *look.seen_models) if errors else ()
-    for it in found:
+    groups = look.histories(look.seen_models) if errors else []
+    for it in chain.from_iterable(changeset_of(plan.changeset, *group) for group in groups):
         error = errors.get((repr(it.document_id), it.revision.number))
         model = look.model_in(it.document_type)
         rights = look.rights_to(model, it.document_id) if model else None

@@ -37,6 +37,7 @@ MESSAGES: Final = {
     "stale": "The document has changed since this was shown. Nothing was written. Look at it "
     "again, and decide again.",
     "reason": "Say why. Nothing was written yet.",
+    "again": "Type the path again, and say why. Nothing was erased.",
     "large": "This is too much for one form. Nothing was changed.",
     "refused": "The application does not let the document be saved like this. Nothing was written.",
     "nothing": "There is nothing to change.",

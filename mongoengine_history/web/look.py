@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from mongoengine_history.errors import HistoryError, OptionsError
+from mongoengine_history.record.committed import Committed
 from mongoengine_history.web.failures import Failure, told
 from mongoengine_history.web.keys import key_in_text, key_text
 from mongoengine_history.web.protection import COOKIE, give_cookie, new_cookie, token_for
 from mongoengine_history.web.site import address
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from mongoengine import Document
     from starlette.requests import Request
@@ -74,6 +75,13 @@ class Look:
     def seen_models(self) -> list[type[Document]]:
         """The classes that may be seen, by their names."""
         return [it for it in self.site.models.values() if self.rights_to(it).sees]
+
+    def histories(self, models: Iterable[type[Document]]) -> list[list[type[Document]]]:
+        """Put classes together whose history is one."""
+        found: dict[Any, list[type[Document]]] = {}
+        for model in models:
+            found.setdefault(Committed([model], None).kept, []).append(model)
+        return [*found.values()]
 
     def model_in(self, collection: str) -> type[Document] | None:
         """Return the class whose documents lie in a collection, if it may be seen."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from bson import ObjectId
@@ -55,7 +55,8 @@ def latest(look: Look) -> Response:
         problem = problem or "There is no such class, or it is not for you."
     else:
         try:
-            found = _newest(models, question, look.query.get("before"))
+            groups = [[it] for it in models] if question.path else look.histories(models)
+            found = _newest(groups, question, look.query.get("before"))
         except OptionsError as error:
             problem = str(error)
     return look.page(
@@ -66,13 +67,13 @@ def latest(look: Look) -> Response:
     )
 
 
-def _newest(models: list[type[Document]], question: Question, before: str | None) -> list[Recorded]:
-    """Read a page, and one more: of all classes at once, or of each by its own names of paths."""
-    is_one = question.path is None and len({id(it._get_db().client) for it in models}) == 1
+def _newest(
+    groups: list[list[type[Document]]], question: Question, before: str | None
+) -> list[Recorded]:
+    """Read a page, and one more, of each group of classes; one that has no such path has none."""
     last = ObjectId(before) if before and ObjectId.is_valid(before) else None
     found: dict[Any, Recorded] = {}
     problems = []
-    groups = [models] if is_one else [[it] for it in models]
     for group in groups:
         try:
             chosen = recent(*group).filter(**question.conditions)
@@ -147,7 +148,7 @@ def revision(look: Look) -> Response:
         rights=look.rights,
         row=row,
         changed=sides,
-        names=(f"{number - 1:,}" if number > 1 else "before", f"{number:,}"),
+        names=(f"revision {number - 1:,}" if number > 1 else "before", f"revision {number:,}"),
         newest=newest,
     )
 
@@ -161,17 +162,19 @@ def compare(look: Look) -> Response:
     first = max(newest - 1, 0) if first is None and second is None else first
     patches = timeline.compare(first, second)
     lines = lines_of(patches, timeline[newest], rights, words)
-    ends = [it for it in (first, second) if it]
     return look.page(
         "compare.html",
         title="Compare",
         rights=rights,
         changed=[*side_by_side(lines)],
-        names=tuple("now" if it is None else f"{it:,}" for it in (first, second)),
+        names=tuple(map(_point, (first, second))),
         ends=(first, second),
-        between=(min(ends), max(ends)) if ends else None,
         newest=newest,
     )
+
+
+def _point(number: int | None) -> str:
+    return "now" if number is None else f"revision {number:,}" if number else "before"
 
 
 def state(look: Look) -> Response:
@@ -202,9 +205,8 @@ def state(look: Look) -> Response:
 def changeset(look: Look) -> Response:
     """Show all that was written in one unit of work."""
     try:
-        models = look.seen_models
-        told = changeset_of(look.part["id"], *models) if models else ()
-        found = [*islice(_seen(look, told), MOST_LISTED + 1)]
+        told = (changeset_of(look.part["id"], *it) for it in look.histories(look.seen_models))
+        found = [*islice(_seen(look, chain.from_iterable(told)), MOST_LISTED + 1)]
     except OptionsError as error:
         raise Failure(404, "unknown") from error
     if not found:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from mongoengine_history.state.patches import DictdifferPatch
+    from mongoengine_history.state.values import Path
 
     Decide = Callable[[Request, type[Document], Any, str | None], object]
 
@@ -43,6 +44,7 @@ class Rights:
     request: Request
     may_see: Decide
     may_restore: Decide
+    may_erase: Decide
     model: type[Document]
     pk: Any = None
 
@@ -57,6 +59,15 @@ class Rights:
         """Whether something of it may be led back."""
         is_let = self.may_restore(self.request, self.model, self.pk, None)
         return self.sees and bool(is_let)
+
+    @cached_property
+    def erases(self) -> bool:
+        """Whether something may be erased from its history."""
+        return self.sees and bool(self.may_erase(self.request, self.model, self.pk, None))
+
+    def may_be_erased(self, path: Path) -> bool:
+        """Say whether the values at a path of stored names may be erased."""
+        return Veil(self.model, lambda it: self._asked(self.may_erase, it)).allows(path)
 
     @property
     def stored(self) -> bytes | None:

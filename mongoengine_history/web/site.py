@@ -46,6 +46,7 @@ DONE: Final = {
     UNDO: "The revision is undone.",
     REVERT: "The document is reverted.",
     RESTORE: "The document is back.",
+    "erase": "The values are erased.",
     "changeset": "The changeset is taken back.",
 }
 """What is said after something was done."""
@@ -79,6 +80,7 @@ class Site:
     models: Mapping[str, type[Document]]
     may_see: Decide | None
     may_restore: Decide = nobody
+    may_erase: Decide = nobody
     identity: Callable[[Request], Any] = who_sent
     identity_label: Callable[[Any], str] = str
     zone: tzinfo = timezone.utc
@@ -109,8 +111,8 @@ class Site:
     def rights(self, request: Request, model: type[Document], pk: Any = None) -> Rights:
         """What who sent a request may see and do; without a function to ask only look."""
         if self.may_see is None:
-            return Rights(request, everybody, nobody, model, pk)
-        return Rights(request, self.may_see, self.may_restore, model, pk)
+            return Rights(request, everybody, nobody, nobody, model, pk)
+        return Rights(request, self.may_see, self.may_restore, self.may_erase, model, pk)
 
 
 def _colour(who: str) -> str:
@@ -120,7 +122,7 @@ def _colour(who: str) -> str:
 
 def _initials(who: str) -> str:
     words = [it for it in who.replace(".", " ").replace("@", " ").split() if it[0].isalnum()]
-    return "".join(it[0] for it in words[:2]).upper() or "·"
+    return "".join(it[0] for it in words[:2]).upper() or "?"
 
 
 def plain(value: object) -> str:

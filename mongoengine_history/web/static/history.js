@@ -30,7 +30,7 @@
     n: () => follow('a[rel="next"]'),
     p: () => follow('a[rel="prev"]'),
     c: () => follow('[data-key="c"]'),
-    "/": () => document.getElementById("q").focus(),
+    "/": () => document.getElementById("q").select(),
     "?": () => follow('[data-key="?"]'),
     Enter: open,
   };
