@@ -110,6 +110,11 @@ class TestTheExample:
         assert re.fullmatch(verdict, last_line(ended.stdout))
         assert (ended.returncode, ended.stderr) == (0, "")
 
+    def test_begins_with_the_one_line_that_it_takes(self, run: Run, mongodb_uri: str) -> None:
+        output = run("--uri", mongodb_uri).stdout
+        assert "    @track_history\n    class Order(Document):\n" in output
+        assert output.index("@track_history") < output.index('with changeset("ben"')
+
     def test_shows_who_changed_what_when_and_why(self, run: Run, mongodb_uri: str) -> None:
         earliest = datetime.now(timezone.utc).replace(tzinfo=None, microsecond=0)
         output = run("--uri", mongodb_uri).stdout
