@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from flask_admin import Admin
 from flask_admin.contrib.mongoengine import ModelView
 from flask_login import LoginManager, UserMixin, current_user, login_user
-from support.admins import Article, Essay, edited, lead_back, links
+from support.admins import Article, Essay, Tag, edited, lead_back, links
 
 from mongoengine_history import OptionsError, history_of
 from mongoengine_history.contrib.flask import FlaskHistory
@@ -36,12 +36,16 @@ class Articles(HistoryMixin, ModelView):
 
 
 def client_of(
-    *views: Any, user: str = "ada", templates: str = "templates", **options: Any
+    *views: Any,
+    user: str = "ada",
+    templates: str = "templates",
+    connect: Callable[[Flask], object] = FlaskHistory,
+    **options: Any,
 ) -> FlaskClient:
     """A browser of an application with Flask-Login and an admin of some views."""
     app = Flask(__name__, template_folder=templates)
     app.secret_key = "not a secret"
-    FlaskHistory(app)
+    connect(app)
     LoginManager(app).user_loader(Member)
     app.add_url_rule("/login/<name>", view_func=lambda name: str(login_user(Member(name))))
     Admin(app, **options).add_views(*views)
@@ -95,8 +99,11 @@ def test_a_template_of_the_application_has_it_too(article: Article, tmp_path: Pa
     assert f"/admin/history/Article/{article.pk}" in links(page)
 
 
-def test_undo_is_recorded_with_who_is_logged_in(article: Article) -> None:
-    client = browsed(Articles(Article))
+@pytest.mark.parametrize("connect", [FlaskHistory, str])
+def test_undo_is_recorded_with_who_is_logged_in(
+    article: Article, connect: Callable[[Flask], object]
+) -> None:
+    client = browsed(Articles(Article), connect=connect)
     own = f"/admin/history/Article/{article.pk}"
     answer = lead_back(client, f"{own}/2/undo")
     assert (answer.status_code, answer.headers["location"]) == (303, f"{own}/3?done=undo")
@@ -194,6 +201,15 @@ def test_a_subclass_in_the_list_of_its_base(article: Article) -> None:
     own = f"/admin/history/Article/{essay.pk}"
     assert own in links(client.get("/admin/article/"))
     assert client.get(own).status_code == 200
+
+
+def test_a_key_may_be_any_text(database: Any) -> None:
+    Tag(id="../a?b=<é>", color="blue").save()
+    client = browsed(Articles(Tag))
+    own = next(it for it in links(client.get("/admin/tag/")) if "/history/Tag/" in it)
+    page = client.get(own)
+    assert page.status_code == 200
+    assert "blue" in page.text
 
 
 def test_without_the_browser_the_admin_is_as_it_was(article: Article) -> None:

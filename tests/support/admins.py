@@ -30,6 +30,15 @@ class Essay(Article):
     pages = me.IntField()
 
 
+@track_history
+class Tag(me.Document):
+    """Something whose key is a text."""
+
+    meta = {"collection": "admin_tags", "auto_create_index": False}
+    id = me.StringField(primary_key=True)
+    color = me.StringField()
+
+
 def edited() -> Article:
     """Return an article with two revisions."""
     with changeset("carol", reason="for a start"):
