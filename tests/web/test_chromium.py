@@ -47,7 +47,12 @@ def sheet(database: Any) -> Sheet:
 def site(served: Any) -> str:
     identity = lambda request: "eve"  # noqa: E731
     browser = history_browser(
-        Sheet, Cell, may_see=everybody, may_restore=everybody, identity=identity
+        Sheet,
+        Cell,
+        may_see=everybody,
+        may_restore=everybody,
+        may_erase=everybody,
+        identity=identity,
     )
     return served(browser)
 
@@ -55,6 +60,7 @@ def site(served: Any) -> str:
 def pages(sheet: Sheet) -> list[str]:
     own = f"/Sheet/{sheet.pk}"
     below = ["", "/2", "/4", "/3/state", "/compare?from=1", "/2/undo", "/1/revert", "/1/undo"]
+    below += ["/erase", "/erase?path=status"]
     changeset = f"/changesets/{history_of(sheet)[2].changeset}"
     others = ["/", "/?q=by:ada", "/help", "/deleted", changeset, f"{changeset}/revert"]
     return [*others, "/Cell/gone", "/Cell/gone/restore", *(f"{own}{it}" for it in below)]
