@@ -39,7 +39,7 @@ def _shown(look: Look, notice: str = "", status: int = 200, reason: str = "") ->
         plan=plan,
         steps=[*_steps(look, plan, rights)],
         conflicts=[*_conflicts(look, plan)],
-        mark=_mark(look, plan),
+        mark=_mark(look, plan, rights),
         notice=notice,
         reason=reason,
         is_reason_needed=any(look.site.reason_needed(it) for it in models),
@@ -85,9 +85,11 @@ def _conflicts(look: Look, plan: ChangesetPlan) -> Iterator[Any]:
             yield error.number, rights, conflicts_told(error.conflicts, rights, words)
 
 
-def _mark(look: Look, plan: ChangesetPlan) -> str:
+def _mark(look: Look, plan: ChangesetPlan, rights: list[Rights]) -> str:
+    """Return a text that is another one if any of the documents was written meanwhile."""
     steps = [(it.kind, it.document_class, repr(it.document_id), it.revisions) for it in plan.steps]
     told = repr([str(plan.changeset), steps, [it.patches for it in plan.steps]]).encode()
+    told += repr([it.stored for it in rights]).encode()
     return hmac.new(look.site.secret, told, sha256).hexdigest()
 
 
@@ -96,7 +98,9 @@ def carry_out(look: Look) -> Response:
     plan, rights = _plan(look)
     reason = next(iter(look.said.get("reason", ())), "").strip()
     given = look.said.get("mark", [""])[0]
-    if plan.conflicts or not hmac.compare_digest(_mark(look, plan).encode(), given.encode()):
+    if plan.conflicts or not hmac.compare_digest(
+        _mark(look, plan, rights).encode(), given.encode()
+    ):
         return _shown(look, MESSAGES["stale"], 409, reason)
     if not reason and any(look.site.reason_needed(it.model) for it in rights):
         return _shown(look, MESSAGES["reason"], 422)

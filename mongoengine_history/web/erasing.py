@@ -63,9 +63,7 @@ def _mark(look: Look, path: str) -> str:
 
 def carry_out(look: Look) -> Response:
     """Erase what was shown, if it is still the same and was typed again."""
-    path, again, reason, mark = (
-        look.said.get(name, [""])[0].strip() for name in ("path", "again", "reason", "mark")
-    )
+    path, again, reason, mark = map(look.given, ("path", "again", "reason", "mark"))
     rights = look.rights
     if not rights.erases or not all(map(rights.may_be_erased, keys_of(rights.model, path))):
         raise Failure(403, "forbidden")

@@ -241,12 +241,12 @@ def _overlap(path: Path, changed: Sequence[Path]) -> bool:
 def carry_out(look: Look) -> Response:
     """Write what was shown, if it is still the same; otherwise show it anew."""
     way = _way(look, look.said.get("path"))
-    reason = next(iter(look.said.get("reason", ())), "").strip()
+    reason = look.given("reason")
     try:
         mark = way.mark
     except UndoConflictError:
         return _shown(way)
-    if not hmac.compare_digest(mark.encode(), look.said.get("mark", [""])[0].encode()):
+    if not hmac.compare_digest(mark.encode(), look.given("mark").encode()):
         return _shown(way, MESSAGES["stale"], 409, reason)
     if not reason and look.site.reason_needed(look.rights.model):
         return _shown(way, MESSAGES["reason"], 422)

@@ -44,6 +44,10 @@ class Look:
         """What stands behind the question mark."""
         return self.request.query_params
 
+    def given(self, name: str) -> str:
+        """Return what a form said, without the spaces around it."""
+        return self.said.get(name, [""])[0].strip()
+
     def url(self, *parts: object, **query: object) -> str:
         """Return an address of the browser."""
         return address(self.request.scope.get("root_path", ""), *parts, **query)

@@ -68,6 +68,19 @@ def test_a_stale_preview_is_refused(done: Changeset) -> None:
     assert seats() == {"blue": 5}
 
 
+def test_so_is_one_of_a_document_that_got_another_value(database: Any) -> None:
+    sheet = Sheet(status="sent").save()
+    with changeset("import") as done:
+        sheet.modify(status="paid")
+    client, address = browse(user="eve"), f"/changesets/{done.id}/revert"
+    fields = {**fields_of(client.get(address).text), "reason": "because"}
+    sheet.modify(note="meanwhile")
+    assert send(client, address, fields).status_code == 409
+    assert Sheet.objects.get().status == "paid"
+    assert decide(client, address).status_code == 303
+    assert (Sheet.objects.get().status, Sheet.objects.get().note) == ("sent", "meanwhile")
+
+
 def test_a_reason_is_needed(done: Changeset) -> None:
     answer = decide(browse(user="eve"), f"/changesets/{done.id}/revert", reason=" ")
     assert answer.status_code == 422
