@@ -96,11 +96,8 @@ def _mark(look: Look, plan: ChangesetPlan, rights: list[Rights]) -> str:
 def carry_out(look: Look) -> Response:
     """Write what was shown, if it is still the same; otherwise show it anew."""
     plan, rights = _plan(look)
-    reason = next(iter(look.said.get("reason", ())), "").strip()
-    given = look.said.get("mark", [""])[0]
-    if plan.conflicts or not hmac.compare_digest(
-        _mark(look, plan, rights).encode(), given.encode()
-    ):
+    reason, mark = look.given("reason"), _mark(look, plan, rights)
+    if plan.conflicts or not hmac.compare_digest(mark.encode(), look.given("mark").encode()):
         return _shown(look, MESSAGES["stale"], 409, reason)
     if not reason and any(look.site.reason_needed(it.model) for it in rights):
         return _shown(look, MESSAGES["reason"], 422)
