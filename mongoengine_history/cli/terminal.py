@@ -133,10 +133,13 @@ class Terminal:
 
         Nothing else may be told inside: it would stand within the bar.
         """
+        if not self._err.is_terminal:
+            yield lambda _: None
+            return
         count = MofNCompleteColumn() if total else TextColumn("{task.completed:,}")
-        options: dict[str, Any] = {"transient": True, "disable": not self._err.is_terminal}
-        options.update(redirect_stdout=False, console=self._err)
-        with Progress(TextColumn("{task.description}"), BarColumn(), count, **options) as bar:
+        options: dict[str, Any] = {"transient": True, "redirect_stdout": False}
+        columns = TextColumn("{task.description}"), BarColumn(), count
+        with Progress(*columns, console=self._err, **options) as bar:
             task = bar.add_task(what, total=total)
             yield lambda done: bar.update(task, completed=done)
 
