@@ -9,6 +9,7 @@ Measure this package against the published 1.1 and against plain MongoEngine, an
     PYTHONPATH=tests python -m benchmarks bulk [factor]
     PYTHONPATH=tests python -m benchmarks trust [factor]
     PYTHONPATH=tests python -m benchmarks watching [factor]
+    PYTHONPATH=tests python -m benchmarks browsing [factor]
 
 The module of each part tells what it measures.
 
@@ -22,11 +23,11 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import bulk, images, queries, reading, saves, trust, watching, writers
+from benchmarks import browsing, bulk, images, queries, reading, saves, trust, watching, writers
 
 PARTS = {
     part.__name__.rpartition(".")[2]: part.main
-    for part in (saves, images, reading, writers, queries, bulk, trust, watching)
+    for part in (saves, images, reading, writers, queries, bulk, trust, watching, browsing)
 }
 
 
