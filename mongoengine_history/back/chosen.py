@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine_history.documents.fieldpaths import stored_paths
 from mongoengine_history.errors import OptionsError
-from mongoengine_history.state.merge import put
+from mongoengine_history.state.merge import path_names, put
 from mongoengine_history.state.patches import Draft
 from mongoengine_history.state.values import ABSENT, find
 
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
     from mongoengine import Document
 
     from mongoengine_history.state.values import Path, State
-
-DOTS: Final = re.compile(r"(?<!\\)\.")
-"""Dots that no backslash stands before."""
 
 NOTHING_THERE: Final = "there is nothing at it, neither now nor in the earlier state"
 
@@ -54,7 +50,7 @@ def _meant(model: type[Document], path: Any) -> list[Path]:
         return [tuple(path)]
     if not isinstance(path, str) or not path:
         raise OptionsError("paths", path, "it is no path: names joined by dots, or a list of keys")
-    names = [re.sub(r"\\(.)", r"\1", name) for name in DOTS.split(path)]
+    names = path_names(path)
     try:
         return [*stored_paths(model, names)]
     except OptionsError:  # the class had it before

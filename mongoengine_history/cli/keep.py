@@ -11,11 +11,12 @@ from mongoengine_history import backfill, prune, redact
 from mongoengine_history.cli.ask import agreed, writes, writing
 from mongoengine_history.cli.export import holdings_of
 from mongoengine_history.cli.options import command, words
-from mongoengine_history.cli.target import check_unkeyed, class_of, document_of, stored_names
+from mongoengine_history.cli.target import check_unkeyed, class_of, document_of
 from mongoengine_history.cli.terminal import counted
 from mongoengine_history.cli.values import age_of, moment_of
 from mongoengine_history.record.indexes import INDEXES
 from mongoengine_history.record.place import Place
+from mongoengine_history.state.merge import path_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -103,7 +104,7 @@ def erase(settings: Settings, words: tuple[str, ...]) -> int:
     if agreed(settings, "Erase them?"):
         numbers = count(1)
         with writing(settings), settings.terminal.progress("documents", None) as bar:
-            where = path if settings.model else stored_names(path)
+            where = path if settings.model else path_names(path)
             receipt = redact(model, where, key, progress=lambda _: bar(next(numbers)))
         _tell_receipt(settings, receipt)
     elif settings.json:

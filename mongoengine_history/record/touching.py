@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine_history.documents.fieldpaths import stored_paths
 from mongoengine_history.errors import OptionsError
+from mongoengine_history.state.merge import path_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mongoengine import Document
-
-DOT: Final = r"(?<!\\)\."
-"""A dot that no backslash stands before."""
 
 MOST_NAMES: Final = 100
 """Names of a path that is asked for: about as deep as a document can nest."""
@@ -49,8 +47,7 @@ def conditions(
     _check(path)
     if not isinstance(path, str):
         return _of_keys(_few(path, list(path)))
-    names = _few(path, re.split(DOT, path))
-    names = [re.sub(r"\\(.)", r"\1", name) for name in names]
+    names = _few(path, path_names(path))
     paths = [names] if model is None else map(list, stored_paths(model, names))
     return [condition for stored in paths for condition in _of_text(stored)]
 

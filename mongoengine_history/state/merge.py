@@ -7,6 +7,7 @@ was made for is the one that the history has; else the whole list is.
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
@@ -109,6 +110,17 @@ def put(draft: Draft, path: Path, value: object) -> None:
 def path_text(path: Path) -> str:
     """Write a path of keys as one text; dots inside keys are escaped, so no two are alike."""
     return ".".join(str(key).replace("\\", "\\\\").replace(".", "\\.") for key in path)
+
+
+def path_names(text: str) -> list[str]:
+    """Part what `path_text` wrote, or what somebody did, into names."""
+    names = [""]
+    for sign in re.findall(r"\\.|.", text, re.DOTALL):
+        if sign == ".":
+            names.append("")
+        else:
+            names[-1] += sign[-1]  # without the backslash before it
+    return names
 
 
 def list_hash(value: object) -> bytes:

@@ -10,7 +10,7 @@ from support.strategies import states, values
 
 from mongoengine_history.errors import Conflict
 from mongoengine_history.state.diff import diff
-from mongoengine_history.state.merge import conflicts, differs, overlay
+from mongoengine_history.state.merge import conflicts, differs, overlay, path_names, path_text
 from mongoengine_history.state.patches import paths_of
 from mongoengine_history.state.values import ABSENT, WIRE, Path, encode, find, same, wire
 
@@ -173,3 +173,10 @@ class TestUndoing:
         again = paths_between(stored, undone)
         assert conflicts(undone, undone, again) == []
         assert not differs(overlay(undone, undone, stored, again), stored)
+
+
+class TestPathText:
+    @given(st.lists(st.text(alphabet="a.\\\n", min_size=1) | st.text(), min_size=1))
+    @example(["a\\", "b"])
+    def test_it_is_read_as_the_names_that_it_was_made_of(self, names: list[str]) -> None:
+        assert path_names(path_text(tuple(names))) == names
