@@ -50,8 +50,8 @@ def readings(text: str) -> Iterator[Any]:
 
 
 def value_of(text: str) -> Any:
-    """Return what a text is at first sight."""
-    return next(readings(text))
+    """Return what a text is at first sight; ``null`` is a text."""
+    return next(it for it in readings(text) if it is not None)
 
 
 def number_of(text: str) -> int:

@@ -82,6 +82,11 @@ def test_lines_fit_on_eighty_columns_unless_all_is_asked_for(run: Any) -> None:
     assert "b" * 500 in run("show", "shelf", made.pk, -1).out
 
 
+@pytest.mark.parametrize("nobody", ["null", '"null"', "{}"])
+def test_what_nobody_is_called_is_asked_for_all_the_same(run: Any, nobody: str) -> None:
+    assert run("log", "shelf", shelf().pk, "--by", nobody, "--json").data == []
+
+
 def test_no_text_of_a_document_moves_the_cursor_or_is_taken_for_a_style(run: Any) -> None:
     made = shelf()
     hostile = "[red]\x1b[2J\x9b\u202e\r\n\x00 :smile:"
