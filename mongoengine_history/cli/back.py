@@ -8,7 +8,6 @@ import click
 from bson import ObjectId
 
 from mongoengine_history import (
-    ABSENT,
     ChangesetConflictError,
     OptionsError,
     UndoConflictError,
@@ -22,7 +21,6 @@ from mongoengine_history.cli.ask import agreed, writes, writing
 from mongoengine_history.cli.look import DOCUMENT
 from mongoengine_history.cli.options import command, words
 from mongoengine_history.cli.target import check_known, document_of
-from mongoengine_history.cli.values import number_of
 from mongoengine_history.state.mask import is_mask
 from mongoengine_history.state.wording import readable
 
@@ -60,9 +58,8 @@ def go_back(settings: Settings, words: tuple[str, ...], paths: tuple[str, ...]) 
     state before the first revision, 1, 2, …
     """
     target = document_of(settings, words, 1, 1)
-    number = number_of(target.rest[0])
-    index = len(target.timeline) + 1 + number if number < 0 else number
-    return _save(settings, target, lambda it: revert(it, revision=index, **_only(paths)))
+    number = target.number(target.rest[0])
+    return _save(settings, target, lambda it: revert(it, revision=number, **_only(paths)))
 
 
 @command("undo", short_help="Take back one revision, and keep the later ones.")
@@ -72,7 +69,7 @@ def go_back(settings: Settings, words: tuple[str, ...], paths: tuple[str, ...]) 
 def take_back(settings: Settings, words: tuple[str, ...], paths: tuple[str, ...]) -> int:
     """Take back what one revision did. Where a later one changed the same, nothing is written."""
     target = document_of(settings, words, 1, 1)
-    number = number_of(target.rest[0])
+    number = target.number(target.rest[0])
     try:
         return _save(settings, target, lambda it: undo(it, number, **_only(paths)))
     except UndoConflictError as error:
@@ -98,12 +95,8 @@ def _conflict(it: Conflict, told: Words | None) -> str:
         return "the document itself"
     if told is None or is_mask(it.expected):  # nor is told what the class hides
         return told.path(it.path) if told else readable(it.path)
-    expected, found = (_value(told, side) for side in (it.expected, it.found))
+    expected, found = map(told.value, (it.expected, it.found))
     return f"{told.path(it.path)}: it left {expected}, found is {found}"
-
-
-def _value(told: Words, value: object) -> str:
-    return "nothing" if value is ABSENT else told.value(value)
 
 
 @command("restore", short_help="Bring a deleted document back, or single values.")
@@ -129,9 +122,8 @@ def bring_back(
             raise click.UsageError("--revision goes with --path; else use revert")
         made = restore(target.model, target.key)
         return _save(settings, target, lambda it: it, made)
-    number = number_of(revision) if revision else _before_last_change(target, paths)
-    index = len(target.timeline) + 1 + number if number < 0 else number
-    return _save(settings, target, lambda it: revert(it, revision=index, **_only(paths)))
+    number = target.number(revision) if revision else _before_last_change(target, paths)
+    return _save(settings, target, lambda it: revert(it, revision=number, **_only(paths)))
 
 
 def _before_last_change(target: Target, paths: tuple[str, ...]) -> int:

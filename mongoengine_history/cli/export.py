@@ -22,9 +22,7 @@ from mongoengine_history.record.place import Place
 from mongoengine_history.state.telling import json_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from mongoengine import Document
+    from collections.abc import Iterable, Mapping
 
     from mongoengine_history import Holding
     from mongoengine_history.cli.options import Settings
@@ -129,18 +127,13 @@ def export(settings: Settings, words: tuple[str, ...], form: str, to: Path | Non
     bar = terminal.progress("documents", None) if to else nullcontext(lambda _: None)
     with opened as file, bar as progress:
         write = _writer(form, file)
-        for count, key in enumerate(keys if keys is not None else _keys(model), 1):
+        for count, key in enumerate(keys or keys_behind(Place(model)), 1):
             timeline = history_of(model, key)
             for revision in timeline:
                 data = revision.to_dict(json=True, names=timeline.names)
                 write({"collection": model._get_collection_name(), "id": json_ready(key), **data})
             progress(count)
     return 0
-
-
-def _keys(model: type[Document]) -> Iterator[Any]:
-    place = Place(model)
-    return keys_behind(place)
 
 
 def _writer(form: str, file: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -13,7 +12,8 @@ from mongoengine_history.cli.target import class_of, document_of, told_paths
 from mongoengine_history.cli.terminal import counted
 from mongoengine_history.cli.values import WHEN, last_of, moment_of, number_of, point_of, value_of
 from mongoengine_history.faces.classless import unknown_of
-from mongoengine_history.state.revision import EVENT, UPDATE, Revision
+from mongoengine_history.state.revision import EVENT
+from mongoengine_history.state.telling import told as changes_told
 
 if TYPE_CHECKING:
     from mongoengine_history.cli.options import Settings
@@ -136,14 +136,14 @@ def diff(settings: Settings, words: tuple[str, ...], *, full: bool) -> int:
     if target.is_classless and None in points:  # whose class may hide some of what is stored
         _tell_unknown(settings, target)
         points = [-1 if it is None else it for it in points]
-    between = _revision_of(target.timeline.compare(*points))
+    patches = target.timeline.compare(*points)
     told, terminal = settings.terminal.words(target.model, full=full), settings.terminal
     if settings.json:
-        terminal.json(told.data(between)["changes"])
+        terminal.json(changes_told(patches, told.item_key, target.timeline.names))
         return 0
-    if not between.patches:
+    if not patches:
         terminal.note("Nothing differs.")
-    terminal.changes(told, between)
+    terminal.changes(told, told.changes(patches))
     return 0
 
 
@@ -151,11 +151,6 @@ def _tell_unknown(settings: Settings, target: Target) -> None:
     unknown = unknown_of(target.model(pk=target.key))
     if unknown:
         settings.terminal.note(f"Stored otherwise than the history has it: {told_paths(unknown)}")
-
-
-def _revision_of(patches: Any) -> Revision:
-    """Return a revision that is not there, so that patches are told as those of one that is."""
-    return Revision(0, datetime.now(timezone.utc), None, UPDATE, None, {}, None, tuple(patches))
 
 
 @command("blame", short_help="Who set which value.")

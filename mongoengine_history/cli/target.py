@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,12 +9,13 @@ import click
 from mongoengine.fields import StringField
 
 from mongoengine_history import OptionsError, history_of, verify
-from mongoengine_history.cli.values import readings
+from mongoengine_history.cli.values import number_of, readings
 from mongoengine_history.documents.snapshot import stored_key
-from mongoengine_history.faces.classless import paths_in, unknown_of
+from mongoengine_history.faces.classless import unknown_of
 from mongoengine_history.record.history import kept_by
 from mongoengine_history.record.overview import keys_behind
 from mongoengine_history.record.place import Place
+from mongoengine_history.state.patches import dictdiffer_paths
 from mongoengine_history.state.wording import readable
 from mongoengine_history.trust.finding import ALTERED
 
@@ -33,8 +33,6 @@ HIDDEN_OR_UNKNOWN: Final = (
     "What is stored at {paths} is not in the history: it was written past it, or the own class "
     "hides it. Name the class by --model, or reconcile the document first."
 )
-
-BETWEEN_NAMES: Final = re.compile(r"(?<!\\)\.")
 
 KEYED: Final = (
     "The checksums of its history are not those that can be made without a key. Name the class, "
@@ -58,6 +56,11 @@ class Target:
         """Its history."""
         return history_of(self.model, self.key)
 
+    def number(self, text: str) -> int:
+        """Read the number of a revision; -1 is that of the newest."""
+        number = number_of(text)
+        return len(self.timeline) + 1 + number if number < 0 else number
+
     def document(self) -> Document:
         """Load it, or make an object of one that is gone, to which something is to be put back."""
         found: Document | None = self.model.objects(pk=self.key).first()
@@ -74,18 +77,13 @@ def told_paths(paths: Sequence[Path]) -> str:
     return ", ".join(map(readable, paths[:10])) + (", …" if len(paths) > 10 else "")
 
 
-def stored_names(path: str) -> list[str]:
-    r"""Part a path of stored names, which no class knows; a dot inside of one is ``\\.``."""
-    return [it.replace("\\.", ".") for it in BETWEEN_NAMES.split(path)]
-
-
 def check_known(document: Document, patches: Iterable[DictdifferPatch]) -> None:
     """
     Raise an OptionsError if patches need the own class.
 
     It may hide what they touch, or it has the key that checksums are made with.
     """
-    touched = {path[:1] for path in paths_in(patches)}
+    touched = {path[:1] for path in dictdiffer_paths(patches)}
     unknown = [it for it in unknown_of(document) if it[:1] in touched]
     if unknown:
         problem = HIDDEN_OR_UNKNOWN.format(paths=told_paths(unknown))

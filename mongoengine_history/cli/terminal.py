@@ -98,11 +98,11 @@ class Terminal:
         """Tell a revision; of its changes not more than *most*."""
         number, dot, rest = words.head(revision).partition(".")
         self.line(Text.assemble((number, "bold"), dot, rest))
-        self.changes(words, revision, most)
+        self.changes(words, words.lines(revision), most)
 
-    def changes(self, words: Words, revision: Revision, most: int | None = None) -> None:
-        """Tell the changes of a revision."""
-        lines = [it for line in words.lines(revision) for it in _flat(line, 1)]
+    def changes(self, words: Words, told: Iterable[Line], most: int | None = None) -> None:
+        """Tell changes; not more than *most* lines."""
+        lines = [it for line in told for it in _flat(line, 1)]
         for line in lines[:most]:
             self.line(line)
         if most is not None and len(lines) > most:

@@ -25,7 +25,6 @@ from mongoengine_history.cli.look import DOCUMENT
 from mongoengine_history.cli.options import command, words
 from mongoengine_history.cli.target import check_unkeyed, class_of, document_of
 from mongoengine_history.cli.terminal import counted
-from mongoengine_history.cli.values import number_of
 from mongoengine_history.trust.finding import ALTERED, DRIFT
 
 if TYPE_CHECKING:
@@ -36,10 +35,6 @@ if TYPE_CHECKING:
     from mongoengine_history.cli.options import Settings
 
 FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-KEY_SIZE: Final = 32
-"""Bytes of a key of Ed25519."""
-
 
 PERHAPS_KEYED: Final = (
     "A checksum that was made with a key is not found right without it: name the class, which has "
@@ -188,10 +183,9 @@ def prove(
 ) -> int:
     """Write the proof that a revision was part of the history under a checkpoint."""
     target = document_of(settings, words, 1, 1)
-    number = number_of(target.rest[0])
     text = proof(
         target.model(pk=target.key),
-        len(target.timeline) + 1 + number if number < 0 else number,
+        target.number(target.rest[0]),
         _checkpoint(known, None),
         keys=[it.read_bytes() for it in checksum_key],
     )

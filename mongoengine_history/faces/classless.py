@@ -12,14 +12,11 @@ from mongoengine.fields import DynamicField
 from mongoengine_history.capture.track_history import track_history
 from mongoengine_history.read.history_of import history_of
 from mongoengine_history.record.history import BaseHistory, History
-from mongoengine_history.state.patches import CHANGE
+from mongoengine_history.state.patches import dictdiffer_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from typing_extensions import Self
 
-    from mongoengine_history.state.patches import DictdifferPatch
     from mongoengine_history.state.values import Path
 
 
@@ -84,13 +81,4 @@ def unknown_of(document: Document) -> list[Path]:
     """
     timeline = history_of(document)
     patches = timeline.compare(-1, None) if len(timeline) else []
-    return paths_in(patches)
-
-
-def paths_in(patches: Iterable[DictdifferPatch]) -> list[Path]:
-    """Name what patches say something about."""
-    return list(dict.fromkeys(it for patch in patches for it in _paths(*patch)))
-
-
-def _paths(action: str, path: list[str | int], data: Any) -> list[Path]:
-    return [tuple(path)] if action == CHANGE else [(*path, key) for key, _ in data]
+    return dictdiffer_paths(patches)

@@ -26,9 +26,9 @@ PHRASES: Final = {
     "moved": "{path}: moved from {origin}",
     "item": "{path}:",
     "fact": "{path}: {new}",
-    "nothing": "nothing changed",
     "more": "… and {count} more",
-    # What stands for values that the history does not hold.
+    # What stands for values that are not there, or that the history does not hold.
+    "nothing": "nothing",
     "masked": "hidden ({fingerprint})",
     "blank": "hidden",
 }

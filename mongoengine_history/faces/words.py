@@ -13,16 +13,19 @@ from mongoengine_history.documents.fieldpaths import attributes, labels
 from mongoengine_history.faces.line import Line, Piece, html_of
 from mongoengine_history.faces.phrases import PHRASES
 from mongoengine_history.faces.woven import woven
+from mongoengine_history.state import telling
 from mongoengine_history.state.mask import fingerprint_of, is_mask
 from mongoengine_history.state.revision import EVENT
+from mongoengine_history.state.values import ABSENT
 from mongoengine_history.state.wording import shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import tzinfo
 
     from mongoengine import Document
 
+    from mongoengine_history.state.patches import DictdifferPatch
     from mongoengine_history.state.revision import Revision
     from mongoengine_history.state.values import Path
 
@@ -91,7 +94,11 @@ class Words:
         if revision.operation == EVENT:
             facts = {name: it for name, it in revision.metadata.items() if name != "kind"}
             return [self._told("fact", (name,), new=it) for name, it in facts.items()]
-        told = revision.to_dict(item_key=self.item_key)["changes"]
+        return self.changes(revision.patches)
+
+    def changes(self, patches: Iterable[DictdifferPatch]) -> list[Line]:
+        """Tell each of some changes, which need be of no revision."""
+        told = telling.told(patches, self.item_key, tuple)
         return [self._change(tuple(it["keys"]), it) for it in told]
 
     def _change(self, path: Path, change: Mapping[str, Any]) -> Line:
@@ -145,7 +152,9 @@ class Words:
         return shortened("".join(map(_step, named)).removeprefix("."), sys.maxsize)
 
     def value(self, value: Any) -> str:
-        """Tell a value: as JSON, moments in the zone, masks as such."""
+        """Tell a value: as JSON, moments in the zone, masks as such, `ABSENT` as nothing."""
+        if value is ABSENT:
+            return self.phrase("nothing")
         if is_mask(value) or isinstance(value, datetime):
             return self._other(value)
         return self.line(json.dumps(value, default=self._other, ensure_ascii=False))

@@ -274,6 +274,15 @@ def _shaped(patch: Patch, data: Any) -> Any:
     return tuple(data) if patch.action == CHANGE else [tuple(item) for item in data]
 
 
+def dictdiffer_paths(patches: Iterable[DictdifferPatch]) -> list[Path]:
+    """Name what patches say something about, in their order."""
+    return list(dict.fromkeys(it for patch in patches for it in _paths(*patch)))
+
+
+def _paths(action: str, path: Sequence[str | int], data: Any) -> list[Path]:
+    return [tuple(path)] if action == CHANGE else [(*path, key) for key, _ in data]
+
+
 class Draft:
     """Edits a copy of a state; the original and all that it shares stay untouched."""
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hmac
-from datetime import datetime, timezone
-from hashlib import sha256
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from mongoengine_history import Revision, changeset, changeset_of, revert_changeset
+from mongoengine_history import changeset, changeset_of, revert_changeset
 from mongoengine_history.web.failures import MESSAGES, Failure
 from mongoengine_history.web.leading_back import REFUSED, conflicts_told
-from mongoengine_history.web.rows import lines_of, side_by_side
+from mongoengine_history.web.rows import sides_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,9 +64,7 @@ def _rights(look: Look, name: str, pk: Any) -> Rights:
 
 def _steps(look: Look, plan: ChangesetPlan, rights: list[Rights]) -> Iterator[Any]:
     for step, right in zip(plan.steps, rights, strict=True):
-        words = look.site.words(right.model)
-        like = Revision(0, datetime.now(timezone.utc), None, "update", None, {}, None, ())
-        yield step, right, [*side_by_side(lines_of(step.patches, like, right, words))]
+        yield step, right, sides_of(step.patches, right, look.site.words(right.model))
 
 
 def _conflicts(look: Look, plan: ChangesetPlan) -> Iterator[Any]:
@@ -87,17 +82,17 @@ def _conflicts(look: Look, plan: ChangesetPlan) -> Iterator[Any]:
 
 def _mark(look: Look, plan: ChangesetPlan, rights: list[Rights]) -> str:
     """Return a text that is another one if any of the documents was written meanwhile."""
-    steps = [(it.kind, it.document_class, repr(it.document_id), it.revisions) for it in plan.steps]
-    told = repr([str(plan.changeset), steps, [it.patches for it in plan.steps]]).encode()
-    told += repr([it.stored for it in rights]).encode()
-    return hmac.new(look.site.secret, told, sha256).hexdigest()
+    steps = [
+        (it.kind, it.document_class, it.document_id, it.revisions, it.patches) for it in plan.steps
+    ]
+    return look.site.mark(plan.changeset, steps, [it.stored for it in rights])
 
 
 def carry_out(look: Look) -> Response:
     """Write what was shown, if it is still the same; otherwise show it anew."""
     plan, rights = _plan(look)
-    reason, mark = look.given("reason"), _mark(look, plan, rights)
-    if plan.conflicts or not hmac.compare_digest(mark.encode(), look.given("mark").encode()):
+    reason = look.given("reason")
+    if plan.conflicts or not look.has_mark(_mark(look, plan, rights)):
         return _shown(look, MESSAGES["stale"], 409, reason)
     if not reason and any(look.site.reason_needed(it.model) for it in rights):
         return _shown(look, MESSAGES["reason"], 422)

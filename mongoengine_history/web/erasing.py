@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hmac
-from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from mongoengine_history import OptionsError, changeset, history_of, redact
 from mongoengine_history.documents.fieldpaths import keys_of
 from mongoengine_history.web.failures import MESSAGES, Failure
 from mongoengine_history.web.keys import key_text
-from mongoengine_history.web.rows import rows
+from mongoengine_history.web.rows import Row
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -40,34 +38,33 @@ def _shown(look: Look, path: str, notice: str = "", status: int = 200) -> Respon
         title="Erase: preview",
         rights=rights,
         path=path,
-        rows=rows(found, rights, look.site.words(rights.model)),
+        rows=found,
         mark=_mark(look, path),
         notice=notice,
     )
 
 
-def _setting(look: Look, path: str) -> list[object]:
+def _setting(look: Look, path: str) -> list[Row]:
     """Read the newest revisions that have set a path, if it may be erased."""
-    keys = keys_of(look.rights.model, path)
-    if not all(map(look.rights.may_be_erased, keys)):
+    rights, words = look.rights, look.site.words(look.rights.model)
+    if not all(map(rights.may_be_erased, keys_of(rights.model, path))):
         raise Failure(403, "forbidden")
-    timeline = history_of(look.rights.model, look.rights.pk)
-    return [*timeline.filter(touching=path).page(size=MOST_SHOWN)]
+    found = history_of(rights.model, rights.pk).filter(touching=path).page(size=MOST_SHOWN)
+    return [Row.of(rights, words, it) for it in found]
 
 
 def _mark(look: Look, path: str) -> str:
-    newest = len(history_of(look.rights.model, look.rights.pk))
-    told = repr([look.rights.model._class_name, look.rights.pk, path, newest]).encode()
-    return hmac.new(look.site.secret, b"erase:" + told, sha256).hexdigest()
+    model, pk = look.rights.model, look.rights.pk
+    return look.site.mark("erase", model._class_name, pk, path, len(history_of(model, pk)))
 
 
 def carry_out(look: Look) -> Response:
     """Erase what was shown, if it is still the same and was typed again."""
-    path, again, reason, mark = map(look.given, ("path", "again", "reason", "mark"))
+    path, again, reason = map(look.given, ("path", "again", "reason"))
     rights = look.rights
     if not rights.erases or not all(map(rights.may_be_erased, keys_of(rights.model, path))):
         raise Failure(403, "forbidden")
-    if not hmac.compare_digest(_mark(look, path).encode(), mark.encode()):
+    if not look.has_mark(_mark(look, path)):
         return _shown(look, path, MESSAGES["stale"], 409)
     if again != path or not reason:
         return _shown(look, path, MESSAGES["again"], 422)

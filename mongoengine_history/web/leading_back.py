@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 from dataclasses import dataclass, replace
 from functools import cached_property
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine.errors import NotUniqueError, OperationError, ValidationError
 
 from mongoengine_history import (
-    ABSENT,
     DocumentTrack,
     UndoConflictError,
     changeset,
@@ -22,13 +19,13 @@ from mongoengine_history import (
     revert,
     undo,
 )
-from mongoengine_history.state.patches import outermost_list
+from mongoengine_history.state.patches import dictdiffer_paths, outermost_list
 from mongoengine_history.web.failures import MESSAGES, Failure
 from mongoengine_history.web.keys import key_text
-from mongoengine_history.web.rows import Row, lines_of, side_by_side
+from mongoengine_history.web.rows import Row, sides_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from mongoengine import Document
     from starlette.responses import Response
@@ -91,9 +88,8 @@ class Way:
     def mark(self) -> str:
         """A text that another preview has only if nothing was written meanwhile."""
         shown = self.preview
-        said = [self.kind, self.number, self.paths, shown.number, repr(shown.patches)]
-        told = json.dumps(said).encode() + self.stored
-        return hmac.new(self.look.site.secret, told, sha256).hexdigest()
+        said = self.kind, self.number, self.paths, shown.number, shown.patches
+        return self.look.site.mark(*said, self.stored)
 
     @property
     def changed(self) -> list[Path]:
@@ -101,10 +97,8 @@ class Way:
         return list(dict.fromkeys(_paths(self.preview.patches)))
 
 
-def _paths(patches: Sequence[DictdifferPatch]) -> Any:
-    for action, root, data in patches:
-        found = [tuple(root)] if action == "change" else [(*root, key) for key, _ in data]
-        yield from map(outermost_list, found)
+def _paths(patches: Sequence[DictdifferPatch]) -> Iterable[Path]:
+    return map(outermost_list, dictdiffer_paths(patches))
 
 
 def _way(look: Look, chosen: Sequence[str] | None) -> Way:
@@ -159,9 +153,10 @@ def _shown(way: Way, notice: str = "", status: int = 200, reason: str = "") -> R
         "preview.html",
         status,
         title=f"{way.kind.capitalize()}: preview",
+        mark=way.mark,
         way=way,
         rights=rights,
-        changed=[*side_by_side(lines_of(shown.patches, shown, rights, words))],
+        changed=sides_of(shown.patches, rights, words),
         choices=choices,
         closed=rights.refused(shown.patches),
         later=_later(way),
@@ -209,13 +204,9 @@ def conflicts_told(
     """Tell of each conflict the path, what was left there, and what is there now."""
     veiled = map(rights.veil.conflict, conflicts)
     return [
-        (words.path(it.path) or "the document", _side(it.expected, words), _side(it.found, words))
+        (words.path(it.path) or "the document", words.value(it.expected), words.value(it.found))
         for it in veiled
     ]
-
-
-def _side(value: Any, words: Words) -> str:
-    return "nothing" if value is ABSENT else words.value(value)
 
 
 def _later(way: Way) -> list[Row]:
@@ -243,10 +234,10 @@ def carry_out(look: Look) -> Response:
     way = _way(look, look.said.get("path"))
     reason = look.given("reason")
     try:
-        mark = way.mark
+        is_shown = look.has_mark(way.mark)
     except UndoConflictError:
         return _shown(way)
-    if not hmac.compare_digest(mark.encode(), look.given("mark").encode()):
+    if not is_shown:
         return _shown(way, MESSAGES["stale"], 409, reason)
     if not reason and look.site.reason_needed(look.rights.model):
         return _shown(way, MESSAGES["reason"], 422)

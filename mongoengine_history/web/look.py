@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from mongoengine_history.record.committed import Committed
 from mongoengine_history.web.failures import Failure, told
 from mongoengine_history.web.keys import key_in_text, key_text
 from mongoengine_history.web.protection import COOKIE, give_cookie, new_cookie, token_for
-from mongoengine_history.web.site import address
+from mongoengine_history.web.site import address, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,6 +48,10 @@ class Look:
     def given(self, name: str) -> str:
         """Return what a form said, without the spaces around it."""
         return self.said.get(name, [""])[0].strip()
+
+    def has_mark(self, mark: str) -> bool:
+        """Say whether a form was sent from a page with that mark."""
+        return hmac.compare_digest(mark.encode(), self.given("mark").encode())
 
     def url(self, *parts: object, **query: object) -> str:
         """Return an address of the browser."""
@@ -99,15 +104,18 @@ class Look:
 
     def page(self, template: str, status: int = 200, **shown: Any) -> Response:
         """Return a page."""
-        shown = {"look": self, "url": self.url, "query": self.query, "title": "", **shown}
+        rights = shown.get("rights")
+        whose = f"{rights.model.__name__} {plain(rights.pk)}" if rights else ""
+        titles = [it for it in (shown.get("title"), whose) if it]
+        shown = {"look": self, "url": self.url, "query": self.query, "titles": titles, **shown}
         page = self.site.templates.get_template(template).render(**shown)
         return HTMLResponse(page, status)
 
-    def form(self, template: str, status: int = 200, **shown: Any) -> Response:
-        """Return a page with a form that only this browser can send."""
+    def form(self, template: str, status: int = 200, *, mark: str, **shown: Any) -> Response:
+        """Return a page with a form that only this browser can send, of what has that mark."""
         cookie = self.request.cookies.get(COOKIE) or new_cookie()
         token = token_for(self.site.secret, cookie)
-        hidden = {**self.site.form_fields(self.request), "token": token}
+        hidden = {**self.site.form_fields(self.request), "token": token, "mark": mark}
         response = self.page(template, status, hidden=hidden, **shown)
         give_cookie(response, self.request, cookie, self.url())
         return response

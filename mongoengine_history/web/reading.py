@@ -19,8 +19,7 @@ from mongoengine_history.faces.question import Question
 from mongoengine_history.state.merge import path_text
 from mongoengine_history.state.revision import EVENT
 from mongoengine_history.web.failures import Failure
-from mongoengine_history.web.rows import Row, lines_of, page_of, rows, side_by_side
-from mongoengine_history.web.site import plain
+from mongoengine_history.web.rows import Row, page_of, side_by_side, sides_of
 from mongoengine_history.web.tree import tree
 
 if TYPE_CHECKING:
@@ -61,6 +60,7 @@ def latest(look: Look) -> Response:
             problem = str(error)
     return look.page(
         "latest.html",
+        title=look.query.get("q") or "Recent changes",
         rows=[*_seen(look, found[:SIZE])],
         more=found[SIZE - 1].record if len(found) > SIZE else None,
         problem=problem,
@@ -89,22 +89,20 @@ def _newest(
 def document(look: Look) -> Response:
     """Show the history of a document, the newest first."""
     rights, words = look.rights, look.site.words(look.rights.model)
-    timeline = history_of(rights.model, rights.pk)
     question, problem = _question(look)
     before = look.number("before")
     try:
-        found = page_of(timeline, question, before, SIZE + 1)
+        found = page_of(rights, words, question, before, SIZE + 1)
     except OptionsError as error:  # there is no such path
         found, problem = [], str(error)
     if not found and before is None and question == Question() and not problem:
         raise Failure(404, "unknown")
     if question.model not in {None, rights.model._class_name, rights.model.__name__}:
         found = []
-    shown = rows(found[:SIZE], rights, words)
+    shown = found[:SIZE]
     more = shown[-1].number if len(found) > SIZE else None
     return look.page(
         "document.html",
-        title=f"{rights.model.__name__} {plain(rights.pk)}",
         rights=rights,
         rows=shown,
         more=more,
@@ -120,8 +118,7 @@ def newest(look: Look) -> Response:
     """Show the newest revisions of a document, as a part of a page of the application."""
     rights = look.rights
     size = min(look.number("size") or PART_SIZE, SIZE)
-    found = page_of(history_of(rights.model, rights.pk), Question(), None, size)
-    shown = rows(found, rights, look.site.words(rights.model))
+    shown = page_of(rights, look.site.words(rights.model), Question(), None, size)
     return look.page("newest.html", rights=rights, rows=shown)
 
 
@@ -160,13 +157,11 @@ def compare(look: Look) -> Response:
     newest = len(timeline)
     first, second = look.number("from"), look.number("to")
     first = max(newest - 1, 0) if first is None and second is None else first
-    patches = timeline.compare(first, second)
-    lines = lines_of(patches, timeline[newest], rights, words)
     return look.page(
         "compare.html",
         title="Compare",
         rights=rights,
-        changed=[*side_by_side(lines)],
+        changed=sides_of(timeline.compare(first, second), rights, words),
         names=tuple(map(_point, (first, second))),
         ends=(first, second),
         newest=newest,
@@ -213,7 +208,7 @@ def changeset(look: Look) -> Response:
         raise Failure(404, "unknown")
     return look.page(
         "changeset.html",
-        title="Changeset",
+        title=f"Changeset {look.part['id']}",
         rows=found[:MOST_LISTED],
         is_cut=len(found) > MOST_LISTED,
         id=look.part["id"],

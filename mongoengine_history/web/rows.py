@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from mongoengine_history import history_of
 from mongoengine_history.errors import HistoryError
 from mongoengine_history.state.revision import CREATE, DELETE, EVENT, REDACT
 from mongoengine_history.web.failures import told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mongoengine import Document
 
+    from mongoengine_history import Timeline
     from mongoengine_history.faces.line import Line, Piece
+    from mongoengine_history.faces.question import Question
     from mongoengine_history.faces.words import Words
-    from mongoengine_history.read.history_of import Timeline
     from mongoengine_history.state.patches import DictdifferPatch
     from mongoengine_history.state.revision import Revision
     from mongoengine_history.web.rights import Rights
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 MOST_GAPS: Final = 1_000
 """Missing revisions that a page names."""
+
+MISSING: Final = "This revision is missing."
 
 
 @dataclass(frozen=True)
@@ -78,47 +83,39 @@ class Row:
         return not self.problem and self.operation != DELETE
 
 
-def page_of(timeline: Timeline[Any], question: Any, before: int | None, size: int) -> list[Any]:
+def page_of(
+    rights: Rights, words: Words, question: Question, before: int | None, size: int
+) -> list[Row]:
     """Read a page; where something in it cannot be read, one revision after another."""
-    chosen = timeline.filter(**question.conditions)
+    timeline, asked = history_of(rights.model, rights.pk), question.conditions
     try:
-        found = chosen.page(before=before, size=size)
-        return found if question.conditions else _without_gaps(found)
+        found = timeline.filter(**asked).page(before=before, size=size)
     except HistoryError:
-        if question.conditions:
+        if asked:
             raise
-    newest = len(timeline) if before is None else before - 1
-    return [_one(timeline, number) for number in range(newest, max(newest - size, 0), -1)]
+        newest = len(timeline) if before is None else before - 1
+        numbers = range(newest, max(newest - size, 0), -1)
+        return [_one(timeline, rights, words, number) for number in numbers]
+    rows = [Row.of(rights, words, it) for it in found]
+    return rows if asked else _without_gaps(rows)
 
 
-def _without_gaps(found: list[Any]) -> list[Any]:
-    """Say where a revision between others is missing."""
-    if not found or found[0].number - found[-1].number == len(found) - 1:
-        return found
-    known = {it.number: it for it in found}
-    wanted = range(found[0].number, found[-1].number - 1, -1)
-    return [known.get(it) or _missing(it) for it in islice(wanted, MOST_GAPS + len(found))]
-
-
-def _missing(number: int) -> Row:
-    return Row(type(None), None, number, problem="This revision is missing.")
-
-
-def _one(timeline: Timeline[Any], number: int) -> Any:
+def _one(timeline: Timeline[Any], rights: Rights, words: Words, number: int) -> Row:
     try:
-        return timeline[number]
+        return Row.of(rights, words, timeline[number])
     except HistoryError as error:
-        return Row(type(None), None, number, problem=told(error)[1])
+        return Row(rights.model, rights.pk, number, problem=told(error)[1])
 
 
-def rows(found: Sequence[Any], rights: Rights, words: Words) -> list[Row]:
-    """Tell some revisions of a document, also those that cannot be read."""
-    return [
-        replace(it, model=rights.model, pk=rights.pk)
-        if isinstance(it, Row)
-        else Row.of(rights, words, it)
-        for it in found
-    ]
+def _without_gaps(rows: list[Row]) -> list[Row]:
+    """Say where a revision between others is missing."""
+    if not rows or rows[0].number - rows[-1].number == len(rows) - 1:
+        return rows
+    known = {it.number: it for it in rows}
+    wanted = range(rows[0].number, rows[-1].number - 1, -1)
+    some = islice(wanted, MOST_GAPS + len(rows))
+    missing = partial(Row, rows[0].model, rows[0].pk, problem=MISSING)
+    return [known.get(it) or missing(it) for it in some]
 
 
 class Sides(NamedTuple):
@@ -148,9 +145,6 @@ def side_by_side(lines: Sequence[Line], depth: int = 0) -> Iterator[Sides]:
         yield from side_by_side(line.inner, depth + 1)
 
 
-def lines_of(
-    patches: Sequence[DictdifferPatch], like: Revision, rights: Rights, words: Words
-) -> list[Line]:
-    """Tell changes that are of no revision, by one from which all else is taken."""
-    shown = replace(like, operation="update", patches=tuple(patches))
-    return words.lines(rights.veil.revision(shown))
+def sides_of(patches: Iterable[DictdifferPatch], rights: Rights, words: Words) -> list[Sides]:
+    """Tell changes, which need be of no revision, side by side."""
+    return [*side_by_side(words.changes(map(rights.veil.patch, patches)))]

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass, field
 from datetime import timezone
 from functools import cached_property
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 from zlib import crc32
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mongoengine_history.faces.line import html_of
+from mongoengine_history.faces.line import TAGS, html_of
 from mongoengine_history.faces.words import Words
-from mongoengine_history.state.revision import (
-    CREATE,
-    DELETE,
-    EVENT,
-    EXTERNAL,
-    REDACT,
-    RESTORE,
-    REVERT,
-    UNDO,
-    UPDATE,
-)
+from mongoengine_history.state.revision import RESTORE, REVERT, UNDO
 from mongoengine_history.state.wording import shortened
 from mongoengine_history.web.rights import Rights, always, everybody, nobody
 
@@ -38,9 +30,6 @@ if TYPE_CHECKING:
 
 COLOURS: Final = 8
 """In how many colours people are told apart."""
-
-OPERATIONS: Final = (CREATE, UPDATE, DELETE, REVERT, UNDO, RESTORE, EXTERNAL, EVENT, REDACT)
-"""Those that have a colour."""
 
 DONE: Final = {
     UNDO: "The revision is undone.",
@@ -99,7 +88,7 @@ class Site:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        environment.globals.update(DONE=DONE, OPERATIONS=OPERATIONS)
+        environment.globals.update(DONE=DONE, TAGS=TAGS)
         environment.filters.update(colour=_colour, initials=_initials, plain=plain, html=html_of)
         environment.tests.update(long=_is_long)
         return environment
@@ -107,6 +96,10 @@ class Site:
     def words(self, model: type[Document] | None) -> Words:
         """How revisions of a class are told."""
         return Words(model, identity_label=self.identity_label, zone=self.zone)
+
+    def mark(self, *shown: object) -> str:
+        """Return a text that what was shown has, and nothing else."""
+        return hmac.new(self.secret, repr(shown).encode(), sha256).hexdigest()
 
     def rights(self, request: Request, model: type[Document], pk: Any = None) -> Rights:
         """What who sent a request may see and do; without a function to ask only look."""

@@ -208,6 +208,32 @@ def test_a_changeset_as_a_whole(database: Any) -> None:
     assert "Cell red" in page
 
 
+@pytest.mark.parametrize(
+    ("rest", "title"),
+    [
+        ("", "{} · History"),
+        ("/2", "Revision 2 · {} · History"),
+        ("/compare", "Compare · {} · History"),
+        ("/2/undo", "Undo: preview · {} · History"),
+    ],
+)
+def test_titles_say_what_a_page_is_about(sheet: Sheet, rest: str, title: str) -> None:
+    page = browse(user="eve").get(f"/Sheet/{sheet.pk}{rest}").text
+    assert re.search("<title>(.*?)</title>", page)[1] == title.format(f"Sheet {sheet.pk}")
+
+
+@pytest.mark.parametrize("address", ["/", "/Cell/blue"])
+def test_from_older_ones_there_is_a_way_back_to_the_newest(database: Any, address: str) -> None:
+    cell = Cell(name="blue", seats=0).save()
+    for seats in range(1, 30):
+        cell.modify(seats=seats)
+    newest = browse().get(address).text
+    assert 'rel="prev"' not in newest
+    older = browse().get(unescape(re.search(r'rel="next" href="(.*?)"', newest)[1])).text
+    assert f'rel="prev" href="{address}"' in older
+    assert 'rel="next"' not in older
+
+
 @pytest.mark.parametrize("key", ["0" * 24, "x", "$ne", "None"])
 def test_no_other_changeset(database: Any, key: str) -> None:
     Sheet(status="of none").save()
