@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import pytest
 from pymongo import MongoClient
 
 from mongoengine_history.demo import program
-from mongoengine_history.demo.order import WIDTH, compare, table
+from mongoengine_history.demo.order import WIDTH, Order, compare, table
 from mongoengine_history.embedded import NO_SERVER, NoServerError, find_mongod
 from mongoengine_history.state.patches import ADD, CHANGE, Patch
 from mongoengine_history.state.revision import Context, Revision, StoredRevision
@@ -47,6 +47,13 @@ TRICKY = [
     {"name": "a", "dependencies": {"left.pad": "^1.0", "@types/node": "1", "": "root"}},
 ]
 FALLING = [f"2024-03-{20 - day:02}T12:00:00.500+02:00" for day in range(len(TRICKY))]
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """Let it forget its connection; MongoEngine may know another class of its name by now."""
+    yield
+    Order._disconnect()
 
 
 @pytest.fixture

@@ -6,8 +6,10 @@ import re
 from typing import Any
 
 import pytest
+from mongoengine import Document
 from starlette.testclient import TestClient
 from support.browsing import HERE, Cell, Sheet, browse, everybody, fields_of, send
+from support.changes import tracked
 
 from mongoengine_history import OptionsError, history_of
 from mongoengine_history.web.browser import history_browser
@@ -203,6 +205,18 @@ def test_the_name_under_which_it_was_asked_stands_on_no_page(sheet: Sheet) -> No
     client = browse(user="eve")
     for page in ("/", f"/Sheet/{sheet.pk}", f"/Sheet/{sheet.pk}/2/undo"):
         assert "evil" not in client.get(page, headers={"Host": "evil.example"}).text
+
+
+class Remote(Document):
+    meta = {"collection": "remote_sheets", "db_alias": "nobody_connects_this"}
+
+
+def test_a_class_that_is_not_connected_is_in_nobodys_way(sheet: Sheet) -> None:
+    with tracked(Remote):
+        here = TestClient(history_browser(), HERE, client=LOCAL)
+        assert "Sheet" in here.get("/").text
+        assert "Remote" not in here.get("/").text
+        assert here.get("/Remote/1").status_code == 404
 
 
 def test_all_tracked_classes_are_shown_if_none_is_named(sheet: Sheet) -> None:
