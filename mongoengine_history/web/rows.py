@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MOST_GAPS: Final = 1_000
 """Missing revisions that a page names."""
 
-MISSING: Final = "This revision is missing."
+IS_MISSING: Final = "This revision is missing."
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _without_gaps(rows: list[Row]) -> list[Row]:
     known = {it.number: it for it in rows}
     wanted = range(rows[0].number, rows[-1].number - 1, -1)
     some = islice(wanted, MOST_GAPS + len(rows))
-    missing = partial(Row, rows[0].model, rows[0].pk, problem=MISSING)
+    missing = partial(Row, rows[0].model, rows[0].pk, problem=IS_MISSING)
     return [known.get(it) or missing(it) for it in some]
 
 
