@@ -67,7 +67,7 @@ class Rights:
 
     def may_be_erased(self, path: Path) -> bool:
         """Say whether the values at a path of stored names may be erased."""
-        return Veil(self.model, lambda it: self._asked(self.may_erase, it)).allows(path)
+        return self._veil(self.may_erase).allows(path)
 
     @property
     def stored(self) -> bytes | None:
@@ -80,12 +80,11 @@ class Rights:
     @cached_property
     def veil(self) -> Veil:
         """What hides the values at paths that may not be seen."""
-        return Veil(self.model, lambda path: self._asked(self.may_see, path))
+        return self._veil(self.may_see)
 
     def refused(self, patches: Sequence[DictdifferPatch]) -> list[str]:
         """Name the paths of changes that must not be made by who sent the request."""
-        may = Veil(self.model, lambda path: self._asked(self.may_restore, path))
-        return may.kept_from(patches)
+        return self._veil(self.may_restore).kept_from(patches)
 
-    def _asked(self, decide: Decide, path: str) -> bool:
-        return bool(decide(self.request, self.model, self.pk, path))
+    def _veil(self, decide: Decide) -> Veil:
+        return Veil(self.model, lambda path: bool(decide(self.request, self.model, self.pk, path)))
