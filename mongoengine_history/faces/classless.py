@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mongoengine_history.state.values import Path
 
 
-class _Classless(Document):  # type: ignore[misc]  # MongoEngine has no types
+class Classless(Document):  # type: ignore[misc]  # MongoEngine has no types
     """
     Knows the primary key of a document and nothing else.
 
@@ -59,7 +59,7 @@ def classless(
     """
     meta = {"collection": collection, "db_alias": alias}
     name = collection.replace(".", "_")  # a dot is for classes below others
-    made: type[Document] = type(name, (_Classless,), {"meta": meta, "__module__": __name__})
+    made: type[Document] = type(name, (Classless,), {"meta": meta, "__module__": __name__})
     return track_history(made, history=history_named(history))
 
 

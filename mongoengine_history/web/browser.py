@@ -12,6 +12,7 @@ try:
     from a2wsgi import ASGIMiddleware
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
+    from starlette.convertors import IntegerConvertor, register_url_convertor
     from starlette.responses import PlainTextResponse
     from starlette.routing import Mount, Route
     from starlette.staticfiles import StaticFiles
@@ -24,6 +25,7 @@ from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.documents.snapshot import check_model, stored_key
 from mongoengine_history.errors import HistoryError, OptionsError
+from mongoengine_history.faces.classless import Classless
 from mongoengine_history.web import changesets, erasing, leading_back, reading
 from mongoengine_history.web.failures import Failure
 from mongoengine_history.web.keys import key_text
@@ -63,17 +65,24 @@ PAGES: Final[dict[str, Callable[[Look], Response]]] = {
     "/{model}/{key}": reading.document,
     "/{model}/{key}/compare": reading.compare,
     "/{model}/{key}/newest": reading.newest,
-    "/{model}/{key}/{number:int}": reading.revision,
-    "/{model}/{key}/{number:int}/state": reading.state,
+    "/{model}/{key}/{number:revision}": reading.revision,
+    "/{model}/{key}/{number:revision}/state": reading.state,
 }
 
 FORMS: Final = {
     "/{model}/{key}/erase": (erasing.look_at, erasing.carry_out),
     "/changesets/{id}/revert": (changesets.look_at, changesets.carry_out),
     "/{model}/{key}/{kind}": (leading_back.look_at, leading_back.carry_out),
-    "/{model}/{key}/{number:int}/{kind}": (leading_back.look_at, leading_back.carry_out),
+    "/{model}/{key}/{number:revision}/{kind}": (leading_back.look_at, leading_back.carry_out),
 }
 """Pages that show what will be done, and what does it."""
+
+
+class _Number(IntegerConvertor):
+    regex = "[0-9]{1,18}"  # of more digits Python makes no number, or MongoDB has none
+
+
+register_url_convertor("revision", _Number())
 
 
 class HistoryBrowser:
@@ -178,7 +187,10 @@ class HistoryBrowser:
             body += part
             if len(body) > LARGEST_FORM:
                 raise Failure(413, "large")
-        said = parse_qs(body.decode("utf-8", "replace"), max_num_fields=1000)
+        try:
+            said = parse_qs(body.decode("utf-8", "replace"), max_num_fields=1000)
+        except ValueError as error:
+            raise Failure(413, "large") from error
         if not is_token(self._site.secret, request, said.get("token", [""])[0]):
             raise Failure(403, "forged")
         return said
@@ -259,5 +271,5 @@ def history_browser(  # noqa: PLR0913  # each option has its name
 def _tracked() -> list[type[Document]]:
     """Return the tracked classes, without those below others in the same collection."""
     known = [it for it in with_subclasses(Document) if not it._meta.get("abstract")]
-    tracked = [it for it in known if is_tracked(it)]
+    tracked = [it for it in known if is_tracked(it) and not issubclass(it, Classless)]
     return [it for it in tracked if not set(it.__mro__[1:]) & {*tracked}]

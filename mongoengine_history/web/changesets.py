@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from mongoengine_history import changeset, changeset_of, revert_changeset
+from mongoengine_history import (
+    HistoryError,
+    UndoConflictError,
+    changeset,
+    changeset_of,
+    revert_changeset,
+    undo,
+)
+from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.web.failures import MESSAGES, Failure
 from mongoengine_history.web.leading_back import REFUSED, conflicts_told
 from mongoengine_history.web.rows import sides_of
@@ -15,7 +23,7 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
-    from mongoengine_history import ChangesetPlan
+    from mongoengine_history import ChangesetPlan, Conflict, PlanStep
     from mongoengine_history.web.look import Look
     from mongoengine_history.web.rights import Rights
 
@@ -46,19 +54,21 @@ def _shown(look: Look, notice: str = "", status: int = 200, reason: str = "") ->
 def _plan(look: Look) -> tuple[ChangesetPlan, list[Rights]]:
     """Return the plan, and the rights to each document that it would write."""
     plan = revert_changeset(look.part["id"], dry_run=True)
-    named = [(it.document_class, it.document_id) for it in plan.steps]
-    rights = [_rights(look, *it) for it in named]
+    rights = [_rights(look, it) for it in plan.steps]
     for step, right in zip(plan.steps, rights, strict=True):
         if not right.restores or right.refused(step.patches):
             raise Failure(403, "forbidden")
     return plan, rights
 
 
-def _rights(look: Look, name: str, pk: Any) -> Rights:
+def _rights(look: Look, step: PlanStep) -> Rights:
     """Return the rights to a document, whose class may be below one that is shown."""
+    where = step.database, step.collection
     for model in look.seen_models:
-        if name == model._class_name or name.startswith(f"{model._class_name}."):
-            return look.rights_to(model, pk)
+        is_there = (model._get_db().name, model._get_collection_name()) == where
+        names = {it.__name__ for it in with_subclasses(model)}
+        if is_there and step.document_class in names:
+            return look.rights_to(model, step.document_id)
     raise Failure(403, "forbidden")
 
 
@@ -69,15 +79,25 @@ def _steps(look: Look, plan: ChangesetPlan, rights: list[Rights]) -> Iterator[An
 
 def _conflicts(look: Look, plan: ChangesetPlan) -> Iterator[Any]:
     """Tell what is in the way, of documents that may be seen."""
-    errors = {(repr(it.document_id), it.number): it for it in plan.conflicts}
-    groups = look.histories(look.seen_models) if errors else []
-    for it in chain.from_iterable(changeset_of(plan.changeset, *group) for group in groups):
-        error = errors.get((repr(it.document_id), it.revision.number))
-        model = look.model_in(it.document_type)
-        rights = look.rights_to(model, it.document_id) if model else None
-        if error and rights and rights.sees:
-            words = look.site.words(model)
-            yield error.number, rights, conflicts_told(error.conflicts, rights, words)
+    known = {(repr(it.document_id), it.number) for it in plan.conflicts}
+    for group in look.histories(look.seen_models) if known else []:
+        for it in changeset_of(plan.changeset, *group):
+            model, number = look.model_of(it, group), it.revision.number
+            rights = look.rights_to(model, it.document_id) if model else None
+            if rights and rights.sees and (repr(it.document_id), number) in known:
+                found = _in_the_way(rights, number)
+                told = conflicts_told(found, rights, look.site.words(model))
+                yield from [(number, rights, told)] if found else []
+
+
+def _in_the_way(rights: Rights, number: int) -> list[Conflict]:
+    """Ask the document itself: one of another class may have the same key, and be hidden."""
+    with suppress(HistoryError):
+        try:
+            undo(rights.document or rights.model(pk=rights.pk), number)
+        except UndoConflictError as error:
+            return error.conflicts
+    return []
 
 
 def _mark(look: Look, plan: ChangesetPlan, rights: list[Rights]) -> str:

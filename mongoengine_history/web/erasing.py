@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 from mongoengine_history import OptionsError, changeset, history_of, redact
 from mongoengine_history.documents.fieldpaths import keys_of
+from mongoengine_history.state.rules import ANY
 from mongoengine_history.web.failures import MESSAGES, Failure
 from mongoengine_history.web.keys import key_text
 from mongoengine_history.web.rows import Row
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.responses import Response
 
+    from mongoengine_history.state.values import Path
     from mongoengine_history.web.look import Look
 
 MOST_SHOWN: Final = 50
@@ -45,12 +50,24 @@ def _shown(look: Look, path: str, notice: str = "", status: int = 200) -> Respon
 
 
 def _setting(look: Look, path: str) -> list[Row]:
-    """Read the newest revisions that have set a path, if it may be erased."""
+    """Read the newest revisions that have set a path, if all that lies there may be erased."""
     rights, words = look.rights, look.site.words(look.rights.model)
-    if not all(map(rights.may_be_erased, keys_of(rights.model, path))):
+    keys, may = keys_of(rights.model, path), rights.of_erasing
+    if not all(map(may.allows, keys)):
         raise Failure(403, "forbidden")
-    found = history_of(rights.model, rights.pk).filter(touching=path).page(size=MOST_SHOWN)
-    return [Row.of(rights, words, it) for it in found]
+    found: list[Row] = []
+    for it in reversed(history_of(rights.model, rights.pk).filter(touching=path)):
+        if any(_is_along(path, keys) for path in may.closed_in(it.patches)):
+            raise Failure(403, "forbidden")
+        found += [Row.of(rights, words, it)] if len(found) < MOST_SHOWN else []
+    return found
+
+
+def _is_along(path: Path, keys: Iterable[tuple[str, ...]]) -> bool:
+    """Say whether a path lies in what is erased; what is behind a ``*`` may be any of all."""
+    names = [it for it in path if isinstance(it, str)]
+    heads = ([*takewhile(lambda it: it != ANY, way)] for way in keys)
+    return any(names[: len(head)] == head for head in heads)
 
 
 def _mark(look: Look, path: str) -> str:
@@ -62,8 +79,9 @@ def carry_out(look: Look) -> Response:
     """Erase what was shown, if it is still the same and was typed again."""
     path, again, reason = map(look.given, ("path", "again", "reason"))
     rights = look.rights
-    if not rights.erases or not all(map(rights.may_be_erased, keys_of(rights.model, path))):
+    if not rights.erases:
         raise Failure(403, "forbidden")
+    _setting(look, path)  # which says if it must not be
     if not look.has_mark(_mark(look, path)):
         return _shown(look, path, MESSAGES["stale"], 409)
     if again != path or not reason:

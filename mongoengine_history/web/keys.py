@@ -11,6 +11,7 @@ from bson.json_util import CANONICAL_JSON_OPTIONS, dumps, loads
 
 from mongoengine_history.documents.snapshot import stored_key
 from mongoengine_history.errors import OptionsError
+from mongoengine_history.state.problem import UNREADABLE
 from mongoengine_history.state.values import encode, wire
 
 if TYPE_CHECKING:
@@ -59,6 +60,6 @@ def key_in_text(model: type[Document], text: str) -> Any:
         key = loads(
             base64.urlsafe_b64decode(coded + "=" * (-len(coded) % 4)), json_options=KEY_JSON
         )
-    except (ValueError, TypeError) as error:  # nor is it JSON
+    except (*UNREADABLE, RecursionError) as error:  # nor is it JSON
         raise OptionsError("pk", text, "it is no primary key") from error
     return stored_key(model, key)

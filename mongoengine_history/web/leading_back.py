@@ -69,7 +69,7 @@ class Way:
         if self.kind == "restore":
             document: Document = restore(rights.model, rights.pk)
             return document
-        found = rights.model.objects(pk=rights.pk).first()
+        found = rights.document
         if found is None:  # deleted, or hidden by the application's own querysets
             found = history_of(rights.model, rights.pk).at(self.number)
         DocumentTrack(found, refuse_stale=True)
@@ -124,7 +124,8 @@ def _keys(text: str) -> list[str | int]:
     """Read a path that a form holds: a list of stored names, in JSON."""
     try:
         keys = json.loads(text)
-    except ValueError:
+        json.dumps(keys, ensure_ascii=False).encode()  # half a sign is none
+    except (ValueError, RecursionError):
         keys = None
     if not isinstance(keys, list) or not keys or not all(isinstance(it, str) for it in keys):
         raise Failure(400, "unknown")

@@ -12,6 +12,8 @@ from starlette.responses import HTMLResponse, RedirectResponse
 
 from mongoengine_history.errors import HistoryError, OptionsError
 from mongoengine_history.record.committed import Committed
+from mongoengine_history.record.place import Place
+from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.web.failures import Failure, told
 from mongoengine_history.web.keys import key_in_text, key_text
 from mongoengine_history.web.protection import COOKIE, give_cookie, new_cookie, token_for
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from mongoengine_history import Recorded
     from mongoengine_history.web.rights import Rights
     from mongoengine_history.web.site import Site
 
@@ -94,10 +97,14 @@ class Look:
             found.setdefault(Committed([model], None).kept, []).append(model)
         return [*found.values()]
 
-    def model_in(self, collection: str) -> type[Document] | None:
-        """Return the class whose documents lie in a collection, if it may be seen."""
-        named = (it for it in self.seen_models if it._get_collection_name() == collection)
-        return next(named, None)
+    def model_of(self, found: Recorded, models: Iterable[type[Document]]) -> type[Document] | None:
+        """Return the one of some classes of which a document is; None if it is of none."""
+        name, key = found.document_type, found.document_id
+        places = [it for it in map(Place, models) if name in it.names]
+        if len(places) > 1:  # which share a collection
+            known = [(it.model, Revisions(it, key)) for it in places]
+            return next((model for model, its in known if its.seen_by(model) is its), None)
+        return places[0].model if places else None
 
     def number(self, name: str) -> int | None:
         """Read a number behind the question mark; None if there is none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 """Names and addresses of the own machine."""
 
-FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+FORWARDED: Final = re.compile(
+    r"(x-)?forwarded(-.*)?|via|(x-)?real-ip|.*-(client|connecting|cluster-client)-ip|x-envoy-.*"
+)
 """Headers of those who hand on what others have sent."""
 
 HEADERS: Final = {
@@ -40,7 +43,7 @@ def is_local(request: Request) -> bool:
     """Say whether a request comes from the own machine, by a name of it, and from nobody else."""
     environ: dict[str, Any] = request.scope.get("wsgi_environ", {})
     client = request.client.host if request.client else environ.get("REMOTE_ADDR")
-    if any(name in request.headers for name in FORWARDED):
+    if any(FORWARDED.fullmatch(name.lower()) for name in request.headers):
         return False
     return client in LOOPBACK and host_of(request) in LOOPBACK
 

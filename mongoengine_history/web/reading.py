@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from bson import ObjectId
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from mongoengine_history import Recorded
     from mongoengine_history.web.look import Look
 
+    #: A revision, and the classes of one of which its document is.
+    Found = tuple[Recorded, list[type[Document]]]
+
 SIZE: Final = 25
 """Revisions of a page."""
 
@@ -49,7 +52,7 @@ def latest(look: Look) -> Response:
     question, problem = _question(look)
     named = question.model
     models = [it for it in look.seen_models if named in {None, it._class_name, it.__name__}]
-    found: list[Recorded] = []
+    found: list[Found] = []
     if not models:
         problem = problem or "There is no such class, or it is not for you."
     else:
@@ -62,17 +65,17 @@ def latest(look: Look) -> Response:
         "latest.html",
         title=look.query.get("q") or "Recent changes",
         rows=[*_seen(look, found[:SIZE])],
-        more=found[SIZE - 1].record if len(found) > SIZE else None,
+        more=found[SIZE - 1][0].record if len(found) > SIZE else None,
         problem=problem,
     )
 
 
 def _newest(
     groups: list[list[type[Document]]], question: Question, before: str | None
-) -> list[Recorded]:
+) -> list[Found]:
     """Read a page, and one more, of each group of classes; one that has no such path has none."""
     last = ObjectId(before) if before and ObjectId.is_valid(before) else None
-    found: dict[Any, Recorded] = {}
+    found: dict[Any, Found] = {}
     problems = []
     for group in groups:
         try:
@@ -80,10 +83,10 @@ def _newest(
         except OptionsError as error:  # it has no such path
             problems.append(error)
             continue
-        found.update({it.record: it for it in chosen.page(before=last, size=SIZE + 1)})
+        found.update({it.record: (it, group) for it in chosen.page(before=last, size=SIZE + 1)})
     if len(problems) == len(groups):
         raise problems[0]
-    return sorted(found.values(), key=lambda it: it.record, reverse=True)[: SIZE + 1]
+    return [found[it] for it in sorted(found, reverse=True)[: SIZE + 1]]
 
 
 def document(look: Look) -> Response:
@@ -200,8 +203,9 @@ def state(look: Look) -> Response:
 def changeset(look: Look) -> Response:
     """Show all that was written in one unit of work."""
     try:
-        told = (changeset_of(look.part["id"], *it) for it in look.histories(look.seen_models))
-        found = [*islice(_seen(look, chain.from_iterable(told)), MOST_LISTED + 1)]
+        groups = look.histories(look.seen_models)
+        told = ((it, group) for group in groups for it in changeset_of(look.part["id"], *group))
+        found = [*islice(_seen(look, told), MOST_LISTED + 1)]
     except OptionsError as error:
         raise Failure(404, "unknown") from error
     if not found:
@@ -222,7 +226,8 @@ def gone(look: Look) -> Response:
     models = [it for it in look.seen_models if asked in {None, "", it._class_name}]
     shown: list[Row] = []
     for model in models:
-        shown += islice(_seen(look, deleted(model)), MOST_LISTED + 1 - len(shown))
+        told = ((it, [model]) for it in deleted(model))
+        shown += islice(_seen(look, told), MOST_LISTED + 1 - len(shown))
     shown.sort(key=lambda it: it.iso, reverse=True)
     return look.page(
         "deleted.html",
@@ -233,10 +238,10 @@ def gone(look: Look) -> Response:
     )
 
 
-def _seen(look: Look, found: Iterable[Any]) -> Iterator[Row]:
+def _seen(look: Look, found: Iterable[Found]) -> Iterator[Row]:
     """Tell revisions of several documents, those that may be seen."""
-    for it in found:
-        model = look.model_in(it.document_type)
+    for it, models in found:
+        model = look.model_of(it, models)
         if model is None:
             continue
         rights = look.rights_to(model, it.document_id)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from mongoengine_history.state.patches import DictdifferPatch
-    from mongoengine_history.state.values import Path
 
     Decide = Callable[[Request, type[Document], Any, str | None], object]
 
@@ -51,23 +50,27 @@ class Rights:
     @cached_property
     def sees(self) -> bool:
         """Whether it may be seen; a document only where its class may be."""
-        asked = [None] if self.pk is None else [None, self.pk]
-        return all(self.may_see(self.request, self.model, pk, None) for pk in asked)
+        return self._is_let(self.may_see)
 
     @cached_property
     def restores(self) -> bool:
         """Whether something of it may be led back."""
-        is_let = self.may_restore(self.request, self.model, self.pk, None)
-        return self.sees and bool(is_let)
+        return self.sees and self._is_let(self.may_restore)
 
     @cached_property
     def erases(self) -> bool:
         """Whether something may be erased from its history."""
-        return self.sees and bool(self.may_erase(self.request, self.model, self.pk, None))
+        return self.sees and self._is_let(self.may_erase)
 
-    def may_be_erased(self, path: Path) -> bool:
-        """Say whether the values at a path of stored names may be erased."""
-        return self._veil(self.may_erase).allows(path)
+    def _is_let(self, decide: Decide) -> bool:
+        """Ask about the class, and the document; one is free only where its class is."""
+        asked = [None] if self.pk is None else [None, self.pk]
+        return all(decide(self.request, self.model, pk, None) for pk in asked)
+
+    @cached_property
+    def of_erasing(self) -> Veil:
+        """What says which paths of stored names may be erased."""
+        return self._veil(self.may_erase)
 
     @property
     def stored(self) -> bytes | None:
@@ -76,6 +79,12 @@ class Rights:
         codec = collection.codec_options.with_options(document_class=RawBSONDocument)
         found = collection.with_options(codec_options=codec).find_one({"_id": {"$eq": self.pk}})
         return None if found is None else bytes(found.raw)
+
+    @property
+    def document(self) -> Document | None:
+        """The document as the application finds it; a key that looks like an operator is none."""
+        found: Document | None = self.model.objects(__raw__={"_id": {"$eq": self.pk}}).first()
+        return found
 
     @cached_property
     def veil(self) -> Veil:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from mongoengine.fields import ListField
+
 from mongoengine_history.documents.fieldpaths import attributes
+from mongoengine_history.documents.fieldrules import Lookup, with_subclasses
+from mongoengine_history.documents.renamed import stored_today
 from mongoengine_history.state.mask import BLANK
 from mongoengine_history.state.patches import CHANGE
 
@@ -26,7 +30,8 @@ class Veil:
     Masks values at paths, as the history masks them.
 
     Args:
-        model: The class, by whose names of attributes paths are asked for.
+        model: The class, by whose names of attributes paths are asked for, and by those of classes
+            below it: of what is stored under one name all have to be free.
         may: Says whether a path is free: names joined by dots, without indexes of items. It is
             asked for each one above it, too.
     """
@@ -42,7 +47,7 @@ class Veil:
 
     def _allows(self, keys: tuple[str, ...]) -> bool:
         if keys not in self._known:
-            self._known[keys] = self.may(".".join(map(str, attributes(self.model, keys))))
+            self._known[keys] = all(map(self.may, sorted(_namings(self.model, keys))))
         return self._known[keys]
 
     def value(self, path: Path, value: Any) -> Any:
@@ -74,9 +79,13 @@ class Veil:
 
     def kept_from(self, patches: Sequence[DictdifferPatch]) -> list[str]:
         """Name the paths that patches set and that are not free."""
-        found = dict.fromkeys(path for patch in patches for path in _set_by(patch))
-        closed = (attributes(self.model, path) for path in found if not self.allows(path))
+        closed = (attributes(self.model, path) for path in self.closed_in(patches))
         return [".".join(map(str, names)) for names in closed]
+
+    def closed_in(self, patches: Sequence[DictdifferPatch]) -> list[Path]:
+        """Return the paths of stored names that patches set and that are not free."""
+        found = dict.fromkeys(path for patch in patches for path in _set_by(patch))
+        return [path for path in found if not self.allows(path)]
 
 
 def _set_by(patch: DictdifferPatch) -> Iterator[Path]:
@@ -92,3 +101,32 @@ def _below(path: Path, value: Any) -> Iterator[Path]:
     pairs = enumerate(value) if isinstance(value, list) else pairs
     for key, it in pairs:
         yield from _below((*path, key), it)
+
+
+def _namings(model: type[Document], keys: tuple[str, ...]) -> set[str]:
+    """Return each name by which classes know a path of stored keys, those of before among them."""
+    known = [stored_today(it) for it in with_subclasses(model)]
+    first = {names[keys[0]] for names in known if keys[0] in names} or {keys[0]}
+    lookup = Lookup()
+    ways = (_ways(lookup, (model,), (key, *keys[1:])) for key in first)
+    return {".".join(names) for way in ways for names in way}
+
+
+def _ways(lookup: Lookup, inside: Any, keys: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    if not keys:
+        yield ()
+        return
+    for name, below in _steps(lookup, inside, keys[0]):
+        yield from ((name, *names) for names in _ways(lookup, below, keys[1:]))
+
+
+def _steps(lookup: Lookup, inside: Any, key: str) -> Iterable[tuple[str, Any]]:
+    """Return the names of what has a stored *key*, and what lies there; items need no index."""
+    while isinstance(inside, ListField):
+        inside = lookup.inside(inside.field)
+    classes = (inside,) if isinstance(inside, type) else inside
+    if not isinstance(classes, tuple):
+        return [(key, lookup.inside(getattr(inside, "field", None)))]
+    fields = ((name, it) for _, name, it in lookup.attributes(classes) if it.db_field == key)
+    found = {(name, id(it)): (name, lookup.inside(it)) for name, it in fields}
+    return found.values() or [(key, lookup.inside(None))]

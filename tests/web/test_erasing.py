@@ -72,3 +72,16 @@ def test_without_the_right_nobody_may(sheet: Sheet) -> None:
     said = {**fields, "path": "street.city", "again": "street.city", "reason": "why"}
     assert send(client, address, said).status_code == 403
     assert len(history_of(sheet)) == 2
+
+
+def test_what_lies_below_a_path_has_to_be_free_too(sheet: Sheet) -> None:
+    sheet.modify(note="later")
+    client = eraser(may_erase=lambda _request, _model, _pk, path: path != "street.city")
+    address = f"/Sheet/{sheet.pk}/erase"
+    fields = fields_of(client.get(address, params={"path": "note"}).text)
+    assert client.get(address, params={"path": "street"}).status_code == 403
+    said = {**fields, "path": "street", "again": "street", "reason": "why"}
+    assert send(client, address, said).status_code == 403
+    assert history_of(sheet)[-1].operation == "update"
+    said = {**fields, "path": "note", "again": "note", "reason": "why"}
+    assert send(client, address, said).status_code == 303

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+from datetime import datetime, timedelta, timezone
 from html import escape
 from html.parser import HTMLParser
 from typing import Any
@@ -9,7 +11,7 @@ from urllib.parse import quote
 
 import mongoengine as me
 import pytest
-from support.browsing import Cell, browse
+from support.browsing import Cell, Sheet, browse
 
 from mongoengine_history import changeset, history_of, record_event, track_history
 from mongoengine_history.web.keys import key_text
@@ -37,6 +39,13 @@ class Loose(me.DynamicDocument):
     key = me.StringField(primary_key=True)
     text = me.StringField()
     facts = me.DictField()
+
+
+@track_history
+class Keyed(me.Document):
+    meta = {"collection": "browsed_keyed", "auto_create_index": False}
+    key = me.DynamicField(primary_key=True)
+    text = me.StringField()
 
 
 class Reader(HTMLParser):
@@ -118,3 +127,73 @@ def test_questions_hold_no_operators(question: str) -> None:
         assert answer.status_code == 200
         assert '<li class="revision' not in answer.text or 'role="alert"' in answer.text
     assert len(history_of(Cell, "blue")) == 1
+
+
+@pytest.mark.parametrize(
+    "key",
+    ['{"$oid":"zz"}', '{"$timestamp":{}}', '{"$numberDecimal":"x"}', '{"$binary":{"base64":5}}',
+     '{"$date":{"$numberLong":"99999999999999999999"}}', '{"$dbPointer":{}}', "[" * 6000, "\\",
+     '{"$regularExpression":{}}', '{"$uuid":7}', '{"$ne":null}', "NaN", '"\\ud800"',
+     '{"$code":1,"$scope":2}', '{"$numberLong":[]}', '{"$numberInt":"1e9999"}'],
+)  # fmt: skip
+def test_keys_that_are_none(key: str) -> None:
+    coded = base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
+    for model in ("Cell", "Sheet", "Keyed"):
+        for rest in ("", "/1", "/1/undo"):
+            answer = browse(Cell, Sheet, Keyed, user="eve").get(f"/{model}/~{coded}{rest}")
+            assert answer.status_code in {400, 404}
+
+
+def test_a_key_is_no_operator() -> None:
+    Keyed(key="mine", text="a").save().modify(text="b")
+    coded = base64.urlsafe_b64encode(b'{"$gt":""}').decode().rstrip("=")
+    client = browse(Keyed, user="eve")
+    for rest in ("", "/1", "/2/undo", "/1/revert", "/2/state"):
+        assert client.get(f"/Keyed/~{coded}{rest}").status_code == 404
+
+
+@pytest.mark.parametrize("number", ["9" * 18, "9" * 19, "9" * 30, "9" * 5000, "-1"])
+def test_numbers_that_no_revision_has(number: str) -> None:
+    Cell(name="blue", seats=1).save()
+    client = browse(user="eve")
+    for rest in ("", "/state", "/undo"):
+        assert client.get(f"/Cell/blue/{number}{rest}").status_code in {400, 404}
+    for page in ("/Cell/blue", "/Cell/blue/compare", "/Cell/blue/newest"):
+        asked = dict.fromkeys(("before", "from", "to", "size"), number)
+        assert client.get(page, params=asked).status_code in {200, 400, 404}
+
+
+@pytest.mark.parametrize(
+    "path", ["[" * 6000, '["\\ud800"]', '["a\\u0000"]', '["_id"]', "[1]", "{}"]
+)
+def test_paths_that_are_none(path: str) -> None:
+    Cell(name="blue", seats=1).save().modify(seats=2)
+    for page in ("/Cell/blue/2/undo", "/Cell/blue/1/revert"):
+        assert browse(user="eve").get(page, params={"path": path}).status_code == 400
+
+
+def test_a_form_of_too_many_fields() -> None:
+    Cell(name="blue", seats=1).save().modify(seats=2)
+    said = "&".join(f"a{it}=1" for it in range(1001))
+    address, sent = "/Cell/blue/2/undo", {"Origin": "http://localhost"}
+    assert browse(user="eve").post(address, content=said, headers=sent).status_code == 413
+
+
+def test_moments_at_the_ends_of_time() -> None:
+    for at in (datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59)):
+        one = Loose(key=f"at{at.year}", facts={"at": at}).save()
+        for hours in (-9, 9):
+            client = browse(Loose, zone=timezone(timedelta(hours=hours)))
+            for page in ("", "/1", "/1/state"):
+                assert client.get(f"/Loose/{one.key}{page}").status_code == 200
+            asked = f"between:{at.isoformat()}"
+            assert client.get("/", params={"q": asked}).status_code == 200
+
+
+def test_a_document_that_nests_deeply() -> None:
+    deep: Any = "bottom"
+    for _ in range(90):
+        deep = {"in": [deep]} if isinstance(deep, dict) and len(str(deep)) % 2 else {"in": deep}
+    Loose(key="deep", facts=deep).save()
+    for page in ("", "/1", "/1/state", "/compare?from=0", "/newest"):
+        assert browse(Loose).get(f"/Loose/deep{page}").status_code == 200
