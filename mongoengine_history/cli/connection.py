@@ -25,11 +25,18 @@ OWN_ALIAS: Final = "mongoengine_history_cli"
 
 SECRETS_IN_URI: Final = re.compile(r"://[^/@]*?:(.*)@")
 
+ANY_PASSWORD: Final = re.compile(r"(://[^\s/@:]*):\S*@")
+
 INSTEAD_OF_SECRETS: Final = "***"
 
 
 def without_passwords(text: str, uri: str | None) -> str:
-    """Return a text without the passwords of a URI, be they as they stand there, or decoded."""
+    """
+    Return a text without passwords of URIs that stand in it.
+
+    Nor has it those of *uri*, be they as they stand there, or decoded.
+    """
+    text = ANY_PASSWORD.sub(rf"\1:{INSTEAD_OF_SECRETS}@", text)
     for secret in SECRETS_IN_URI.findall(uri or ""):
         for each in {secret, unquote_plus(secret)} - {""}:
             text = text.replace(each, INSTEAD_OF_SECRETS)
@@ -58,12 +65,12 @@ def connect(uri: str, database: str | None, alias: str) -> MongoClient[Any]:
     try:
         name = database or _named_in(client)
         expect_answer(client)
+        if is_registered(alias):
+            mongoengine.disconnect(alias)
+        _register(alias, name, client)
     except BaseException:
         client.close()
         raise
-    if is_registered(alias):
-        mongoengine.disconnect(alias)
-    _register(alias, name, client)
     return client
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -104,7 +105,7 @@ def _models(settings: Settings, name: str | None) -> list[type[Document]]:
 
 @command("deleted", short_help="Documents that are gone, and can be restored.")
 @words("[COLLECTION]")
-@click.option("--size", "-n", type=click.IntRange(1), help="How many at most.")
+@click.option("--size", "-n", type=click.IntRange(1, sys.maxsize), help="How many at most.")
 def gone(settings: Settings, words: tuple[str, ...], size: int | None) -> int:
     """Tell which documents of a class are gone, and by whom; `restore` brings one back."""
     model, rest = class_of(settings, words)

@@ -106,12 +106,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # what a console cannot show ends nothing
     settings = Settings()
     try:
+        _check(sys.argv[1:] if arguments is None else arguments)
         code = commands.main(arguments, NAME, standalone_mode=False, obj=settings)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except click.Abort as aborted:
         return _aborted(aborted)
     except click.ClickException as error:
+        told = without_passwords(error.message, settings.uri)
+        vars(error)["message"] = "\n".join(shortened(it, sys.maxsize) for it in told.split("\n"))
         error.show()
         return FAILED
     except BrokenPipeError:  # the reader, say `head`, has seen enough
@@ -122,6 +125,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return PARTLY if isinstance(error, ChangesetPartlyRevertedError) else FAILED
     finally:
         settings.close()
+
+
+def _check(arguments: Sequence[str]) -> None:
+    try:
+        "".join(arguments).encode()
+    except UnicodeEncodeError:  # bytes that are no text here
+        raise click.UsageError("an argument is no text in the encoding of this terminal") from None
 
 
 def _aborted(aborted: click.Abort) -> int:

@@ -59,11 +59,12 @@ class Target:
     def number(self, text: str) -> int:
         """Read the number of a revision; -1 is that of the newest."""
         number = number_of(text)
-        return len(self.timeline) + 1 + number if number < 0 else number
+        return self.timeline[number].number if number < 0 else number
 
     def document(self) -> Document:
         """Load it, or make an object of one that is gone, to which something is to be put back."""
-        found: Document | None = self.model.objects(pk=self.key).first()
+        its = {"_id": {"$eq": self.key}}  # whatever it looks like, it is no operator
+        found: Document | None = self.model.objects(__raw__=its).first()
         return self.model(pk=self.key) if found is None else found
 
     def check_known(self, document: Document, planned: Revision) -> None:
@@ -147,4 +148,4 @@ def _is_known(model: type[Document], key: Any) -> bool:
     if kept_by(model).objects.of(model, key).first() is not None:
         return True
     collection = model._get_collection()
-    return collection.find_one({"_id": key}, {"_id": 1}) is not None
+    return collection.find_one({"_id": {"$eq": key}}, {"_id": 1}) is not None

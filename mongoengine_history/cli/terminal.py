@@ -136,9 +136,10 @@ class Terminal:
         if not self._err.is_terminal:
             yield lambda _: None
             return
+        what = shortened(what, WIDEST_CELL)
         count = MofNCompleteColumn() if total else TextColumn("{task.completed:,}")
         options: dict[str, Any] = {"transient": True, "redirect_stdout": False}
-        columns = TextColumn("{task.description}"), BarColumn(), count
+        columns = TextColumn("{task.description}", markup=False), BarColumn(), count
         with Progress(*columns, console=self._err, **options) as bar:
             task = bar.add_task(what, total=total)
             yield lambda done: bar.update(task, completed=done)

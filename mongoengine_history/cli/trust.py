@@ -81,7 +81,10 @@ def check(
 
 
 def _checkpoint(since: Path | None, public_key: Path | None) -> Checkpoint | None:
-    known = Checkpoint(since.read_text(encoding="utf-8")) if since else None
+    try:
+        known = Checkpoint(since.read_text(encoding="utf-8")) if since else None
+    except UnicodeDecodeError:
+        raise click.BadParameter(f"{str(since)!r} is no checkpoint: it is no text") from None
     key = _bytes(public_key)
     if key is not None and known is None:
         raise click.UsageError("--public-key goes with --since")

@@ -12,10 +12,14 @@ from zoneinfo import ZoneInfo
 import click
 from bson import ObjectId, UuidRepresentation, json_util
 
+from mongoengine_history.state.problem import UNREADABLE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 AGE: Final = re.compile(r"(\d+)\s*(min|s|h|d|w|y)")
+
+NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}")
 
 UUID_TEXT: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -44,7 +48,7 @@ def readings(text: str) -> Iterator[Any]:
         yield ObjectId(text)
     if UUID_TEXT.fullmatch(text):
         yield UUID(text)
-    with contextlib.suppress(ValueError, TypeError, OverflowError):
+    with contextlib.suppress(*UNREADABLE, RecursionError):
         yield json_util.loads(text, json_options=READ_AS)
     yield text
 
@@ -58,11 +62,9 @@ def number_of(text: str) -> int:
     """Return the number of a revision; ``newest`` is -1."""
     if text == "newest":
         return -1
-    try:
+    if NUMBER.fullmatch(text):
         return int(text)
-    except ValueError:
-        problem = f"{text!r} is no revision: 1, 2, …, -1 or newest"
-        raise click.BadParameter(problem) from None
+    raise click.BadParameter(f"{text!r} is no revision: 1, 2, …, -1 or newest")
 
 
 def point_of(text: str) -> int | None:
@@ -73,10 +75,12 @@ def point_of(text: str) -> int | None:
 def moment_of(text: str, zone: tzinfo) -> datetime:
     """Return a moment; without an offset it is in *zone*; an age is so long ago."""
     age = age_of(text)
-    if age is not None:
-        return datetime.now(timezone.utc) - age
     try:
+        if age is not None:
+            return datetime.now(timezone.utc) - age
         when = datetime.fromisoformat(re.sub(r"Z$", "+00:00", text))
+    except OverflowError:
+        raise click.BadParameter(f"{text!r} is too long ago") from None
     except ValueError:
         raise click.BadParameter(f"{text!r} is not {WHEN}") from None
     return when if when.tzinfo else when.replace(tzinfo=zone)
@@ -86,7 +90,7 @@ def last_of(text: str, zone: tzinfo) -> datetime:
     """Return the same; of a day its last moment."""
     when = moment_of(text, zone)
     is_day = age_of(text) is None and len(text) <= len("2026-05-02")
-    return when + timedelta(days=1) - timedelta(microseconds=1) if is_day else when
+    return when + (timedelta(days=1) - timedelta(microseconds=1)) if is_day else when
 
 
 def age_of(text: str) -> timedelta | None:

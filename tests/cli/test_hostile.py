@@ -1,0 +1,117 @@
+"""What is typed wrong, or with intent, is refused in a line; and no password is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.shelves import hook, raw_collection
+
+from mongoengine_history import history_of
+
+HUGE = "9" * 30
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["show", "hook", "door", HUGE],
+        ["show", "hook", "door", "9" * 5000],
+        ["show", "hook", "door", "-" + HUGE],
+        ["diff", "hook", "door", "1", HUGE],
+        ["state", "hook", "door", HUGE],
+        ["log", "hook", "door", "--before", HUGE],
+        ["log", "hook", "door", "-n", HUGE],
+        ["log", "hook", "door", "--since", "5000y"],
+        ["log", "hook", "door", "--since", HUGE + "y"],
+        ["log", "hook", '{"$oid":"zz"}'],
+        ["log", "hook", '{"$timestamp":{}}'],
+        ["log", "hook", "[" * 6000],
+        ["log", "hook", "\udcff"],
+        ["log", "hook", "door", "--by", '{"$timestamp":{}}', "--by", "\udcff"],
+        ["log", "$hook", "door"],
+        ["log", "", "door"],
+        ["log", "a..b", "door"],
+        ["log", "hook", HUGE],
+        ["as-of", "hook", "door", "5000y"],
+        ["as-of", "hook", "5000y"],
+        ["search", "--since", "5000y"],
+        ["search", "by:" + "\udcff"],
+        ["search", "--before", "nothing-of-that-kind", "nonsense"],
+        ["deleted", "hook", "-n", HUGE],
+        ["prune", "hook", "--older-than", "5000y"],
+        ["revert", "hook", "door", HUGE, "--yes"],
+        ["revert", "hook", "door", "-4", "--yes"],
+        ["revert", "hook", "door", "-5", "--yes"],
+        ["restore", "hook", "door", "--path", "load", "--revision", "-4", "--yes"],
+        ["revert", "hook", '{"$gt":""}', "1", "--yes"],
+        ["undo", "hook", '{"$gt":""}', "2", "--yes"],
+        ["undo", "hook", "door", HUGE, "--yes"],
+        ["proof", "hook", "door", HUGE],
+        ["changeset", "\x1b[31m"],
+        ["log", "hook", "\x1b[31m", "\x1b[2J", "\x1b[31m"],
+    ],
+    ids=lambda words: " ".join(words)[:60].encode("ascii", "backslashreplace").decode(),
+)
+def test_wrong_words_end_in_a_line(run: Any, words: list[str]) -> None:
+    made = hook()
+    ended = run(*words)
+    assert ended.code == 2
+    assert ended.out == ""
+    assert ended.err.strip()
+    assert "\x1b" not in ended.err
+    assert len(history_of(made)) == 3
+
+
+def test_the_last_day_that_there_is(run: Any) -> None:
+    hook()
+    assert run("log", "hook", "door", "--until", "9999-12-31").code == 0
+    assert run("log", "hook", "door", "--since", "0001-01-01").code == 0
+    for zone in ("Asia/Tokyo", "America/New_York"):
+        assert run("log", "hook", "door", "--until", "9999-12-31", "--zone", zone).code == 0
+        assert run("as-of", "hook", "door", "9999-12-31", "--zone", zone).code == 0
+
+
+def test_a_key_that_looks_like_an_operator_finds_nothing_else(run: Any) -> None:
+    made = hook()
+    key = '{"$ne":"nothing"}'
+    for command in (["revert", "hook", key, "0"], ["restore", "hook", key, "--path", "load"]):
+        assert run(*command, "--yes").code == 2
+    assert raw_collection("hook").count_documents({}) == 1
+    assert len(history_of(made)) == 3
+
+
+def test_a_file_that_is_no_checkpoint(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "it").write_bytes(b"\xff\xfe\x00")
+    ended = run("verify", "--since", tmp_path / "it")
+    assert (ended.code, ended.out) == (2, "")
+    assert "is no checkpoint" in ended.err
+
+
+URI = "mongodb://ada:se/cret@db.example:27017/shop"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[URI], ["log", URI], ["log", "hook", "door", URI], ["show", "hook", "door", URI],
+     ["search", URI], ["--database", URI, "log", "hook", "door"], ["--zone", URI, "log"],
+     ["-m", URI, "log", "a"], ["prune", "hook", "--older-than", URI], ["changeset", URI],
+     ["log", f"--nothing={URI}"]],
+)  # fmt: skip
+def test_a_password_in_the_wrong_place_is_not_repeated(run: Any, words: list[str]) -> None:
+    hook()
+    ended = run(*words)
+    assert ended.code == 2
+    assert "cret" not in ended.out + ended.err
+
+
+def test_a_password_that_the_application_tells_is_not_repeated(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "app_that_fails.py").write_text(f"raise ValueError({URI!r})\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    ended = run("-m", "app_that_fails:It", "log", "door")
+    assert ended.code == 2
+    assert "ada:***@db.example" in ended.err
+    assert "cret" not in ended.err
