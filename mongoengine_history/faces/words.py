@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from string import Formatter
@@ -87,7 +88,9 @@ class Words:
     def moment(self, when: datetime) -> str:
         """Tell a moment in the zone, to the second; a naive one is in UTC."""
         aware = when if when.tzinfo else when.replace(tzinfo=timezone.utc)
-        return aware.astimezone(self.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+        with suppress(OverflowError):  # the first and the last moment that there is
+            aware = aware.astimezone(self.zone)
+        return aware.strftime("%Y-%m-%d %H:%M:%S %Z")
 
     def lines(self, revision: Revision) -> list[Line]:
         """Tell each change, in their order."""

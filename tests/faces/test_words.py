@@ -193,3 +193,10 @@ def test_nothing_is_smuggled_into_a_terminal_or_a_page(state: dict[str, Any]) ->
 
 def test_each_phrase_is_filled_as_its_template_asks() -> None:
     assert all(isinstance(text, str) and text for text in PHRASES.values())
+
+
+@pytest.mark.parametrize("hours", [-12, 12])
+def test_the_ends_of_time_are_told_in_any_zone(hours: int) -> None:
+    words = Words(zone=timezone(timedelta(hours=hours)))
+    for moment in (datetime.min, datetime.max):
+        assert words.moment(moment).startswith(str(moment.year))
