@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from bson import DBRef
 from mongoengine import (
@@ -13,6 +13,7 @@ from mongoengine import (
     ReferenceField,
 )
 from mongoengine.base import get_document
+from mongoengine.errors import NotRegistered
 
 from mongoengine_history.documents.snapshot import loaded_in_part, stored_key
 from mongoengine_history.errors import HistoryError, HistoryWarning
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mongoengine import Document
+
+
+BROKEN: Final = (AttributeError, LookupError, NotRegistered, TypeError)
+"""What a class that is not imported raises, or a stored value that is no reference."""
 
 
 class References:
@@ -51,9 +56,18 @@ class References:
         elif isinstance(value, dict) and not isinstance(field, GenericReferenceField):
             inside = getattr(field, "field", None)
             dict.update(value, {key: self._loaded(inside, it) for key, it in value.items()})
-        elif (target := _target(field, value)) is not None:
-            return self._document(*target) or value
+        else:
+            return self._meant(field, value) or value
         return value
+
+    def _meant(self, field: Any, value: Any) -> Document | None:
+        """Return the document that a reference means, as it stood, if that is known."""
+        try:
+            target = _target(field, value)
+        except BROKEN as error:
+            _tell(f"A reference, {value!r}", f"names nothing that is known: {error}")
+            return None
+        return None if target is None else self._document(*target)
 
     def _document(self, model: type[Document], pk: Any) -> Document | None:
         known = model, identifier(pk)
@@ -72,9 +86,12 @@ class References:
             problem = "it has no history"
         except HistoryError as error:
             problem = str(error)
-        what = f"{model.__name__} {pk!r}, which is referred to, is as it is today: {problem}"
-        warnings.warn(what, HistoryWarning, stacklevel=2)
+        _tell(f"{model.__name__} {pk!r}, which is referred to,", f"is as it is today: {problem}")
         return None
+
+
+def _tell(what: str, problem: str) -> None:
+    warnings.warn(f"{what} {problem}", HistoryWarning, stacklevel=2)
 
 
 def _target(field: Any, value: Any) -> tuple[type[Document], Any] | None:

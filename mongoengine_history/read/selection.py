@@ -12,7 +12,13 @@ from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.complete import RECORD, complete
 from mongoengine_history.record.layout import revision_of
 from mongoengine_history.record.overview import SMALL, batches
-from mongoengine_history.state.revision import identity_of, last_stamp, plain, stamp_of
+from mongoengine_history.state.revision import (
+    identity_of,
+    is_index,
+    last_stamp,
+    plain,
+    stamp_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -54,7 +60,7 @@ class Selection:
             MalformedRecordError: one cannot be read.
         """
         check_size(size)
-        if before is not None and type(before) is not int:
+        if before is not None and not is_index(before):
             raise OptionsError("before", before, "it is the number of a revision")
         earlier = {} if before is None else {"$lt": before}
         return list(islice(self._read(DESCENDING, earlier, size), size))

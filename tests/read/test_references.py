@@ -9,10 +9,12 @@ from typing import Any
 
 import mongoengine as me
 import pytest
+from bson import DBRef
 from mongoengine import Document, EmbeddedDocument
 from support.changes import automatic
 
 from mongoengine_history import HistoryWarning, as_of, history_of, untracked
+from mongoengine_history.read.references import References
 
 
 class Buyer(Document):
@@ -133,3 +135,18 @@ def test_one_that_was_not_there_yet_stays_a_reference(buyer: Buyer) -> None:
         found = history_of(made).as_of(then, references=True)
     assert found
     assert found.buyer is None
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [{"_cls": "NoSuchClass", "_ref": DBRef("x", 1)}, {"_cls": 5, "_ref": DBRef("x", 1)},
+     {"_cls": "Buyer", "_ref": 7}, {"_cls": "Buyer"}, {"a": 1}],
+)  # fmt: skip
+def test_what_refers_to_nothing_stays_as_it_is_and_that_is_said(buyer: Buyer, stored: Any) -> None:
+    made = deal(buyer).save()
+    found = history_of(made).at(1)
+    found._data["anything"] = stored
+    with pytest.warns(HistoryWarning, match="names nothing that is known"):
+        References(moment()).load(found)
+    assert found._data["anything"] == stored
+    assert found.buyer == buyer
