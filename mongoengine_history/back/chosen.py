@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine_history.documents.fieldpaths import stored_paths
 from mongoengine_history.errors import OptionsError
-from mongoengine_history.state.merge import path_names, put
+from mongoengine_history.state.merge import path_names, put_back
 from mongoengine_history.state.patches import Draft
 from mongoengine_history.state.values import ABSENT, find
 
@@ -61,7 +61,7 @@ def only(paths: Iterable[Path], stored: State, wanted: State) -> State:
     """Return what is stored, with the values of another state at some paths."""
     draft = Draft(stored)
     for path in paths:
-        put(draft, path, find(wanted, path))
+        put_back(draft, path, wanted)
     return draft.state
 
 

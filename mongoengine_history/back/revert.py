@@ -81,7 +81,8 @@ def revert(
         since: A naive time is local time of the process; changes at exactly *since* are taken back.
         revision: Number of a revision; 0 is the state before the first.
         paths: Only these are put back: names of attributes or stored ones, joined by dots, or lists
-            of stored keys. A list counts as one value. None puts back all.
+            of stored keys. A list counts as one value, and so does what has another kind today
+            and lies above a path. None puts back all.
 
     Returns:
         The same document.

@@ -85,11 +85,11 @@ def overlay(stored: State, head: State, target: State, paths: Iterable[Path]) ->
             continue
         for path in paths:
             if path[0] == key:
-                _put_back(draft, path, target)
+                put_back(draft, path, target)
     return draft.state
 
 
-def _put_back(draft: Draft, path: Path, target: State) -> None:
+def put_back(draft: Draft, path: Path, target: State) -> None:
     """Put a value of *target* back, or the whole it lies in where another kind is stored now."""
     for length in range(1, len(path)):
         found = find(draft.state, path[:length])

@@ -173,3 +173,13 @@ def test_each_state_is_made_of_the_two(database: Any, old: Any, new: Any, names:
         **{name: it for name, it in new.items() if name not in there},
         **{name: it for name, it in old.items() if name in there},
     }
+
+
+def test_what_lies_in_another_kind_of_value_comes_back_with_the_whole_of_it() -> None:
+    house = House(facts={"garden": {"trees": 3, "pond": True}}).save()
+    house.facts["garden"] = "sold"
+    house.save()
+    revert(house, revision=1, paths=["facts.garden.trees"]).save()
+    assert house.facts == {"garden": {"trees": 3, "pond": True}}
+    revert(house, revision=2, paths=["facts.garden"]).save()
+    assert house.reload().facts == {"garden": "sold"}
