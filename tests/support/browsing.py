@@ -9,7 +9,7 @@ from typing import Any
 import mongoengine as me
 from starlette.testclient import TestClient
 
-from mongoengine_history import track_history
+from mongoengine_history import changeset, track_history
 from mongoengine_history.web.browser import history_browser
 
 HERE = "http://localhost"
@@ -47,6 +47,14 @@ class Cell(me.Document):
     meta = {"collection": "browsed_cells", "auto_create_index": False}
     name = me.StringField(primary_key=True)
     seats = me.IntField()
+
+
+def ordered() -> Sheet:
+    """Store a sheet that ada has made."""
+    with changeset("ada", reason="order 7"):
+        sheet = Sheet(status="draft", total=10, street=Street(name="Mill Lane", city="Leeds"))
+        sheet.wares = [Ware(_id=1, name="pot", count=1)]
+        return sheet.save()
 
 
 def everybody(*_: object) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.support.wait import WebDriverWait
-from support.browsing import Cell, Sheet, Street, Ware, everybody
+from support.browsing import Cell, Sheet, Ware, everybody, ordered
 
 from mongoengine_history import changeset, history_of, record_event
 from mongoengine_history.web.browser import history_browser
@@ -27,10 +27,7 @@ axe.run({resultTypes: ["violations"]}).then((found) => done(
 
 @pytest.fixture
 def sheet(database: Any) -> Sheet:
-    with changeset("ada", reason="order 7"):
-        sheet = Sheet(status="draft", total=10, street=Street(name="Mill Lane", city="Leeds"))
-        sheet.wares = [Ware(_id=1, name="pot", count=1)]
-        sheet.save()
+    sheet = ordered()
     with changeset("bob", reason="has moved", ticket=12):
         sheet.street.city, sheet.note = "York", "ring twice and wait " * 30
         sheet.save()

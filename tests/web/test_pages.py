@@ -7,7 +7,7 @@ from html import unescape
 from typing import Any
 
 import pytest
-from support.browsing import Cell, Sheet, Street, Ware, browse, text_of
+from support.browsing import Cell, Sheet, Ware, browse, ordered, text_of
 
 from mongoengine_history import History, changeset, history_of, prune, record_event, redact
 
@@ -16,10 +16,7 @@ pytestmark = pytest.mark.usefixtures("database")
 
 @pytest.fixture
 def sheet(database: Any) -> Sheet:
-    with changeset("ada", reason="order 7"):
-        sheet = Sheet(status="draft", total=10, street=Street(name="Mill Lane", city="Leeds"))
-        sheet.wares = [Ware(_id=1, name="pot", count=1)]
-        sheet.save()
+    sheet = ordered()
     with changeset("bob", reason="has moved", ticket=12):
         sheet.street.city = "York"
         sheet.save()
