@@ -86,6 +86,7 @@ def track_history(
     version_every: int = ...,
     identity: Callable[[], object] | None = ...,
     strict: bool = ...,
+    reason_required: bool = ...,
     renamed: Mapping[str, str] = ...,
     formerly: Iterable[str] = ...,
     on_error: str | Callable[[HistoryNotRecordedError], object] = ...,
@@ -105,6 +106,7 @@ def track_history(
     version_every: int = ...,
     identity: Callable[[], object] | None = ...,
     strict: bool = ...,
+    reason_required: bool = ...,
     renamed: Mapping[str, str] = ...,
     formerly: Iterable[str] = ...,
     on_error: str | Callable[[HistoryNotRecordedError], object] = ...,
@@ -123,6 +125,7 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
     version_every: int = NOT_GIVEN,
     identity: Callable[[], object] | None = NOT_GIVEN,
     strict: bool = NOT_GIVEN,
+    reason_required: bool = NOT_GIVEN,
     renamed: Mapping[str, str] = NOT_GIVEN,
     formerly: Iterable[str] = NOT_GIVEN,
     on_error: str | Callable[[HistoryNotRecordedError], object] = NOT_GIVEN,
@@ -158,6 +161,9 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
         identity: Is called at each write for which nobody else says who answers.
         strict: Whether a write that cannot be recorded exactly is refused; False if nothing is
             said.
+        reason_required: Whether the history browser, the admins and the command line lead
+            documents back, and erase from their histories, only with a reason; False if nothing is
+            said.
         renamed: Names stored before, of top-level fields and of classes (``_cls``), and those of
             today, under which the past is loaded: ``{"old": "new"}``.
         formerly: Names that the collection had before: what was recorded under them is the history
@@ -186,6 +192,7 @@ def track_history(  # noqa: PLR0913  # each option has its name, only the class 
         "version_every": version_every,
         "identity": identity,
         "strict": strict,
+        "reason_required": reason_required,
         "renamed": renamed,
         "formerly": formerly,
         "on_error": on_error,

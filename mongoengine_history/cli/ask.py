@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from mongoengine_history import changeset
+from mongoengine_history import OptionsError, changeset
 from mongoengine_history.cli.options import kept
 from mongoengine_history.cli.values import value_of
+from mongoengine_history.faces.reason import needs_reason
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from mongoengine import Document
+
+    from mongoengine_history import ChangesetPlan
     from mongoengine_history.cli.options import Settings
+
+NO_REASON: Final = "the class asks for one (reason_required): give --reason; nothing was written"
 
 
 def writes(function: Any) -> Any:
@@ -30,14 +37,37 @@ def writes(function: Any) -> Any:
     return function
 
 
-def agreed(settings: Settings, question: str) -> bool:
-    """Ask, unless the answer was given before; say so if nothing is to be written."""
+def agreed(
+    settings: Settings,
+    question: str,
+    subject: Document | type[Document] | ChangesetPlan | None = None,
+) -> bool:
+    """
+    Ask, unless the answer was given before; say so if nothing is to be written.
+
+    With a *subject* that needs a reason it is asked why, too.
+
+    Raises:
+        OptionsError: it needs one, and nobody can be asked.
+    """
     if settings.dry_run:
         settings.terminal.note("Nothing was written: --dry-run.")
         return False
+    is_needed = subject is not None and needs_reason(subject)
+    if is_needed and not (settings.reason or "").strip():
+        settings.reason = _reason(settings)
     if not settings.yes:
         click.confirm(question, abort=True, err=True)
     return True
+
+
+def _reason(settings: Settings) -> str:
+    if settings.yes or not sys.stdin.isatty():
+        raise OptionsError("reason", settings.reason, NO_REASON)
+    reason = ""
+    while not reason:
+        reason = click.prompt("Why?", prompt_suffix=" ", err=True).strip()
+    return reason
 
 
 def writing(settings: Settings) -> AbstractContextManager[object]:

@@ -150,16 +150,17 @@ def _save(
     put_back(document)
     with writing(settings):
         planned = preview(document)
-        target.check_known(document, planned)
-        terminal, told = settings.terminal, settings.terminal.words(target.model)
-        if not settings.json:
-            terminal.revision(told, planned)
-        if not planned.patches:
-            terminal.note("Nothing would change.")
-        is_done = bool(planned.patches) and agreed(settings, "Write this?")
-        if is_done:
-            if preview(document).number != planned.number:
-                raise OptionsError("document", target.key, CHANGED_MEANWHILE)
+    target.check_known(document, planned)
+    terminal, told = settings.terminal, settings.terminal.words(target.model)
+    if not settings.json:
+        terminal.revision(told, planned)
+    if not planned.patches:
+        terminal.note("Nothing would change.")
+    is_done = bool(planned.patches) and agreed(settings, "Write this?", document)
+    if is_done:
+        if preview(document).number != planned.number:
+            raise OptionsError("document", target.key, CHANGED_MEANWHILE)
+        with writing(settings):
             document.save()
     written = target.timeline[-1] if is_done else planned
     if settings.json:
@@ -188,7 +189,7 @@ def take_back_all(settings: Settings, id: str, *, bypass_methods: bool) -> int: 
     _tell_plan(settings, plan)
     if plan.conflicts:
         return 1
-    if not agreed(settings, f"Write {len(plan.steps)} documents?"):
+    if not agreed(settings, f"Write {len(plan.steps)} documents?", plan):
         return 0
     try:
         with writing(settings), settings.terminal.progress("documents", len(plan.steps)) as bar:

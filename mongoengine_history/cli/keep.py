@@ -101,7 +101,7 @@ def erase(settings: Settings, words: tuple[str, ...]) -> int:
     whose = whose if behind or not settings.model else f"all documents of {model.__name__}"
     if not settings.json:
         settings.terminal.line(f"The values at {path} go from the history of {whose}. For good.")
-    if agreed(settings, "Erase them?"):
+    if agreed(settings, "Erase them?", model):
         numbers = count(1)
         with writing(settings), settings.terminal.progress("documents", None) as bar:
             where = path if settings.model else path_names(path)

@@ -93,6 +93,8 @@ class HistoryOptions:
     identity: Callable[[], object] | None = None
     #: Whether a write that cannot be recorded is refused.
     strict: bool = False
+    #: Whether people lead a document back only with a reason.
+    reason_required: bool = False
     #: Names that were stored before, of top-level fields and of classes, and those of today.
     renamed: Mapping[str, str] | tuple[tuple[str, str], ...] = ()
     #: Names that the collection had before.
@@ -121,6 +123,7 @@ class HistoryOptions:
         if not (self.identity is None or is_to_ask(self.identity)):
             raise OptionsError("identity", self.identity, "it is a function to call at each write")
         check_flag("strict", self.strict)
+        check_flag("reason_required", self.reason_required)
         if self.on_error not in REACTIONS and not callable(self.on_error):
             problem = f"it must be one of {REACTIONS}, or called with the error"
             raise OptionsError("on_error", self.on_error, problem)

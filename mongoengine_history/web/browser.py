@@ -37,7 +37,7 @@ from mongoengine_history.web.protection import (
     is_local,
     is_token,
 )
-from mongoengine_history.web.rights import always, nobody
+from mongoengine_history.web.rights import nobody
 from mongoengine_history.web.site import Site, no_fields, who_sent
 
 __all__ = ["HistoryBrowser", "history_browser"]
@@ -211,7 +211,6 @@ def history_browser(  # noqa: PLR0913  # each option has its name
     may_erase: Decide | None = None,
     identity: Callable[[Request], Any] = who_sent,
     identity_label: Callable[[Any], str] = str,
-    reason_needed: Callable[[type[Document]], object] = always,
     zone: tzinfo = timezone.utc,
     hosts: Collection[str] = (),
     secret: bytes | None = None,
@@ -233,8 +232,6 @@ def history_browser(  # noqa: PLR0913  # each option has its name
         identity: Who sent a request, to be recorded with what it changes; the user that the
             framework knows if nothing is given.
         identity_label: Makes a text of an identity, such as the name of a user.
-        reason_needed: Whether a document of a class is led back only with a reason; if nothing is
-            given, always.
         zone: In which moments are told, and asked for.
         hosts: Under which names the pages may be seen; any if none is given.
         secret: 16 bytes or more, the same in each process that serves the pages; drawn if none is
@@ -260,7 +257,6 @@ def history_browser(  # noqa: PLR0913  # each option has its name
         identity,
         identity_label,
         zone,
-        reason_needed,
         frozenset(hosts),
         secret or secrets.token_bytes(32),
         form_fields,

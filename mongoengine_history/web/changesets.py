@@ -14,6 +14,7 @@ from mongoengine_history import (
     undo,
 )
 from mongoengine_history.documents.fieldrules import with_subclasses
+from mongoengine_history.faces.reason import needs_reason
 from mongoengine_history.web.failures import MESSAGES, Failure
 from mongoengine_history.web.leading_back import REFUSED, conflicts_told
 from mongoengine_history.web.rows import sides_of
@@ -35,7 +36,6 @@ def look_at(look: Look) -> Response:
 
 def _shown(look: Look, notice: str = "", status: int = 200, reason: str = "") -> Response:
     plan, rights = _plan(look)
-    models = {id(it.model): it.model for it in rights}.values()
     return look.form(
         "plan.html",
         status,
@@ -47,7 +47,7 @@ def _shown(look: Look, notice: str = "", status: int = 200, reason: str = "") ->
         mark=_mark(look, plan, rights),
         notice=notice,
         reason=reason,
-        is_reason_needed=any(look.site.reason_needed(it) for it in models),
+        is_reason_needed=needs_reason(plan),
     )
 
 
@@ -114,7 +114,7 @@ def carry_out(look: Look) -> Response:
     reason = look.given("reason")
     if plan.conflicts or not look.has_mark(_mark(look, plan, rights)):
         return _shown(look, MESSAGES["stale"], 409, reason)
-    if not reason and any(look.site.reason_needed(it.model) for it in rights):
+    if not reason and needs_reason(plan):
         return _shown(look, MESSAGES["reason"], 422)
     with changeset(look.site.identity(look.request), reason=reason or None):
         try:

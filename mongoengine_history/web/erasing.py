@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from mongoengine_history import OptionsError, changeset, history_of, redact
 from mongoengine_history.documents.fieldpaths import keys_of
+from mongoengine_history.faces.reason import needs_reason
 from mongoengine_history.state.rules import ANY
 from mongoengine_history.web.failures import MESSAGES, Failure
 from mongoengine_history.web.keys import key_text
@@ -46,6 +47,7 @@ def _shown(look: Look, path: str, notice: str = "", status: int = 200) -> Respon
         rows=found,
         mark=_mark(look, path),
         notice=notice,
+        is_reason_needed=needs_reason(rights.model),
     )
 
 
@@ -84,8 +86,8 @@ def carry_out(look: Look) -> Response:
     _setting(look, path)  # which says if it must not be
     if not look.has_mark(_mark(look, path)):
         return _shown(look, path, MESSAGES["stale"], 409)
-    if again != path or not reason:
+    if again != path or (not reason and needs_reason(rights.model)):
         return _shown(look, path, MESSAGES["again"], 422)
-    with changeset(look.site.identity(look.request), reason=reason):
+    with changeset(look.site.identity(look.request), reason=reason or None):
         redact(rights.model, path, rights.pk)
     return look.redirect(rights.model._class_name, key_text(rights.model, rights.pk), done="erase")

@@ -19,6 +19,7 @@ from mongoengine_history import (
     revert,
     undo,
 )
+from mongoengine_history.faces.reason import needs_reason
 from mongoengine_history.state.patches import dictdiffer_paths, outermost_list
 from mongoengine_history.web.failures import MESSAGES, Failure
 from mongoengine_history.web.keys import key_text
@@ -163,7 +164,7 @@ def _shown(way: Way, notice: str = "", status: int = 200, reason: str = "") -> R
         later=_later(way),
         notice=notice,
         reason=reason,
-        is_reason_needed=bool(look.site.reason_needed(rights.model)),
+        is_reason_needed=needs_reason(way.document),
     )
 
 
@@ -240,7 +241,7 @@ def carry_out(look: Look) -> Response:
         return _shown(way)
     if not is_shown:
         return _shown(way, MESSAGES["stale"], 409, reason)
-    if not reason and look.site.reason_needed(look.rights.model):
+    if not reason and needs_reason(way.document):
         return _shown(way, MESSAGES["reason"], 422)
     if not way.preview.patches and way.kind != "restore":
         return _shown(way, MESSAGES["nothing"], 409)

@@ -31,11 +31,6 @@ def everybody(_request: Request, _model: type[Document], _pk: Any, _path: str | 
     return True
 
 
-def always(_model: type[Document]) -> bool:
-    """Ask for a reason for documents of each class."""
-    return True
-
-
 @dataclass(frozen=True)
 class Rights:
     """The rights of who sent a request, to one document, or to a class where *pk* is None."""

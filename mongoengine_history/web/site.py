@@ -17,7 +17,7 @@ from mongoengine_history.faces.line import TAGS, html_of
 from mongoengine_history.faces.words import Words
 from mongoengine_history.state.revision import RESTORE, REVERT, UNDO
 from mongoengine_history.state.wording import shortened
-from mongoengine_history.web.rights import Rights, always, everybody, nobody
+from mongoengine_history.web.rights import Rights, everybody, nobody
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -73,7 +73,6 @@ class Site:
     identity: Callable[[Request], Any] = who_sent
     identity_label: Callable[[Any], str] = str
     zone: tzinfo = timezone.utc
-    reason_needed: Callable[[type[Document]], object] = always
     hosts: Collection[str] = ()
     secret: bytes = field(default=b"", repr=False)
     form_fields: Callable[[Request], Mapping[str, str]] = no_fields

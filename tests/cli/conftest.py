@@ -37,14 +37,16 @@ def run(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Run:
-    """Run a command on the database of the tests; *answer* is what is typed."""
+    """Run a command on the database of the tests; what is typed is a terminal if that is *seen*."""
 
-    def run(*arguments: object, answer: str = "", **environment: str) -> Ended:
+    def run(*arguments: object, answer: str = "", seen: bool = False, **environment: str) -> Ended:
         monkeypatch.setenv("COLUMNS", "80")
         monkeypatch.setenv("MONGODB_URI", mongodb_uri)
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+        typed = io.StringIO(answer)
+        monkeypatch.setattr(typed, "isatty", lambda: seen, raising=False)
+        monkeypatch.setattr("sys.stdin", typed)
         capsys.readouterr()
         code = main(["--database", database.name, *map(str, arguments)])
         return Ended(code, *capsys.readouterr())

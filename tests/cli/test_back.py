@@ -6,7 +6,7 @@ from typing import Any
 
 import mongoengine as me
 import pytest
-from support.shelves import HOOK, SHELF, Hook, Shelf, hook, raw_collection, shelf
+from support.shelves import DEED, HOOK, SHELF, Deed, Draft, Hook, Shelf, hook, raw_collection, shelf
 
 from mongoengine_history import changeset, history_of, track_history, verify
 
@@ -248,3 +248,38 @@ def test_a_value_is_restored_as_it_was_before_its_last_change(run: Any) -> None:
     assert (stored("shelf", made.pk)["owner"], stored("shelf", made.pk)["h"]) == ("Bob", 3)
     assert run("restore", "-m", SHELF, made.pk, "--revision", 4, YES).code == 2
     assert run("restore", "-m", SHELF, made.pk, "--path", "note", YES).code == 2
+
+
+@pytest.fixture
+def deed(run: Any) -> Deed:
+    """A deed that was changed by a changeset."""
+    made = Deed(name="mill", acres=1).save()
+    with changeset("ann", reason="list 7"):
+        made.modify(acres=2)
+    return made
+
+
+def test_a_reason_is_given_where_the_class_asks_for_one(run: Any, deed: Deed) -> None:
+    whole = ["revert-changeset", history_of(deed)[-1].changeset]
+    for words in (["revert", "mill", 1], ["undo", "mill", 2], whole, ["redact", "acres", "mill"]):
+        assert run("-m", DEED, *words, "--dry-run").code == 0
+        for said in ([YES], [YES, "--reason", " "], []):
+            ended = run("-m", DEED, *words, *said, answer="y\nbecause\n")
+            assert (ended.code, "--reason" in ended.err) == (2, True)
+    assert len(history_of(deed)) == 2
+    assert run("-m", DEED, *whole, YES, "--reason", "wrong list").code == 0
+    assert history_of(deed)[-1].reason == "wrong list"
+
+
+def test_at_a_terminal_it_is_asked_for(run: Any, deed: Deed) -> None:
+    ended = run("-m", DEED, "undo", "mill", 2, answer=" \nwrong field\ny\n", seen=True)
+    assert ended.code == 0
+    assert ended.err.count("Why?") == 2
+    assert history_of(deed)[-1].reason == "wrong field"
+    assert run("-m", DEED, "undo", "mill", 3, YES, seen=True).code == 2
+
+
+def test_a_document_of_a_class_below_is_asked_by_that(run: Any) -> None:
+    made = Draft(name="barn", acres=1).save()
+    made.modify(acres=2)
+    assert run("-m", DEED, "undo", "barn", 2, YES).code == 0

@@ -157,7 +157,14 @@ def test_a_strict_history_has_to_raise() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("strict", 1), ("on_error", "ignore"), ("on_error", None), ("identity", 5)]
+    ("name", "value"),
+    [
+        ("strict", 1),
+        ("reason_required", "yes"),
+        ("on_error", "ignore"),
+        ("on_error", None),
+        ("identity", 5),
+    ],
 )
 def test_what_an_option_does_not_know_is_refused(name: str, value: Any) -> None:
     with pytest.raises(OptionsError) as caught:

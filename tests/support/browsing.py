@@ -26,7 +26,7 @@ class Ware(me.EmbeddedDocument):
     count = me.IntField()
 
 
-@track_history(mask=["iban"])
+@track_history(mask=["iban"], reason_required=True)
 class Sheet(me.Document):
     """An invoice, say."""
 

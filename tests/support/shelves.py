@@ -33,6 +33,21 @@ class Hook(me.Document):
     colour = me.StringField()
 
 
+@track_history(reason_required=True)
+class Deed(me.Document):
+    """It goes back with a reason only."""
+
+    meta = {"allow_inheritance": True}
+    name = me.StringField(primary_key=True)
+    acres = me.IntField()
+
+
+class Draft(Deed):
+    """It does without."""
+
+    meta = {"history": {"reason_required": False}}
+
+
 class Loose(me.Document):
     """Nobody tracks it."""
 
@@ -43,7 +58,7 @@ class Base(me.Document):
     meta = {"abstract": True}
 
 
-SHELF, HOOK = "support.shelves:Shelf", "support.shelves:Hook"
+SHELF, HOOK, DEED = "support.shelves:Shelf", "support.shelves:Hook", "support.shelves:Deed"
 
 
 def shelf() -> Shelf:

@@ -125,6 +125,7 @@ class Order(Document):  # type: ignore[misc]  # MongoEngine has no types
     version_every=10,
     identity=lambda: "anna",
     strict=True,
+    reason_required=True,
     on_error="raise",
 )
 class User(Document):  # type: ignore[misc]  # MongoEngine has no types
