@@ -155,4 +155,4 @@ __all__ = [
     "verify",
     "watch",
 ]
-__version__ = "2.0.0.dev0"
+__version__ = "2.0.0rc1"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Final
 
+from mongoengine_history import __version__
+
 NO_EXTRA: Final = (
     'error: the command line needs its extra: pip install "mongoengine-history[cli]"; '
     "without it there is the command demo\n"
@@ -23,6 +25,9 @@ def main() -> int:
     except ModuleNotFoundError as error:
         if error.name not in {"click", "rich"}:
             raise
+        if command == "--version":
+            sys.stdout.write(f"mongoengine-history {__version__}\n")
+            return 0
         sys.stderr.write(NO_EXTRA)
         return 2
     return run()

@@ -74,6 +74,16 @@ def test_the_package_carries_its_types_and_its_licence() -> None:
     assert PACKAGE["License-File"] == "LICENSE"
 
 
+def test_all_is_every_extra_but_the_server_and_none_is_for_who_works_on_the_package() -> None:
+    needed: dict[str, set[str]] = {}
+    for text in metadata.requires("mongoengine-history") or []:
+        requirement, _, extra = text.rstrip("'\"").partition("extra == ")
+        needed.setdefault(extra[1:], set()).add(requirement.rstrip("; "))
+    del needed[""], needed["embedded"]
+    assert needed.pop("all") == set().union(*needed.values())
+    assert not needed.keys() & {"dev", "docs", "release", "style", "test"}
+
+
 def test_only_what_runs_the_library_is_installed_with_it() -> None:
     required = metadata.requires("mongoengine-history") or []
     always = {re.split(r"\W", text)[0] for text in required if "extra ==" not in text}

@@ -12,7 +12,7 @@ from bson.errors import BSONError
 from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
-from mongoengine_history import ChangesetPartlyRevertedError, HistoryError
+from mongoengine_history import ChangesetPartlyRevertedError, HistoryError, __version__
 from mongoengine_history.cli.back import GOING_BACK
 from mongoengine_history.cli.browse import BROWSING
 from mongoengine_history.cli.connection import without_passwords
@@ -76,7 +76,7 @@ class _Commands(click.Group):
 
 @shared
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name=NAME)
+@click.version_option(__version__, message=f"{NAME} %(version)s")
 def commands() -> None:
     """
     Look at the history of MongoEngine documents, and go back.

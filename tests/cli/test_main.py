@@ -17,7 +17,7 @@ from click.shell_completion import BashComplete
 from pymongo.database import Database
 from support.shelves import HOOK, Loose, Shelf, hook, raw_collection
 
-from mongoengine_history import changeset, history_of
+from mongoengine_history import __version__, changeset, history_of
 from mongoengine_history.cli.main import SECTIONS, commands, main
 from mongoengine_history.cli.values import moment_of, readings, zone_of
 
@@ -266,17 +266,34 @@ class TestTheProgram:
         assert "demo" in program("--help").stdout
 
 
+def without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "click", None)
+    for name in [it for it in sys.modules if it.startswith("mongoengine_history.cli")]:
+        monkeypatch.delitem(sys.modules, name)
+
+
 def test_without_the_extra_it_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from mongoengine_history import __main__ as program
 
-    monkeypatch.setitem(sys.modules, "click", None)
-    for name in [it for it in sys.modules if it.startswith("mongoengine_history.cli")]:
-        monkeypatch.delitem(sys.modules, name)
+    without_the_extra(monkeypatch)
     monkeypatch.setattr("sys.argv", ["mongoengine-history", "stats"])
     assert program.main() == 2
     assert 'pip install "mongoengine-history[cli]"' in capsys.readouterr().err
+
+
+def test_the_version_is_told_with_the_extra_and_without_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mongoengine_history import __main__ as program
+
+    monkeypatch.setattr("sys.argv", ["mongoengine-history", "--version"])
+    assert program.main() == 0
+    assert capsys.readouterr().out == f"mongoengine-history {__version__}\n"
+    without_the_extra(monkeypatch)
+    assert program.main() == 0
+    assert capsys.readouterr().out == f"mongoengine-history {__version__}\n"
 
 
 def test_each_command_has_help(run: Any) -> None:
