@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from mongoengine import Document, connection, get_db, signals
-from mongoengine.connection import ConnectionFailure
+from mongoengine import Document, connection, signals
 
 from mongoengine_history.capture.document_track import track_changes
 from mongoengine_history.documents.fieldpaths import hiding_of
@@ -15,12 +14,13 @@ from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.options import is_tracked, options_of
 from mongoengine_history.documents.stand_in import is_stand_in
 from mongoengine_history.errors import OptionsError
+from mongoengine_history.record.connected import connected
 from mongoengine_history.record.history import BaseHistory, Version, kept_by
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.sealed import is_encrypting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from pymongo import MongoClient
     from pymongo.database import Database
@@ -32,8 +32,8 @@ class Databases:
     def __init__(self) -> None:
         models = [it for it in with_subclasses(Document) if not it._meta.get("abstract")]
         known = [it for it in models if not issubclass(it, (BaseHistory, Version))]
-        of_classes = [(model, _of(model._get_db)) for model in known]
-        aliases = (_of(partial(get_db, alias)) for alias in connection._connection_settings)
+        of_classes = [(model, _of(model)) for model in known]
+        aliases = map(_of, connection._connection_settings)
         found = [it for it in chain((it for _, it in of_classes), aliases) if it is not None]
         self._databases: dict[object, Database[Any]] = {}
         for each in found:
@@ -102,12 +102,11 @@ class Databases:
         return ranked if len(best) == 1 else []
 
 
-def _of(source: Callable[[], Any]) -> Database[Any] | None:
-    try:
-        database = source()
-    except ConnectionFailure:  # to which this process is not connected
-        return None
-    return None if is_stand_in(database) or is_encrypting(database.client) else database
+def _of(where: type[Document] | str) -> Database[Any] | None:
+    """Return a database that can have a history; None of where this process is not connected."""
+    database = connected(where)
+    is_none = database is None or is_stand_in(database) or is_encrypting(database.client)
+    return None if is_none else database
 
 
 def _collections_of(model: type[Document]) -> set[str]:

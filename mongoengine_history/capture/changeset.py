@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, T
 
 from bson import ObjectId
 from mongoengine import DEFAULT_CONNECTION_NAME, connection, get_connection, get_db
-from mongoengine.connection import ConnectionFailure
 
 from mongoengine_history.capture.blocks import Block, said_now
 from mongoengine_history.capture.decorated import runs_later
 from mongoengine_history.documents.options import is_to_ask
 from mongoengine_history.documents.stand_in import USUAL_CODEC, codec_in, is_warned_of
 from mongoengine_history.errors import OptionsError
+from mongoengine_history.record.connected import connected
 from mongoengine_history.record.history import History
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.sessions import (
@@ -303,7 +303,5 @@ def _usual_alias() -> str:
 
 def _default_codec() -> CodecOptions[Any]:
     """Return the options by which most documents are stored, to check what was said early."""
-    try:
-        return codec_in(get_db())
-    except ConnectionFailure:  # not connected yet, or never by that name
-        return USUAL_CODEC
+    database = connected(DEFAULT_CONNECTION_NAME)
+    return USUAL_CODEC if database is None else codec_in(database)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine import Document
-from mongoengine.connection import ConnectionFailure
 
 from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.errors import OptionsError
+from mongoengine_history.record.connected import connected
 from mongoengine_history.record.history import BaseHistory, kept_by
 from mongoengine_history.record.neighbours import database_of
 from mongoengine_history.record.place import LOCAL, PRIMARY
@@ -106,9 +106,8 @@ def _histories(database: Database[Any]) -> list[Collection[Any]]:
 
 def _keeps(kept: type[BaseHistory], model: type[Document], database: Database[Any]) -> bool:
     """Say whether a history elsewhere keeps the documents of a database: it says so itself."""
-    try:
-        own = model._get_db()
-    except ConnectionFailure:  # a class to which this process is not connected
+    own = connected(model)
+    if own is None:
         return False
     history = sealed_collection(kept.beside(database))
     with history.database.client.start_session() as apart:  # in nobody's transaction

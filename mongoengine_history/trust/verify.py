@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from functools import cached_property
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, Final
 
 import bson
 from mongoengine import Document
-from mongoengine.connection import ConnectionFailure, get_db
+from mongoengine.connection import DEFAULT_CONNECTION_NAME
 
 from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.options import is_tracked
@@ -18,6 +17,7 @@ from mongoengine_history.documents.snapshot import check_model, check_progress
 from mongoengine_history.errors import HistoryError, OptionsError
 from mongoengine_history.record.chain import earlier_keys
 from mongoengine_history.record.comparison import recordable
+from mongoengine_history.record.connected import connected
 from mongoengine_history.record.histories import Histories
 from mongoengine_history.record.indexes import BY_REVISION, behind
 from mongoengine_history.record.overview import SMALL, batches, keys_behind, numbers_at, recorded
@@ -225,17 +225,17 @@ def _places(unchecked: list[str]) -> Iterator[Place]:
     seen = set()
     for known in with_subclasses(Document):
         if not known._meta.get("abstract") and is_tracked(known):
-            try:
-                place = Place(known)
-            except ConnectionFailure:
+            if connected(known) is None:
                 unchecked.append(known.__name__)
                 continue
+            place = Place(known)
             where = id(place.client), place.database, place.document_type
             if where not in seen:
                 seen.add(where)
                 yield place
-    with suppress(ConnectionFailure):  # then there are none
-        yield place_of_events(get_db())
+    database = connected(DEFAULT_CONNECTION_NAME)
+    if database is not None:
+        yield place_of_events(database)
 
 
 def _rules(place: Place, keys: tuple[bytes, ...]) -> Rules:

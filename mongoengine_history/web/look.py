@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from mongoengine.connection import ConnectionFailure
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from mongoengine_history.errors import HistoryError, OptionsError
 from mongoengine_history.record.committed import Committed
+from mongoengine_history.record.connected import connected
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.web.failures import Failure, told
@@ -69,7 +69,7 @@ class Look:
     def rights(self) -> Rights:
         """The rights to the document, or the class, that the address names."""
         model = self.site.models.get(self.part["model"])
-        if model is None or not is_connected(model):
+        if model is None or connected(model) is None:
             raise Failure(404, "unknown")
         try:
             pk = key_in_text(model, self.part["key"]) if "key" in self.part else None
@@ -87,8 +87,8 @@ class Look:
     @cached_property
     def seen_models(self) -> list[type[Document]]:
         """The classes that may be seen, as far as this process is connected to them."""
-        connected = filter(is_connected, self.site.models.values())
-        return [it for it in connected if self.rights_to(it).sees]
+        models = [it for it in self.site.models.values() if connected(it) is not None]
+        return [it for it in models if self.rights_to(it).sees]
 
     def histories(self, models: Iterable[type[Document]]) -> list[list[type[Document]]]:
         """Put classes together whose history is one."""
@@ -137,12 +137,3 @@ class Look:
         """Return the page that says what is wrong."""
         status, message = told(error)
         return self.page("failure.html", status, title="Not shown", message=message)
-
-
-def is_connected(model: type[Document]) -> bool:
-    """Say whether the connection of a class is registered in this process."""
-    try:
-        model._get_db()
-    except ConnectionFailure:
-        return False
-    return True

@@ -132,11 +132,16 @@ def test_where_a_class_was_switched_to_which_one_is_never_guessed() -> None:
     assert found() == []
 
 
-def test_a_class_to_which_nobody_is_connected_is_in_nobodys_way() -> None:
-    class Nowhere(me.Document):
-        meta = {"collection": "rc_goods", "db_alias": "nowhere", **LOOSE}
+class Remote(BaseHistory):
+    meta = {"collection": "remote", "db_alias": "nowhere"}
 
-    track_history(Nowhere, history=Second)
+
+@pytest.mark.parametrize(("alias", "history"), [("nowhere", Second), ("default", Remote)])
+def test_a_class_to_which_nobody_is_connected_is_in_nobodys_way(alias: str, history: Any) -> None:
+    class Nowhere(me.Document):
+        meta = {"collection": "rc_goods", "db_alias": alias, **LOOSE}
+
+    track_history(Nowhere, history=history)
     try:
         with changeset() as unit:
             both()

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from support.browsing import HERE, Cell, Sheet, browse, everybody, fields_of, send
 from support.changes import tracked
 
-from mongoengine_history import OptionsError, history_of
+from mongoengine_history import BaseHistory, OptionsError, history_of
 from mongoengine_history.web.browser import history_browser
 from mongoengine_history.web.site import address
 
@@ -215,12 +215,23 @@ class Remote(Document):
     meta = {"collection": "remote_sheets", "db_alias": "nobody_connects_this"}
 
 
-def test_a_class_that_is_not_connected_is_in_nobodys_way(sheet: Sheet) -> None:
-    with tracked(Remote):
+class RemoteHistory(BaseHistory):
+    meta = {"db_alias": "nobody_connects_this"}
+
+
+class Kept(Document):
+    meta = {"collection": "kept_sheets"}
+
+
+@pytest.mark.parametrize(("model", "history"), [(Remote, None), (Kept, RemoteHistory)])
+def test_a_class_that_is_not_connected_is_in_nobodys_way(
+    model: type[Document], history: Any, sheet: Sheet
+) -> None:
+    with tracked(model, history=history):
         here = TestClient(history_browser(), HERE, client=LOCAL)
         assert "Sheet" in here.get("/").text
-        assert "Remote" not in here.get("/").text
-        assert here.get("/Remote/1").status_code == 404
+        assert model.__name__ not in here.get("/").text
+        assert here.get(f"/{model.__name__}/1").status_code == 404
 
 
 def test_all_tracked_classes_are_shown_if_none_is_named(sheet: Sheet) -> None:
