@@ -36,6 +36,9 @@ MESSAGES: Final = {
     "changed. Go back, load the page again, and send it again.",
     "stale": "The document has changed since this was shown. Nothing was written. Look at it "
     "again, and decide again.",
+    "another": "This is not what was shown: the document has changed since, or other paths were "
+    "chosen. Nothing was written. Look at it again, and decide again.",
+    "none": "No path was chosen. Nothing was written.",
     "reason": "Say why. Nothing was written yet.",
     "again": "Type the path again, and say why. Nothing was erased.",
     "large": "This is too much for one form. Nothing was changed.",

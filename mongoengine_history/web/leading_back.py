@@ -149,8 +149,7 @@ def _shown(way: Way, notice: str = "", status: int = 200, reason: str = "") -> R
     if shown is None:
         return _refused(way, conflicts)
     rights, words = look.rights, look.site.words(look.rights.model)
-    whole = way if way.paths is None else Way(look, way.kind, way.number, None)
-    choices = _choices(whole, way.paths, words)
+    choices = _choices(way, words)
     return look.form(
         "preview.html",
         status,
@@ -168,19 +167,26 @@ def _shown(way: Way, notice: str = "", status: int = 200, reason: str = "") -> R
     )
 
 
-def _choices(whole: Way, chosen: list[list[str | int]] | None, words: Words) -> list[Any]:
+def _choices(way: Way, words: Words) -> list[tuple[str, str, bool]]:
     """Return each path that can be chosen, how it is told, and whether it is."""
-    if whole.kind == "restore":
+    chosen = way.paths
+    return [
+        (json.dumps(path), words.path(path), chosen is None or [*path] in chosen)
+        for path in _offered(way)
+    ]
+
+
+def _offered(way: Way) -> list[Path]:
+    """Return the paths that can be chosen, if there is a choice."""
+    if way.kind == "restore":
         return []
+    whole = way if way.paths is None else replace(way, paths=None)
     try:
         changed = whole.changed
     except UndoConflictError:
-        changed = [tuple(it) for it in chosen or ()]
-    return [
-        (json.dumps(path), words.path(path), chosen is None or [*path] in chosen)
-        for path in changed
-        if all(isinstance(it, str) for it in path)
-    ]
+        changed = [tuple(it) for it in way.paths or ()]
+    offered = [path for path in changed if all(isinstance(it, str) for it in path)]
+    return offered if len(offered) > 1 or way.paths else []
 
 
 def _refused(way: Way, conflicts: Sequence[Conflict]) -> Response:
@@ -231,20 +237,31 @@ def _overlap(path: Path, changed: Sequence[Path]) -> bool:
     return any(path[: len(it)] == it[: len(path)] for it in changed)
 
 
+def _objection(way: Way, reason: str) -> tuple[str, int] | None:
+    """Say what keeps a form from being carried out."""
+    look = way.look
+    if not look.has_mark(way.mark):
+        return "another", 409
+    if "path" not in look.said and _offered(way):
+        return "none", 422
+    if not reason and needs_reason(way.document):
+        return "reason", 422
+    return None if way.preview.patches or way.kind == "restore" else ("nothing", 409)
+
+
 def carry_out(look: Look) -> Response:
     """Write what was shown, if it is still the same; otherwise show it anew."""
     way = _way(look, look.said.get("path"))
     reason = look.given("reason")
+    if look.given("look"):  # the paths were chosen, and nothing is decided yet
+        return _shown(way, reason=reason)
     try:
-        is_shown = look.has_mark(way.mark)
+        objection = _objection(way, reason)
     except UndoConflictError:
         return _shown(way)
-    if not is_shown:
-        return _shown(way, MESSAGES["stale"], 409, reason)
-    if not reason and needs_reason(way.document):
-        return _shown(way, MESSAGES["reason"], 422)
-    if not way.preview.patches and way.kind != "restore":
-        return _shown(way, MESSAGES["nothing"], 409)
+    if objection:
+        why, status = objection
+        return _shown(way, MESSAGES[why], status, reason)
     if look.rights.refused(way.preview.patches):
         raise Failure(403, "forbidden")
     with changeset(look.site.identity(look.request), reason=reason or None):

@@ -78,6 +78,30 @@ class TestUndo:
         assert send(client, address, fields).status_code == 303
         assert now(sheet) == ("draft", 2, "York")
 
+    def test_looking_again_keeps_the_reason_and_writes_nothing(self, sheet: Sheet) -> None:
+        client, address = browse(user="eve"), f"/Sheet/{sheet.pk}/2/undo"
+        whole = fields_of(client.get(address).text)
+        fields = {**whole, "path": ['["total"]'], "reason": "too <much>", "look": "again"}
+        answer = send(client, address, fields)
+        assert (answer.status_code, len(history_of(sheet))) == (200, 3)
+        assert ">too &lt;much&gt;</textarea>" in answer.text
+        again = {**fields_of(answer.text), "reason": "too much"}
+        assert send(client, address, again).status_code == 303
+        assert now(sheet) == ("sent", 1, "York")
+
+    @pytest.mark.parametrize(
+        ("query", "status", "said"),
+        [("", 422, "No path was chosen."), ('?path=["status"]', 409, "other paths were chosen")],
+    )
+    def test_nothing_is_written_where_no_path_is_left(
+        self, sheet: Sheet, query: str, status: int, said: str
+    ) -> None:
+        client, address = browse(user="eve"), f"/Sheet/{sheet.pk}/2/undo{query}"
+        fields = {**fields_of(client.get(address).text), "reason": "because", "path": []}
+        answer = send(client, address, fields)
+        assert (answer.status_code, now(sheet)) == (status, ("sent", 2, "York"))
+        assert said in answer.text
+
     @pytest.mark.parametrize("path", ["status", "{}", "[]", '[{"$gt": ""}]', '["nothing"]', "[1]"])
     def test_a_path_is_a_list_of_names(self, sheet: Sheet, path: str) -> None:
         client = browse(user="eve")
