@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.npm import packed
 from werkzeug.serving import make_server
 
 #: What a container needs: it has no sandbox of its own, and little shared memory.
@@ -30,13 +30,8 @@ def axe(request: pytest.FixtureRequest) -> str:
     """What checks a page for what keeps people from using it: the npm package axe-core."""
     folder = request.config.cache.mkdir("axe-core")
     script = folder / "package" / "axe.min.js"
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm brings axe-core")
     if not script.exists():
-        command = [npm, "pack", "--silent", "axe-core@4"]
-        packed = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-        with tarfile.open(folder / packed.stdout.split()[-1]) as archive:
+        with tarfile.open(folder / packed("axe-core@4", folder)) as archive:
             archive.extract("package/axe.min.js", folder)
     return script.read_text(encoding="utf-8")
 

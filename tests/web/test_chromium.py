@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.support.wait import WebDriverWait
 from support.browsing import Cell, Sheet, Ware, everybody, ordered
+from support.npm import packed
 
 from mongoengine_history import changeset, history_of, record_event
 from mongoengine_history.web.browser import history_browser
 
 pytestmark = pytest.mark.usefixtures("database")
 
+TAB, ENTER = "\ue004", "\ue007"
+
 SIZES = [(1400, 1000), (400, 900)]
 
 SERIOUS = """
 const done = arguments[arguments.length - 1];
-axe.run({resultTypes: ["violations"]}).then((found) => done(
+const only = arguments.length > 1 ? {runOnly: [arguments[0]]} : {};
+axe.run({resultTypes: ["violations"], ...only}).then((found) => done(
     found.violations
         .filter((it) => ["serious", "critical"].includes(it.impact))
         .map((it) => it.id + ": " + it.nodes.map((node) => node.html).slice(0, 3).join(" | "))));
@@ -71,9 +79,28 @@ def resize(chromium: Any, size: tuple[int, int]) -> None:
     )
 
 
+@contextmanager
+def night(chromium: Any) -> Iterator[None]:
+    """Let pages be shown as to whoever wants them dark."""
+    dark = {"name": "prefers-color-scheme", "value": "dark"}
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [dark]})
+    yield
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
 def press(chromium: Any, *keys: str) -> None:
     for key in keys:
         chromium.switch_to.active_element.send_keys(key)
+
+
+def reach(chromium: Any, selector: str) -> None:
+    """Go on by the tabulator until something has the focus."""
+    is_there = "return document.activeElement.matches(arguments[0])"
+    for _ in range(100):
+        if chromium.execute_script(is_there, selector):
+            return
+        press(chromium, TAB)
+    pytest.fail(f"no key leads to {selector}")
 
 
 def find(chromium: Any, selector: str) -> Any:
@@ -94,7 +121,7 @@ def leads(chromium: Any, address: str) -> bool:
 
 @pytest.mark.parametrize("size", SIZES, ids=["wide", "narrow"])
 def test_each_page(chromium: Any, site: str, sheet: Sheet, size: Any, axe: str) -> None:
-    """It fits, complains of nothing, and keeps nobody out."""
+    """It fits, complains of nothing, and keeps nobody out, by day and by night."""
     resize(chromium, size)
     chromium.get_log("browser")
     for page in pages(sheet):
@@ -106,6 +133,8 @@ def test_each_page(chromium: Any, site: str, sheet: Sheet, size: Any, axe: str) 
         assert [it for it in told if "status of 4" not in it] == [], page
         chromium.execute_script(axe)
         assert chromium.execute_async_script(SERIOUS) == [], page
+        with night(chromium):
+            assert chromium.execute_async_script(SERIOUS, "color-contrast") == [], page
 
 
 def test_keys(chromium: Any, site: str, sheet: Sheet) -> None:
@@ -115,7 +144,7 @@ def test_keys(chromium: Any, site: str, sheet: Sheet) -> None:
     assert chromium.switch_to.active_element.get_attribute("id") == "r3"
     press(chromium, "j", "k", "k")
     assert chromium.switch_to.active_element.get_attribute("id") == "r4"
-    press(chromium, "j", "\ue007")
+    press(chromium, "j", ENTER)
     assert leads(chromium, f"{site}/Sheet/{sheet.pk}/3")
     press(chromium, "n")
     assert leads(chromium, f"{site}/Sheet/{sheet.pk}/4")
@@ -126,7 +155,7 @@ def test_keys(chromium: Any, site: str, sheet: Sheet) -> None:
     press(chromium, "?")
     assert leads(chromium, f"{site}/help")
     press(chromium, "/")
-    press(chromium, *"by:bob", "\ue007")
+    press(chromium, *"by:bob", ENTER)
     assert leads(chromium, f"{site}/?q=by%3Abob")
     assert shows(chromium, "has moved")
     press(chromium, "/", *"jk?")  # which are letters there
@@ -135,13 +164,53 @@ def test_keys(chromium: Any, site: str, sheet: Sheet) -> None:
 
 def test_undo_by_keyboard(chromium: Any, site: str, sheet: Sheet) -> None:
     chromium.get(f"{site}/Sheet/{sheet.pk}/2/undo")
-    find(chromium, "#reason").send_keys("by mistake", "\ue004")  # the tabulator
+    find(chromium, "#reason").send_keys("by mistake", TAB)
     assert chromium.switch_to.active_element.text == "Undo revision 2"
-    press(chromium, "\ue007")
+    press(chromium, ENTER)
     assert shows(chromium, "The revision is undone.")
     assert history_of(sheet)[-1].reason == "by mistake"
     sheet.reload()
     assert sheet.street.city == "Leeds"
+
+
+def test_revert_of_one_path_by_keyboard(chromium: Any, site: str, sheet: Sheet, axe: str) -> None:
+    """From the timeline to the result no mouse is needed, nor to know where a key leads."""
+    own = f"{site}/Sheet/{sheet.pk}"
+    chromium.get(own)
+    press(chromium, "k", ENTER)
+    assert leads(chromium, f"{own}/1")
+    reach(chromium, "a[href$='/revert']")
+    press(chromium, ENTER)
+    assert leads(chromium, f"{own}/1/revert")
+    for path in ("note", "street.city", "wares"):
+        reach(chromium, f".choice input[value*='{path.partition('.')[0]}']")
+        press(chromium, *([] if path == "street.city" else [" "]))
+    reach(chromium, "button[name='look']")
+    press(chromium, ENTER)
+    assert WebDriverWait(chromium, 20).until(lambda it: "wares" not in find(it, ".sides").text)
+    chromium.execute_script(axe)
+    assert chromium.execute_async_script(SERIOUS) == []
+    reach(chromium, "#reason")
+    press(chromium, "the wrong city", TAB, ENTER)
+    assert shows(chromium, "The document is reverted.")
+    sheet.reload()
+    assert (sheet.street.city, len(sheet.wares)) == ("Leeds", 2)
+    assert sheet.note.startswith("ring twice")
+    assert history_of(sheet)[-1].reason == "the wrong city"
+
+
+@pytest.mark.parametrize("with_scripts", [True, False])
+def test_restore_by_keyboard(request: Any, site: str, sheet: Sheet, with_scripts: bool) -> None:
+    name = "chromium" if with_scripts else "chromium_without_scripts"
+    chromium = request.getfixturevalue(name)
+    chromium.get(f"{site}/deleted")
+    reach(chromium, "a[href$='/Cell/gone/restore']")
+    press(chromium, ENTER)
+    assert shows(chromium, "preview")
+    reach(chromium, "#reason")
+    press(chromium, "needed", TAB, " ")
+    assert shows(chromium, "The document is back.")
+    assert Cell.objects.get(name="gone").seats == 4
 
 
 def test_a_reason_is_asked_for_before_anything_is_sent(
@@ -177,10 +246,9 @@ def test_search_compare_revert_and_restore_by_mouse(
     for choice in chromium.find_elements("css selector", ".choice input"):
         if "street" not in choice.get_attribute("value"):
             choice.click()
-    find(chromium, "button[formmethod='get']").click()
-    assert WebDriverWait(chromium, 20).until(lambda it: "path=" in it.current_url)
-    assert "wares" not in find(chromium, ".sides").text
     find(chromium, "#reason").send_keys("the wrong city")
+    find(chromium, "button[name='look']").click()
+    assert WebDriverWait(chromium, 20).until(lambda it: "wares" not in find(it, ".sides").text)
     find(chromium, ".danger").click()
     assert shows(chromium, "The document is reverted.")
     sheet.reload()
@@ -208,14 +276,10 @@ def test_nothing_hostile_runs(chromium: Any, site: str, sheet: Sheet) -> None:
     cell.delete()
 
 
-def test_pages_fit_the_night(chromium: Any, site: str, sheet: Sheet, axe: str) -> None:
-    """In the dark all can be read, too."""
-    night = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
-    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", night)
-    try:
-        for page in pages(sheet):
-            chromium.get(f"{site}{page}")
-            chromium.execute_script(axe)
-            assert chromium.execute_async_script(SERIOUS) == [], page
-    finally:
-        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+@pytest.mark.skipif(not shutil.which("npm"), reason="there is no npm")
+def test_only_where_npm_has_no_registry_is_a_page_not_checked(tmp_path: Path) -> None:
+    away = ("--registry=http://127.0.0.1:9", "--fetch-retries=0")
+    with pytest.raises(pytest.skip.Exception, match="cannot be reached: ECONNREFUSED"):
+        packed("axe-core@4", tmp_path, *away)
+    with pytest.raises(pytest.fail.Exception, match="EINVALID"):
+        packed("axe-core@4:", tmp_path, *away)
