@@ -12,7 +12,10 @@ from pymongo.errors import BulkWriteError, OperationFailure, WriteConcernError
 from pymongo.results import DeleteResult, UpdateResult
 
 from mongoengine_history.capture.call import READING
+from mongoengine_history.capture.one_behind import OneBehind
 from mongoengine_history.record.entries import Found
+from mongoengine_history.record.overview import MOST
+from mongoengine_history.record.signals import revision_recorded
 from mongoengine_history.state.revision import CREATE, DELETE, UPDATE
 from mongoengine_history.state.updates import roots_of
 from mongoengine_history.state.values import WIRE, identifier, same, wire
@@ -35,6 +38,7 @@ class QueryWrite:
 
     def __init__(self, bulk: Bulk, call: Call, collection: Collection[Any]) -> None:
         self._bulk, self._call, self._collection = bulk, call, collection
+        self._behind = OneBehind()
 
     def update(self) -> UpdateResult | None:
         """Update the documents; None if there are none."""
@@ -58,7 +62,19 @@ class QueryWrite:
         return limited.on(self._collection)
 
     def _each_batch(self, record: Record, operation: str, roots: Roots = None) -> list[Any]:
-        return [self._written(batch, record, operation) for batch in self._batches(roots)]
+        results = []
+        try:
+            with self._behind:
+                for batch in self._batches(roots):
+                    results.append(self._written(batch, record, operation))
+                    if self._bulk.lost:
+                        self._behind.wait()
+                        self._bulk.report()
+        except BaseException as error:
+            self._bulk.report(because_of=error)
+            raise
+        self._bulk.report()
+        return results
 
     def _batches(self, roots: Roots) -> Iterator[list[Found]]:
         """Read for the write; where the server refuses that, the write itself gets its answer."""
@@ -76,12 +92,25 @@ class QueryWrite:
         try:
             result = self._write(batch)
         except BaseException as error:
+            self._behind.wait()
             self._bulk.settle({operation: batch}, error, lambda: record(batch, None))
             raise
-        with self._bulk.recording({operation: batch}):
-            record(batch, result)
-        self._bulk.report()
+
+        def recorded() -> None:
+            with self._bulk.recording({operation: batch}):
+                record(batch, result)
+
+        if len(batch) == MOST and not self._is_bound:  # more may follow
+            self._behind.do(recorded)
+        else:
+            self._behind.wait()
+            recorded()
         return result
+
+    @property
+    def _is_bound(self) -> bool:
+        """Say whether something belongs to the thread of the caller."""
+        return bool(self._bulk.place.session or revision_recorded.receivers)
 
     def _updated(self, batch: Sequence[Found], result: Any) -> None:
         count = None if result is None else result.modified_count

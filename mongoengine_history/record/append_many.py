@@ -38,7 +38,8 @@ class Bulk:
 
     def __init__(self, place: Place, context: Context) -> None:
         self.place, self._context = place, context
-        self._lost: list[HistoryNotRecordedError] = []
+        #: What could not be recorded since the last `report`.
+        self.lost: list[HistoryNotRecordedError] = []
         place.ensure_indexes()
 
     def batches(
@@ -257,7 +258,7 @@ class Bulk:
             take_out(self.place, entry.documents)
             append(revisions, entry.change, entry.found.head, entry.base)
         except HistoryNotRecordedError as error:
-            self._lost.append(error)
+            self.lost.append(error)
         except PyMongoError as error:
             self._lose([entry], error)
 
@@ -270,7 +271,7 @@ class Bulk:
         lost = [document for documents in torn for document in documents]
         keys = {identifier(it["document_id"]): it["document_id"] for it in lost}
         if keys:
-            self._lost.append(not_recorded(self.place, [*keys.values()], lost, why))
+            self.lost.append(not_recorded(self.place, [*keys.values()], lost, why))
 
     def report(self, because_of: BaseException | None = None) -> None:
         """
@@ -279,7 +280,7 @@ class Bulk:
         Raises:
             HistoryNotRecordedError: some revisions could not be stored.
         """
-        lost, self._lost = self._lost, []
+        lost, self.lost = self.lost, []
         if lost:
             keys = [key for error in lost for key in error.document_ids]
             records = [record for error in lost for record in error.records]
@@ -296,7 +297,7 @@ class Bulk:
                 raise
             self.doubt(written)
             keys = [found.key for found in chain.from_iterable(written.values())]
-            self._lost.append(not_recorded(self.place, keys, [], error))
+            self.lost.append(not_recorded(self.place, keys, [], error))
         except BaseException:  # a signal, or a time limit
             self.doubt(written)
             raise
