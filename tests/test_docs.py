@@ -37,8 +37,21 @@ CONNECTORS = {
     for name in ("asgi", "celery", "django", "flask", "flask_admin", "pytest", "starlette_admin")
 } | {"mongoengine_history.web.browser", "mongoengine_history.web.django"}
 
+#: Where the pages are shown.
+SITE = "https://mongoengine-history.readthedocs.io/en/latest/"
+
 FENCE = re.compile(r"^(`{3,})([^`\n]*)\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
+#: What is another one in each run: the moment of a write, and an ObjectId.
+VARYING = re.compile(r"\b20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\b|(?<=ObjectId\(')[0-9a-f]{24}\b")
 DIRECTIVE = re.compile(r"^\.\. auto\w+:: (\w+)$", re.MULTILINE)
+
+
+class Checker(doctest.OutputChecker):
+    """Where a page shows a moment or an id, one has to come, whichever it is."""
+
+    def check_output(self, want: str, got: str, optionflags: int) -> bool:
+        both = (VARYING.sub("?", text) for text in (want, got))
+        return super().check_output(*both, optionflags)
 
 
 @dataclass(frozen=True)
@@ -68,7 +81,7 @@ class Block:
             self.code, names, str(self), str(self.page), self.line - 1
         )
         report: list[str] = []
-        runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS)
+        runner = doctest.DocTestRunner(Checker(), verbose=False, optionflags=doctest.ELLIPSIS)
         failed = runner.run(example, out=report.append, clear_globs=False).failed
         assert not failed, "".join(report)
         names.update(example.globs)
@@ -141,6 +154,12 @@ def test_a_wrong_block_fails() -> None:
         Block(ROOT / "page.md", 1, "pycon", ">>> 1 + 1\n3\n").run({})
     with pytest.raises(AssertionError, match="ZeroDivisionError"):
         Block(ROOT / "page.md", 1, "pycon", ">>> 1 / 0\n").run({})
+    shown = "1. 2026-05-04 09:30:12.131 UTC, update\n"
+    Block(ROOT / "page.md", 1, "pycon", f">>> print(it)\n{shown}").run(
+        {"it": "1. 2031-12-24 18:00:00.000 UTC, update"}
+    )
+    with pytest.raises(AssertionError, match="soon UTC"):
+        Block(ROOT / "page.md", 1, "pycon", f">>> print(it)\n{shown}").run({"it": "1. soon UTC"})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -184,7 +203,7 @@ def test_commands_name_what_exists() -> None:
     for block, words in commands():
         for word in words:
             if word.startswith(".[") or "history[" in word:
-                extras = set(word.partition("[")[2].rstrip("]").split(","))
+                extras = set(word.partition("[")[2].partition("]")[0].split(","))
                 assert extras <= set(extras_of_the_package()), f"{block}: {word}"
             elif word.startswith((".ci/", "docs", "tests")):
                 assert (ROOT / word.partition("::")[0]).exists(), f"{block}: {word}"
@@ -245,6 +264,16 @@ def test_each_page_is_in_a_table_of_contents() -> None:
                 entries = [line for line in block.code.split() if not line.startswith(":")]
                 listed |= {(page.parent / f"{entry}.md").resolve() for entry in entries}
     assert listed >= set(PAGES) - {ROOT / "README.md"}
+
+
+def test_links_of_the_readme_lead_to_pages() -> None:
+    """It is shown elsewhere, too, so its links are absolute."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)\s]+)\)", text)
+    assert all(link.startswith("https://") for link in links)
+    for link in links:
+        page = link.partition(SITE)[2]
+        assert not page or (DOCS / page).with_suffix(".md").exists(), link
 
 
 def test_sphinx_has_nothing_to_complain_about(tmp_path: Path) -> None:

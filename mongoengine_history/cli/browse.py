@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import click
 
@@ -23,19 +21,12 @@ def browse(settings: Settings, port: int) -> int:
     """Show all histories, or those of --model, to this machine only, read-only, until Ctrl-C."""
     try:
         web: Any = importlib.import_module("mongoengine_history.web.browser")
-    except ModuleNotFoundError as error:
+        server: Any = importlib.import_module("mongoengine_history.web.serve")
+    except ImportError as error:
         raise click.ClickException(f"{NO_WEB} ({error})") from None
     browser = web.history_browser(*settings.all_models(), zone=settings.zone)
-    with make_server("127.0.0.1", port, browser.wsgi, handler_class=_Quiet) as server:
-        settings.terminal.line(f"http://127.0.0.1:{server.server_port}/")
-        with suppress(KeyboardInterrupt):
-            server.serve_forever()
+    server.serve(browser, port, settings.terminal.line)
     return 0
-
-
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Tell nothing of each request."""
 
 
 @click.command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import os
 import sys
@@ -17,14 +18,16 @@ from mongoengine.errors import MongoEngineException
 from pymongo import MongoClient
 from pymongo.errors import ConnectionFailure, PyMongoError
 
-from mongoengine_history.demo.order import ALIAS, demo
-from mongoengine_history.demo.replay import FORMAT, ReplayError, read, replay
+from mongoengine_history.demo.order import ALIAS, Order, demo
+from mongoengine_history.demo.replay import FORMAT, Replayed, ReplayError, read, replay
 from mongoengine_history.embedded import NoServerError, embedded_server
 from mongoengine_history.errors import HistoryError
 from mongoengine_history.state.wording import shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from mongoengine import Document
 
 SECONDS: Final = 5
 """How long a server may take to answer."""
@@ -33,8 +36,17 @@ LONGEST_MESSAGE: Final = 400
 """Characters of an error message."""
 
 
-FAILURES: Final = (BSONError, HistoryError, MongoEngineException, PyMongoError, ReplayError)
+FAILURES: Final = (
+    BSONError,
+    HistoryError,
+    ImportError,  # of an extra that --browse needs
+    MongoEngineException,
+    PyMongoError,
+    ReplayError,
+)
 """What is told in a line, as is that there is no server."""
+
+HINT: Final = "To look at a history in a browser: python -m mongoengine_history demo --browse"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -51,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.reconfigure(errors="replace")  # what a console cannot show ends no demo
     given = _parser().parse_args(arguments)
     try:
-        return 0 if _run(given.uri, given.replay) else 1
+        return 0 if _run(given.uri, given.replay, browse=given.browse) else 1
     except BrokenPipeError:  # the reader, say `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -79,6 +91,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE.jsonl.xz",
         help="take real revisions from a file instead of the example",
     )
+    parser.add_argument(
+        "--browse",
+        action="store_true",
+        help="then show the history in a browser, until Ctrl-C; needs the extra `web`",
+    )
     return parser
 
 
@@ -87,14 +104,31 @@ def _one_line(error: Exception) -> str:
     return shortened(" ".join(text.split()), LONGEST_MESSAGE)
 
 
-def _run(uri: str | None, file: Path | None) -> bool:
+def _run(uri: str | None, file: Path | None, *, browse: bool) -> bool:
     entries = read(file) if file else None  # before a server is started for nothing
+    look = _browser() if browse else None
     named = uri or os.environ.get("MONGODB_URI")
     served = nullcontext(named) if named else embedded_server()
     with served as address, _throw_away_database(address) as where:
         about = f"MongoDB at {where}" if named else "An embedded MongoDB"
         show([f"{about}, in a database that is dropped at the end."])
-        return demo(show) if entries is None else replay(entries, show)
+        exact = demo(show) if entries is None else replay(entries, show)
+        if look:
+            look(Order if entries is None else Replayed)
+        elif entries is None:
+            show(["", HINT])
+        return exact
+
+
+def _browser() -> Callable[[type[Document]], None]:
+    """Import what pages need, and return what serves those of a class."""
+    web: Any = importlib.import_module("mongoengine_history.web.browser")
+    server: Any = importlib.import_module("mongoengine_history.web.serve")
+
+    def announce(address: str) -> None:
+        show(["", f"Open {address} in a browser. Ctrl-C ends it."])
+
+    return lambda model: server.serve(web.history_browser(model), 0, announce)
 
 
 @contextmanager

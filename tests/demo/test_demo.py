@@ -6,6 +6,7 @@ import json
 import lzma
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 from pymongo import MongoClient
@@ -114,7 +116,8 @@ class TestTheExample:
     def test_ends_with_the_exact_bson(self, run: Run, mongodb_uri: str) -> None:
         ended = run("--uri", mongodb_uri)
         verdict = r"The stored BSON is the old one: 8 of 8 fields, \d{3} bytes"
-        assert re.fullmatch(verdict, last_line(ended.stdout))
+        assert re.fullmatch(verdict, ended.stdout.splitlines()[-3])
+        assert last_line(ended.stdout).endswith("python -m mongoengine_history demo --browse")
         assert (ended.returncode, ended.stderr) == (0, "")
 
     def test_begins_with_the_one_line_that_it_takes(self, run: Run, mongodb_uri: str) -> None:
@@ -145,6 +148,25 @@ class TestTheExample:
         before = databases(mongodb_uri)
         assert run("--uri", mongodb_uri).returncode == 0
         assert databases(mongodb_uri) == before
+
+    def test_shows_the_history_in_a_browser(self, mongodb_uri: str) -> None:
+        before = databases(mongodb_uri)
+        command = [*COMMAND, "--uri", mongodb_uri, "--browse"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            address = next(line.split()[1] for line in process.stdout if line.startswith("Open "))
+            with urlopen(address) as page:
+                assert "Frida has moved" in page.read().decode()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 0
+        assert databases(mongodb_uri) == before
+
+    def test_the_browser_names_its_extra_before_anything_is_done(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "a2wsgi", None)
+        monkeypatch.delitem(sys.modules, "mongoengine_history.web.browser", raising=False)
+        assert program.main(["--uri", UNREACHABLE, "--browse"]) == 2
+        assert 'pip install "mongoengine-history[web]"' in capsys.readouterr().err
 
     def test_never_uses_the_database_that_the_uri_names(self, run: Run, mongodb_uri: str) -> None:
         with MongoClient[Any](mongodb_uri) as client:
@@ -180,7 +202,7 @@ class TestTheExample:
         monkeypatch.setattr("mongoengine_history.demo.order.revert", lambda order: order)
         assert program.main(["--uri", mongodb_uri]) == 1
         verdict = "The stored BSON is another one: status, paid, lines, address, tags, notes"
-        assert last_line(capsys.readouterr().out) == verdict
+        assert capsys.readouterr().out.splitlines()[-3] == verdict
 
     def test_stops_quietly_when_nobody_reads_on(self, mongodb_uri: str, tmp_path: Path) -> None:
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
