@@ -80,7 +80,17 @@ def mongodb_uri() -> Iterator[str]:
     with server_uri() as uri:
         if parse_uri(uri)["database"]:  # MongoEngine would use that one, and the tests empty it
             pytest.exit("MONGODB_URI must not name a database; the tests make their own")
+        if "MONGODB_URI" not in os.environ:
+            wait_for_no_disk(uri)
         yield uri
+
+
+def wait_for_no_disk(uri: str) -> None:
+    """Let a server answer once it knows of a write, not once that lies on the disk."""
+    with MongoClient(uri) as client:
+        config = client.admin.command("replSetGetConfig")["config"]
+        changed = {"version": config["version"] + 1, "writeConcernMajorityJournalDefault": False}
+        client.admin.command("replSetReconfig", {**config, **changed})
 
 
 @pytest.fixture(scope="session")
