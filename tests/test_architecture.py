@@ -202,6 +202,9 @@ def is_private(name: str) -> bool:
     return name.startswith("_") and not name.endswith("__") and name != "_"
 
 
+PRIVATE = {name: private_names_of(tree) for name, tree in TREES.items()}
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_what_is_private_is_used_in_its_own_file_only(name: str) -> None:
     tree = TREES[name]
@@ -209,8 +212,8 @@ def test_what_is_private_is_used_in_its_own_file_only(name: str) -> None:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(NAME):
             used |= {alias.name for alias in node.names}
-    others = set().union(*(private_names_of(TREES[other]) for other in FILES if other != name))
-    strange = {each for each in used & others if is_private(each)} - private_names_of(tree)
+    others = set().union(*(PRIVATE[other] for other in FILES if other != name))
+    strange = used & others - PRIVATE[name]
     assert {each for each in strange if not any(hasattr(it, each) for it in FOREIGN)} == set()
 
 
