@@ -46,7 +46,7 @@ FAILURES: Final = (
 )
 """What is told in a line, as is that there is no server."""
 
-HINT: Final = "To look at a history in a browser: python -m mongoengine_history demo --browse"
+BROWSABLE: Final = "To look at a history in a browser: python -m mongoengine_history demo --browse"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -116,7 +116,7 @@ def _run(uri: str | None, file: Path | None, *, browse: bool) -> bool:
         if look:
             look(Order if entries is None else Replayed)
         elif entries is None:
-            show(["", HINT])
+            show(["", BROWSABLE])
         return exact
 
 
