@@ -8,6 +8,7 @@ from contextlib import suppress
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from bson import ObjectId
 from pymongo import ASCENDING, DESCENDING
 
 from mongoengine_history.documents.formerly import one_of
@@ -141,10 +142,16 @@ def near(
         }
         ranges.append({**place.owned(key), "revision": bounds})
     wanted = {name: 0 for name in FOLDABLE if name != "document_id"}
-    found = place.find(BY_REVISION, {"$or": ranges}, projection=wanted, batch_size=SMALL)
-    groups = groupby(found, lambda it: encode(it.get("document_id")))  # None where it is missing
-    near = ((key, list(own)) for key, own in groups)
+    found = place.find(BY_REVISION, {"$or": ranges}, projection=wanted, batch_size=MOST)
+    groups = (list(own) for _, own in groupby(found, _told_apart))
+    near = ((encode(own[0].get("document_id")), own) for own in groups)
     return near if len(place.names) == 1 else _joined(near)
+
+
+def _told_apart(record: Mapping[str, Any]) -> Any:
+    """Return what tells the primary key of a record from others, without a look at most of them."""
+    key = record.get("document_id")  # None where it is missing
+    return key if type(key) is ObjectId else encode(key)
 
 
 def _joined(

@@ -40,7 +40,11 @@ if TYPE_CHECKING:
     from mongoengine_history.state.values import State
 
 FOLDABLE: Final = dict.fromkeys(
-    [*OWNER, "_id", "created_at", "path", "identity", "reason", "metadata"], 0
+    [
+        *(*OWNER, "_id", "created_at", "path", "identity", "reason", "metadata", "changeset"),
+        *("salt", "checksum", "digests"),
+    ],
+    0,
 )
 """The fields that a state is not made of."""
 
