@@ -9,7 +9,7 @@ import click
 
 from mongoengine_history import OptionsError, changeset
 from mongoengine_history.cli.options import kept
-from mongoengine_history.cli.values import value_of
+from mongoengine_history.faces.identity import identity_in
 from mongoengine_history.faces.reason import needs_reason
 
 if TYPE_CHECKING:
@@ -72,5 +72,5 @@ def _reason(settings: Settings) -> str:
 
 def writing(settings: Settings) -> AbstractContextManager[object]:
     """Say for a block who writes, and why."""
-    identity = None if settings.identity is None else value_of(settings.identity)
+    identity = None if settings.identity is None else identity_in(settings.identity)
     return changeset(identity, reason=settings.reason)

@@ -10,8 +10,9 @@ from mongoengine_history import Misfit, as_of
 from mongoengine_history.cli.options import command, words
 from mongoengine_history.cli.target import class_of, document_of, told_paths
 from mongoengine_history.cli.terminal import counted
-from mongoengine_history.cli.values import WHEN, last_of, moment_of, number_of, point_of, value_of
+from mongoengine_history.cli.values import WHEN, last_of, moment_of, number_of, point_of
 from mongoengine_history.faces.classless import unknown_of
+from mongoengine_history.faces.identity import identity_in
 from mongoengine_history.state.revision import EVENT
 from mongoengine_history.state.telling import told as changes_told
 
@@ -49,7 +50,7 @@ def conditions(settings: Settings, **said: str | None) -> dict[str, Any]:
     )
     by = said.get("by")
     found = {
-        "by": None if by is None else value_of(by),
+        "by": None if by is None else identity_in(by),
         "touching": said.get("touching"),
         "between": ends if any(ends) else None,
         "operation": said.get("operation"),

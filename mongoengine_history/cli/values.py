@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import click
 from bson import ObjectId, UuidRepresentation, json_util
 
+from mongoengine_history.faces.identity import UUID_TEXT
 from mongoengine_history.state.problem import UNREADABLE
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 AGE: Final = re.compile(r"(\d+)\s*(min|s|h|d|w|y)")
 
 NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}")
-
-UUID_TEXT: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 READ_AS: Final = json_util.RELAXED_JSON_OPTIONS.with_options(
     uuid_representation=UuidRepresentation.STANDARD

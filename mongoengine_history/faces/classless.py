@@ -58,8 +58,9 @@ def classless(
         history: Name of the collection of the records.
     """
     meta = {"collection": collection, "db_alias": alias}
-    name = collection.replace(".", "_")  # a dot is for classes below others
+    name = collection.replace(".", "_")  # to MongoEngine a dot is for classes below others
     made: type[Document] = type(name, (Classless,), {"meta": meta, "__module__": __name__})
+    made.__name__ = collection  # by which people tell it from any other
     return track_history(made, history=history_named(history))
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import uuid
 from dataclasses import dataclass, fields
 from datetime import date, datetime, time, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
-from bson import ObjectId
-
 from mongoengine_history.errors import OptionsError
+from mongoengine_history.faces.identity import identity_in, unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,9 +16,7 @@ if TYPE_CHECKING:
 
     Between = tuple[datetime | None, datetime | None]
 
-WORD: Final = re.compile(r'\s*([a-z]+):("(?:[^"\\]|\\.)*"|[^"\s]\S*)(?=\s|$)')
-
-NUMBER_TEXT: Final = re.compile(r"-?[0-9]{1,18}\Z")
+WORD: Final = re.compile(r'\s*([a-z]+):("(?:[^"\\]|\\.)*"|[^"\s]\S*)(?=\s|$)', re.DOTALL)
 
 LONGEST_QUESTION: Final = 1_000
 """Characters of a question."""
@@ -51,7 +47,7 @@ class Question:
         """
         Read a question. A value with spaces stands in quotes.
 
-        ``by:`` takes a text; without quotes an ObjectId, a UUID or a whole number is one.
+        ``by:`` takes what `identity_in` reads.
         ``between:`` takes two days or moments by ISO 8601, either of which may be left out, or one
         day, ``today`` or ``yesterday``. Nothing else means anything: no value is an operator.
 
@@ -91,20 +87,11 @@ def _words(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _text(value: str, _zone: tzinfo) -> str:
-    if not value.startswith('"'):
-        return value
-    return re.sub(r"\\(.)", r"\1", value[1:-1])
+    return unquoted(value)
 
 
-def _who(value: str, zone: tzinfo) -> Any:
-    if ObjectId.is_valid(value):
-        return ObjectId(value)
-    if NUMBER_TEXT.match(value):
-        return int(value)
-    try:
-        return uuid.UUID(value) if len(value) == 36 else _text(value, zone)
-    except ValueError:
-        return _text(value, zone)
+def _who(value: str, _zone: tzinfo) -> Any:
+    return identity_in(value)
 
 
 def _between(value: str, zone: tzinfo) -> Between:

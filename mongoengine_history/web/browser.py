@@ -28,7 +28,7 @@ from mongoengine_history.errors import HistoryError, OptionsError
 from mongoengine_history.faces.classless import Classless
 from mongoengine_history.web import changesets, erasing, leading_back, reading
 from mongoengine_history.web.failures import Failure
-from mongoengine_history.web.keys import key_text
+from mongoengine_history.web.keys import key_text, name_text, named
 from mongoengine_history.web.look import Look
 from mongoengine_history.web.protection import (
     HEADERS,
@@ -151,11 +151,11 @@ class HistoryBrowser:
             OptionsError: it has no primary key, or the browser does not show its class.
         """
         model = document if isinstance(document, type) else type(document)
-        shown = {it: name for name, it in self._site.models.items()}
-        named = next((shown[it] for it in model.__mro__ if it in shown), None)
-        if named is None:
+        names = self._site.names
+        name = next((names[it] for it in model.__mro__ if it in names), None)
+        if name is None:
             raise OptionsError("document", document, "the browser does not show its class")
-        return f"{named}/{key_text(model, stored_key(document, pk))}"
+        return f"{name_text(name)}/{key_text(model, stored_key(document, pk))}"
 
     def _page(self, *both: Callable[[Look], Response]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
@@ -250,7 +250,7 @@ def history_browser(  # noqa: PLR0913  # each option has its name
     for model in models:
         check_model(model)
     site = Site(
-        {it._class_name: it for it in models or _tracked()},
+        named(models or _tracked()),
         may_see,
         may_restore or nobody,
         may_erase or nobody,

@@ -17,6 +17,7 @@ from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.faces.reason import needs_reason
 from mongoengine_history.web.failures import MESSAGES, Failure
 from mongoengine_history.web.leading_back import REFUSED, conflicts_told
+from mongoengine_history.web.reading import of_changeset
 from mongoengine_history.web.rows import sides_of
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def _shown(look: Look, notice: str = "", status: int = 200, reason: str = "") ->
 
 def _plan(look: Look) -> tuple[ChangesetPlan, list[Rights]]:
     """Return the plan, and the rights to each document that it would write."""
+    of_changeset(look, 1)  # what may not be seen is not there
     plan = revert_changeset(look.part["id"], dry_run=True)
     rights = [_rights(look, it) for it in plan.steps]
     for step, right in zip(plan.steps, rights, strict=True):

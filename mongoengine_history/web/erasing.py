@@ -10,7 +10,6 @@ from mongoengine_history.documents.fieldpaths import keys_of
 from mongoengine_history.faces.reason import needs_reason
 from mongoengine_history.state.rules import ANY
 from mongoengine_history.web.failures import MESSAGES, Failure
-from mongoengine_history.web.keys import key_text
 from mongoengine_history.web.rows import Row
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def _is_along(path: Path, keys: Iterable[tuple[str, ...]]) -> bool:
 
 def _mark(look: Look, path: str) -> str:
     model, pk = look.rights.model, look.rights.pk
-    return look.site.mark("erase", model._class_name, pk, path, len(history_of(model, pk)))
+    return look.site.mark("erase", look.part["model"], pk, path, len(history_of(model, pk)))
 
 
 def carry_out(look: Look) -> Response:
@@ -90,4 +89,4 @@ def carry_out(look: Look) -> Response:
         return _shown(look, path, MESSAGES["again"], 422)
     with changeset(look.site.identity(look.request), reason=reason or None):
         redact(rights.model, path, rights.pk)
-    return look.redirect(rights.model._class_name, key_text(rights.model, rights.pk), done="erase")
+    return look.redirect(*look.parts_of(rights.model, rights.pk), done="erase")

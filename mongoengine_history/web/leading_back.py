@@ -22,7 +22,6 @@ from mongoengine_history import (
 from mongoengine_history.faces.reason import needs_reason
 from mongoengine_history.state.patches import dictdiffer_paths, outermost_list
 from mongoengine_history.web.failures import MESSAGES, Failure
-from mongoengine_history.web.keys import key_text
 from mongoengine_history.web.rows import Row, sides_of
 
 if TYPE_CHECKING:
@@ -271,4 +270,4 @@ def carry_out(look: Look) -> Response:
             raise Failure(409, "refused") from error
     model, pk = look.rights.model, look.rights.pk
     newest = len(history_of(model, pk))
-    return look.redirect(model._class_name, key_text(model, pk), newest, done=way.kind)
+    return look.redirect(*look.parts_of(model, pk), newest, done=way.kind)

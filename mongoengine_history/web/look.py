@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from mongoengine_history.errors import HistoryError, OptionsError
+from mongoengine_history.faces.identity import identity_text, quoted
+from mongoengine_history.faces.question import LONGEST_QUESTION
 from mongoengine_history.record.committed import Committed
 from mongoengine_history.record.connected import connected
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.web.failures import Failure, told
-from mongoengine_history.web.keys import key_in_text, key_text
+from mongoengine_history.web.keys import key_in_text, key_text, name_text
 from mongoengine_history.web.protection import COOKIE, give_cookie, new_cookie, token_for
 from mongoengine_history.web.site import address, plain
 
@@ -63,12 +65,28 @@ class Look:
 
     def url_of(self, model: type[Document], pk: Any, *parts: object, **query: object) -> str:
         """Return the address of a document, or of a page about it."""
-        return self.url(model._class_name, key_text(model, pk), *parts, **query)
+        return self.url(*self.parts_of(model, pk), *parts, **query)
+
+    def parts_of(self, model: type[Document], pk: Any) -> tuple[str, str]:
+        """Return what stands in the address of a document."""
+        return name_text(self.site.names[model]), key_text(model, pk)
+
+    def url_of_class(self, model: type[Document]) -> str:
+        """Return the address of the recent changes of a class."""
+        return self.url(q=f"model:{quoted(self.site.names[model])}")
+
+    def url_of_deeds(self, model: type[Document], identity: Any) -> str | None:
+        """Return the address of what somebody did; None if it cannot be asked for."""
+        if identity is None:
+            return None
+        text = identity_text(identity, model._get_collection().codec_options)
+        is_short = text is not None and len(text) < LONGEST_QUESTION - len("by:")
+        return self.url(q=f"by:{text}") if is_short else None
 
     @cached_property
     def rights(self) -> Rights:
         """The rights to the document, or the class, that the address names."""
-        model = self.site.models.get(self.part["model"])
+        model = self.site.addressed.get(self.part["model"])
         if model is None or connected(model) is None:
             raise Failure(404, "unknown")
         try:

@@ -50,8 +50,7 @@ DEEPEST_BLAME: Final = 1_000
 def latest(look: Look) -> Response:
     """Show what changed last, of all documents that may be seen."""
     question, problem = _question(look)
-    named = question.model
-    models = [it for it in look.seen_models if named in {None, it._class_name, it.__name__}]
+    models = [it for it in look.seen_models if look.site.is_named(it, question.model)]
     found: list[Found] = []
     if not models:
         problem = problem or "There is no such class, or it is not for you."
@@ -100,7 +99,7 @@ def document(look: Look) -> Response:
         found, problem = [], str(error)
     if not found and before is None and question == Question() and not problem:
         raise Failure(404, "unknown")
-    if question.model not in {None, rights.model._class_name, rights.model.__name__}:
+    if not look.site.is_named(rights.model, question.model):
         found = []
     shown = found[:SIZE]
     more = shown[-1].number if len(found) > SIZE else None
@@ -202,14 +201,7 @@ def state(look: Look) -> Response:
 
 def changeset(look: Look) -> Response:
     """Show all that was written in one unit of work."""
-    try:
-        groups = look.histories(look.seen_models)
-        told = ((it, group) for group in groups for it in changeset_of(look.part["id"], *group))
-        found = [*islice(_seen(look, told), MOST_LISTED + 1)]
-    except OptionsError as error:
-        raise Failure(404, "unknown") from error
-    if not found:
-        raise Failure(404, "unknown")
+    found = of_changeset(look, MOST_LISTED + 1)
     return look.page(
         "changeset.html",
         title=f"Changeset {look.part['id']}",
@@ -220,10 +212,23 @@ def changeset(look: Look) -> Response:
     )
 
 
+def of_changeset(look: Look, most: int) -> list[Row]:
+    """Tell revisions of a changeset, as far as they may be seen; without one it is not there."""
+    try:
+        groups = look.histories(look.seen_models)
+        told = ((it, group) for group in groups for it in changeset_of(look.part["id"], *group))
+        found = [*islice(_seen(look, told), most)]
+    except OptionsError as error:
+        raise Failure(404, "unknown") from error
+    if not found:
+        raise Failure(404, "unknown")
+    return found
+
+
 def gone(look: Look) -> Response:
     """List the documents that were deleted and can be restored."""
     asked = look.query.get("model")
-    models = [it for it in look.seen_models if asked in {None, "", it._class_name}]
+    models = [it for it in look.seen_models if look.site.is_named(it, asked)]
     shown: list[Row] = []
     for model in models:
         told = ((it, [model]) for it in deleted(model))

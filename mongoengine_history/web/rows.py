@@ -51,6 +51,8 @@ class Row:
     lines: list[Line] = field(default_factory=list)
     #: Why it cannot be read.
     problem: str = ""
+    #: Who answers for it, as it was recorded.
+    identity: Any = None
 
     @classmethod
     def of(cls, rights: Rights, words: Words, revision: Revision) -> Row:
@@ -70,6 +72,7 @@ class Row:
             str(revision.changeset or ""),
             [(words.line(name), words.value(it)) for name, it in said.items()],
             words.lines(shown),
+            identity=revision.identity,
         )
 
     @property

@@ -17,6 +17,7 @@ from mongoengine_history.faces.line import TAGS, html_of
 from mongoengine_history.faces.words import Words
 from mongoengine_history.state.revision import RESTORE, REVERT, UNDO
 from mongoengine_history.state.wording import shortened
+from mongoengine_history.web.keys import name_of, name_text
 from mongoengine_history.web.rights import Rights, everybody, nobody
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def no_fields(_request: Request) -> Mapping[str, str]:
 class Site:
     """How histories are shown, and to whom."""
 
+    #: The classes, by names of which each is another one.
     models: Mapping[str, type[Document]]
     may_see: Decide | None
     may_restore: Decide = nobody
@@ -76,6 +78,20 @@ class Site:
     hosts: Collection[str] = ()
     secret: bytes = field(default=b"", repr=False)
     form_fields: Callable[[Request], Mapping[str, str]] = no_fields
+
+    @cached_property
+    def names(self) -> Mapping[type[Document], str]:
+        """The name of each class."""
+        return {model: name for name, model in self.models.items()}
+
+    @cached_property
+    def addressed(self) -> Mapping[str, type[Document]]:
+        """The classes, by what stands in addresses."""
+        return {name_text(name): model for name, model in self.models.items()}
+
+    def is_named(self, model: type[Document], name: str | None) -> bool:
+        """Say whether somebody who asks for a class means this one; without a name it is any."""
+        return not name or name in {self.names[model], name_of(model), model.__name__}
 
     @cached_property
     def templates(self) -> Environment:

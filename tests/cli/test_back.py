@@ -283,3 +283,12 @@ def test_a_document_of_a_class_below_is_asked_by_that(run: Any) -> None:
     made = Draft(name="barn", acres=1).save()
     made.modify(acres=2)
     assert run("-m", DEED, "undo", "barn", 2, YES).code == 0
+
+
+@pytest.mark.parametrize(("typed", "who"), [("true", True), ('"7"', "7"), ('{"a":1}', {"a": 1})])
+def test_who_is_typed_is_recorded_and_found(run: Any, typed: str, who: Any) -> None:
+    made = hook()
+    assert run("undo", "hook", "door", 3, YES, "--identity", typed).code == 0
+    assert history_of(made)[-1].identity == who
+    for words in (["log", "hook", "door", "--by", typed], ["search", f"by:{typed}"]):
+        assert [it["number"] for it in run(*words, "--json").data] == [4]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import uuid
 from datetime import datetime
@@ -12,10 +13,11 @@ import pytest
 from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
-from support.browsing import browse
+from support.browsing import browse, decide, text_of
 
-from mongoengine_history import OptionsError, history_of, track_history
-from mongoengine_history.web.keys import key_in_text, key_text
+from mongoengine_history import OptionsError, changeset, history_of, track_history
+from mongoengine_history.faces.classless import classless
+from mongoengine_history.web.keys import key_in_text, key_text, name_text, named
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -79,3 +81,46 @@ def test_a_key_that_looks_like_an_operator_is_looked_up_as_a_value() -> None:
     address = f"/Anything/{key_text(Anything, {'$gt': ''})}"
     assert browse(Anything).get(address).status_code == 404
     assert len(history_of(Anything, {"$gt": ""})) == 0
+
+
+COLLECTIONS = ["changesets", "static", "deleted", "a.b", "a_b", "a/b", "~a", 'ü "quoted"']
+
+
+def test_each_collection_is_reached_whatever_its_name() -> None:
+    models = [classless(it) for it in COLLECTIONS]
+    with changeset("ada") as done:
+        for model in models:
+            model(pk="revert").save()
+    client = browse(*models, user="eve")
+    latest = client.get("/").text
+    found = set()
+    for model, name in zip(models, COLLECTIONS, strict=True):
+        path = f"/{client.app.path_of(model, 'revert')}"
+        found.add(path)
+        assert text_of(client.get(path).text).count(f"{name} revert") >= 1
+        assert client.get(f"{path}/1").status_code == 200
+        told = re.escape(html.escape(name).replace("&quot;", "&#34;"))
+        chip = re.search(rf'<a href="([^"]*)">{told}</a>', latest)
+        assert chip, name
+        listed = client.get(html.unescape(chip[1])).text
+        assert re.findall(r'class="document" href="(.*?)"', listed) == [path]
+    assert len(found) == len(models)
+    assert decide(client, f"/changesets/{done.id}/revert").status_code == 303
+    assert [it.objects.count() for it in models] == [0] * len(models)
+    assert client.get("/static/history.css").status_code == 200
+
+
+def test_classes_of_one_name_are_told_apart_by_their_modules() -> None:
+    twins = [
+        type("Twin", (me.Document,), {"__module__": it, "meta": {"collection": it}})
+        for it in ("shop", "billing", "billing")
+    ]
+    assert named(twins) == {"shop.Twin": twins[0], "billing.Twin": twins[2]}
+    assert named(twins[:1]) == {"Twin": twins[0]}
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=50))
+def test_no_name_of_a_class_is_one_of_a_page(name: str) -> None:
+    written = name_text(name)
+    assert re.fullmatch(r"~?[A-Za-z0-9_-][A-Za-z0-9_.-]*", written)
+    assert written not in {"changesets", "static"}

@@ -274,3 +274,17 @@ def test_each_link_leads_somewhere(sheet: Sheet) -> None:
         known.add(address)
         waiting += [it for it in found - known if it not in waiting]
     assert len(known) > 20
+
+
+def test_a_name_leads_to_what_somebody_did(database: Any) -> None:
+    with changeset({"a b": [True, 7]}):
+        Cell(name="one", seats=1).save()
+    with changeset("7"):
+        Cell(name="two", seats=1).save()
+    client = browse()
+    for name, who in (("one", "{&#39;a b&#39;: [True, 7]}"), ("two", "7")):
+        page = client.get(f"/Cell/{name}").text
+        link = re.search(rf'<span class="who"><a href="(.*?)">{re.escape(who)}</a>', page)
+        assert link
+        found = client.get(unescape(link[1])).text
+        assert re.findall(r'class="document" href="(.*?)"', found) == [f"/Cell/{name}"]

@@ -125,6 +125,10 @@ class TestRestoring:
         assert mine.get(f"/changesets/{done.id}/revert").status_code == 403
         alone = browse(Sheet, user="eve")
         assert alone.get(f"/changesets/{done.id}/revert").status_code == 403
+        blind = browse(user="eve", may_see=lambda *_: False)
+        for known in (done.id, "0" * 24, "nobody"):  # what must not be seen is not there
+            assert blind.get(f"/changesets/{known}/revert").status_code == 404
+            assert mine.get(f"/changesets/{known}0/revert").status_code == 404
         assert len(revert_changeset(done, dry_run=True).steps) == 2
 
 

@@ -20,7 +20,7 @@
 
   const open = () => {
     const here = steps().find((it) => it === document.activeElement);
-    const link = here && here.querySelector("a[data-open], a");
+    const link = here && (here.querySelector("a[data-open]") || here.querySelector("a"));
     if (link) link.click();
   };
 
