@@ -18,6 +18,7 @@ from mongoengine_history.record.connected import connected
 from mongoengine_history.record.history import BaseHistory, Version, kept_by
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.sealed import is_encrypting
+from mongoengine_history.record.sessions import is_bound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,13 +36,19 @@ class Databases:
         of_classes = [(model, _of(model)) for model in known]
         aliases = map(_of, connection._connection_settings)
         found = [it for it in chain((it for _, it in of_classes), aliases) if it is not None]
-        self._databases: dict[object, Database[Any]] = {}
+        #: Each with all that lead there, since clients are equal if they are of one server.
+        self._databases: dict[object, list[Database[Any]]] = {}
         for each in found:
-            self._databases.setdefault((each.client, each.name), each)
+            self._databases.setdefault((each.client, each.name), []).append(each)
         self._models = [(model, database) for model, database in of_classes if database is not None]
 
     def __iter__(self) -> Iterator[Database[Any]]:
-        return iter(self._databases.values())
+        return (self.nearest(each) for each, *_ in self._databases.values())
+
+    def nearest(self, database: Database[Any]) -> Database[Any]:
+        """Return a database by a client whose session is active, if one of its server's has one."""
+        ways = self._databases[database.client, database.name]
+        return next((it for it in ways if is_bound(it.client)), ways[0])
 
     def has_classes(self, database: Database[Any]) -> bool:
         """Say whether a database is that of a class, and not only of an alias."""

@@ -54,6 +54,14 @@ LARGEST_TRANSACTION: Final = 5_000
 """Revisions that are taken back at once: a transaction has a minute, and takes up memory."""
 
 
+OF_ANOTHER: Final = (
+    "a session is active here, such as that of an atomic changeset, and documents of it have "
+    "another connection, which cannot join in. Call it outside of that block, or let the block be "
+    "of the connection that the classes of all its documents have"
+)
+"""Why a changeset cannot be taken back as a part of a transaction."""
+
+
 @overload
 def revert_changeset(
     id: ObjectId | str | Changeset,
@@ -144,19 +152,32 @@ class _Task:
 
     def __post_init__(self) -> None:
         names = [(database, self._collections(database)) for database in self.known]
-        self.concerned = [database for database, found in names if found]
+        self._concerned = [database for database, found in names if found]
         self.is_large = sum(found.total() for _, found in names) > LARGEST_TRANSACTION
-        if not self.concerned:
+        if not self._concerned:
             raise OptionsError("id", self.key, "no revision belongs to such a changeset")
         #: Databases, collections in them, and the histories that have records of these.
         self.concerning = [(database, *it) for database, found in names for it in found]
-        clients = [self.known.client(*it) for it in self.concerning]
-        self.client: MongoClient[Any] = clients[0]
-        self.is_inside = in_transaction(self.client)
-        for database in self.concerned if not self.is_inside else ():
-            clients += clients_of(self.key, database)
+        try:
+            clients = self._clients()
+        except InvalidOperation as error:  # PyMongo's, of a client that is not the session's
+            raise OptionsError("id", self.key, OF_ANOTHER) from error
         is_one = all(client is self.client for client in clients)
         self.can_transact = is_one and not self.is_inside and can_transact(self.client)
+
+    def _clients(self) -> list[MongoClient[Any]]:
+        """Return the clients of the documents and, unless a transaction is active, of histories."""
+        clients = [self.known.client(*it) for it in self.concerning]
+        self.client: MongoClient[Any] = clients[0]
+        self.is_inside = {in_transaction(it) for it in clients} == {True}
+        for database in self.concerned if not self.is_inside else ():
+            clients += clients_of(self.key, database)
+        return clients
+
+    @property
+    def concerned(self) -> list[Database[Any]]:
+        """The databases that have a part of it, as they can be reached at the moment."""
+        return [self.known.nearest(it) for it in self._concerned]
 
     def _collections(self, database: Database[Any]) -> Counter[tuple[Any, str]]:
         """Count the revisions of the changeset in a database, by collections and histories."""

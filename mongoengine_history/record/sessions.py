@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mongoengine import connection
 from pymongo.client_session import ClientSession
-from pymongo.errors import PyMongoError
+from pymongo.errors import InvalidOperation, PyMongoError
 
 from mongoengine_history.errors import OptionsError, WriteConflictError
 from mongoengine_history.record.sealed import is_decrypting
@@ -37,6 +37,12 @@ NO_TRANSACTIONS: Final = (
     "the server has none: it must be a replica set, if only of itself, or a sharded cluster"
 )
 
+CONCERNED: Final = (
+    "the client has a write concern of its own, {}. PyMongo sends it with each command of a bound "
+    "session, where no server takes it. Leave it out of the address and of connect(): the server "
+    "has a default, which is majority since 5.0"
+)
+
 OVER: Final = (
     "its transaction is over, be it an atomic changeset, but a task that began in it goes on. Wait "
     "for the task inside, or begin it outside"
@@ -59,6 +65,14 @@ def active_session(client: MongoClient[Any]) -> ClientSession | None:
         return None
     _check_ended(session)
     return session
+
+
+def is_bound(client: MongoClient[Any]) -> bool:
+    """Say whether a session of *client*, and not of another one, is active."""
+    try:
+        return active_session(client) is not None
+    except InvalidOperation:
+        return False
 
 
 def in_transaction(client: MongoClient[Any]) -> bool:
@@ -151,6 +165,8 @@ def check_transactions(client: MongoClient[Any]) -> None:
         raise OptionsError("atomic", True, "it needs PyMongo 4.17 or later")
     if is_decrypting(client):
         raise OptionsError("atomic", True, APART)
+    if not client.write_concern.is_server_default:
+        raise OptionsError("atomic", True, CONCERNED.format(client.write_concern.document))
     servers = client.topology_description.server_descriptions().values()
     if not TRANSACTING & {it.server_type_name for it in servers}:  # or none was asked yet
         hello = client.admin.command("hello")

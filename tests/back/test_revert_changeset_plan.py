@@ -164,28 +164,6 @@ def test_in_a_transaction_of_the_application_the_conflict_is_told_as_the_server_
     assert len(history_of(entry)) == 3
 
 
-def test_two_clients_of_one_database_have_no_common_transaction(mongodb_uri: str) -> None:
-    name = Total._get_db().name
-    me.connect(name, "rm_again", host=mongodb_uri, uuidRepresentation="standard", w=1)
-
-    @track_history
-    class Twin(me.Document):
-        meta = {"collection": "rm_twins", "db_alias": "rm_again"}
-        cents = me.IntField()
-
-    try:
-        with changeset() as done:
-            Total(cents=1).save()
-            Twin(cents=1).save()
-        assert not revert_changeset(done, dry_run=True).is_atomic
-        revert_changeset(done)
-        assert Total.objects.count() == Twin.objects.count() == 0
-        assert History.objects(changeset=done.id).count() == 2
-    finally:
-        untrack_history(Twin)
-        me.disconnect("rm_again")
-
-
 @pytest.mark.parametrize("bypass", [False, True])
 def test_what_is_taken_back_untracked_is_not_recorded(bypass: bool) -> None:
     Total(cents=1).save()
