@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
 
 import mongoengine_history
 
@@ -74,6 +78,16 @@ def test_the_package_carries_its_types_and_its_licence() -> None:
     assert PACKAGE["License-File"] == "LICENSE"
 
 
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no checkout")
+def test_what_is_packed_is_what_git_has(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    compare = [sys.executable, str(ROOT / ".ci" / "contents.py"), str(tmp_path)]
+    compared = subprocess.run(compare, check=False, capture_output=True, text=True)
+    assert compared.returncode == 0, compared.stdout
+    assert compared.stdout.count("as in Git") == 2
+
+
 def test_all_is_every_extra_but_the_server_and_none_is_for_who_works_on_the_package() -> None:
     needed: dict[str, set[str]] = {}
     for text in metadata.requires("mongoengine-history") or []:
@@ -94,7 +108,7 @@ def test_the_hooks_use_the_releases_that_the_checks_use() -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
     held = dict(re.findall(r'"(\w+)~=([\d.]+)"', project))
-    del held["basedpyright"]  # checked as users see the package: what is slow is left to CI
+    del held["basedpyright"], held["zizmor"]  # what is slow, or seldom of use, is left to CI
     assert held.keys() == {"mypy", "ruff"}
     for name, release in held.items():
         assert re.search(rf"repo: \S+{name}\S*\n +rev: v{release}\n", hooks), name

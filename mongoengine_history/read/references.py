@@ -12,7 +12,6 @@ from mongoengine import (
     GenericReferenceField,
     ReferenceField,
 )
-from mongoengine.base import get_document
 from mongoengine.errors import NotRegistered
 
 from mongoengine_history.documents.snapshot import loaded_in_part, stored_key
@@ -97,8 +96,14 @@ def _tell(what: str, problem: str) -> None:
 def _target(field: Any, value: Any) -> tuple[type[Document], Any] | None:
     """Return the class and the key that a reference names."""
     if isinstance(field, GenericReferenceField) and isinstance(value, dict):
-        return get_document(value["_cls"]), value["_ref"].id
+        return _named(value["_cls"]), value["_ref"].id
     if isinstance(field, ReferenceField | CachedReferenceField) and isinstance(value, DBRef):
         name = getattr(value, "cls", None)
-        return (get_document(name) if name else field.document_type), value.id
+        return (_named(name) if name else field.document_type), value.id
     return None
+
+
+def _named(name: Any) -> type[Document]:
+    """Return the class of a name, as a field finds it: MongoEngine's registry is its own affair."""
+    found: type[Document] = ReferenceField(name).document_type
+    return found
