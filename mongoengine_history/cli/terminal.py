@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from contextlib import contextmanager
+from gettext import NullTranslations
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
@@ -14,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mongoengine_history.faces.line import WOVEN
-from mongoengine_history.faces.phrases import SIGNS
+from mongoengine_history.faces.phrases import ENGLISH, SIGNS
 from mongoengine_history.faces.words import Words
 from mongoengine_history.state.telling import json_ready
 from mongoengine_history.state.wording import shortened
@@ -40,12 +41,6 @@ STYLES: Final = {
     "came": "green underline",
 }
 
-ASCII_PHRASES: Final = {
-    "edited": "{path}: {old} -> {new}",
-    "more": "... and {count} more",
-}
-"""For consoles that cannot show the usual ones."""
-
 NARROWEST_VALUE: Final = 24
 
 UNSAFE_IN_JSON: Final = re.compile(r"[^\n -~]")
@@ -60,6 +55,18 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun[:-1]}ies" if noun.endswith("y") else f"{count:,} {noun}s"
 
 
+class Ascii(NullTranslations):
+    """The phrases for consoles that cannot show the usual ones."""
+
+    def gettext(self, message: str) -> str:
+        """Return a phrase without arrows and dots that they lack."""
+        return message.replace("→", "->").replace("…", "...")
+
+    def ngettext(self, one: str, many: str, n: int) -> str:
+        """Return the phrase that goes with a number, without them."""
+        return self.gettext(super().ngettext(one, many, n))
+
+
 class Terminal:
     """Standard output for what was asked, standard error for all else."""
 
@@ -72,8 +79,9 @@ class Terminal:
     def words(self, model: type[Document] | None, *, full: bool = False) -> Words:
         """Return how revisions of a class are told: two values of a change fit on a line."""
         half = max(NARROWEST_VALUE, (self._out.width - 24) // 2)
-        phrases = {} if self._is_unicode else ASCII_PHRASES
-        return Words(model, zone=self.zone, phrases=phrases, width=None if full else half)
+        translations = ENGLISH if self._is_unicode else Ascii()
+        width = None if full else half
+        return Words(model, zone=self.zone, translations=translations, width=width)
 
     @property
     def _is_unicode(self) -> bool:
@@ -106,7 +114,7 @@ class Terminal:
         for line in lines[:most]:
             self.line(line)
         if most is not None and len(lines) > most:
-            self.line("  " + words.phrase("more", count=f"{len(lines) - most:,}"), "dim")
+            self.line("  " + words.more(len(lines) - most), "dim")
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Tell rows, numbers to the right."""

@@ -73,8 +73,11 @@ class HistoryMixin:
     def get_list_row_actions(self) -> list[Any]:
         """Return what can be done with a row: what the view has, and the link to its history."""
         view: Any = super()
-        link = LinkRowAction(CLOCK, lambda _action, _key, row: self._url_of(row), "History")
-        return [*view.get_list_row_actions(), *([link] if self.history_view else [])]
+        actions: list[Any] = view.get_list_row_actions()
+        if self.history_view is None:
+            return actions
+        name = self.history_view.browser.gettext("History")
+        return [*actions, LinkRowAction(CLOCK, lambda _action, _key, row: self._url_of(row), name)]
 
     def render(self, template: str, **shown: Any) -> str:
         """Return a page of the view, with a tab more."""
@@ -82,7 +85,7 @@ class HistoryMixin:
         if self.history_view is None or not ("data" in shown or shown.get("model")):
             page: str = view.render(template, **shown)
             return page
-        tab = (self._url_of(shown["model"]), "History") if "model" in shown else self._deleted
+        tab = self._history_of(shown["model"]) if "model" in shown else self._deleted
         tabbed = _tabbed(current_app.jinja_env)
         return view.render(tabbed, history_page=template, history_tab=tab, **shown)  # type: ignore[no-any-return]  # it is a text
 
@@ -90,10 +93,15 @@ class HistoryMixin:
         history: Any = self.history_view
         return str(history.url_of(history.browser.path_of(document)))
 
+    def _history_of(self, document: Any) -> tuple[str, str]:
+        history: Any = self.history_view
+        return self._url_of(document), history.browser.gettext("History")
+
     @property
     def _deleted(self) -> tuple[str, str]:
         view: Any = self
-        return view.history_view.url_of("deleted", model=view.model._class_name), "Recover deleted"
+        url = view.history_view.url_of("deleted", model=view.model._class_name)
+        return url, view.history_view.browser.gettext("Recover deleted")
 
 
 class HistoryView(BaseView):

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["HistoryMixin", "HistoryView", "admin_user"]
 
+OWN_ACTIONS: Final = {"history", "recover"}
+
 CLOCK_ICON: Final = "fa fa-clock-rotate-left"
 
 
@@ -102,6 +104,21 @@ class HistoryMixin:
         view: Any = self
         path = f"deleted?model={view.document._class_name}"
         return RedirectResponse(view.history_view.url(request, path), 303)
+
+    async def get_all_actions(self, request: Request) -> list[dict[str, Any]]:
+        """Return what the view has, with names in the language of the pages."""
+        view: Any = super()
+        return [self._translated(it) for it in await view.get_all_actions(request)]
+
+    async def get_row_actions_for_obj(self, *args: Any, **named: Any) -> list[dict[str, Any]]:
+        """Return what can be done with a row, with names in the language of the pages."""
+        view: Any = super()
+        return [self._translated(it) for it in await view.get_row_actions_for_obj(*args, **named)]
+
+    def _translated(self, action: dict[str, Any]) -> dict[str, Any]:
+        if self.history_view is None or action["name"] not in OWN_ACTIONS:
+            return action
+        return {**action, "text": self.history_view.browser.gettext(action["text"])}
 
     async def is_action_allowed(self, request: Request, name: str) -> bool:
         """Say what the view says; without a `HistoryView` nothing can be recovered."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from string import Formatter
 from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine_history.documents.fieldpaths import attributes, labels
 from mongoengine_history.faces.line import Line, Piece, html_of
-from mongoengine_history.faces.phrases import PHRASES
+from mongoengine_history.faces.phrases import ENGLISH, OPERATIONS, PHRASES
 from mongoengine_history.faces.woven import woven
 from mongoengine_history.state import telling
 from mongoengine_history.state.mask import fingerprint_of, is_mask
@@ -20,12 +20,15 @@ from mongoengine_history.state.revision import EVENT
 from mongoengine_history.state.values import ABSENT
 from mongoengine_history.state.wording import shortened
 
+__all__ = ["Words"]
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import tzinfo
 
     from mongoengine import Document
 
+    from mongoengine_history.faces.phrases import Translations
     from mongoengine_history.state.patches import DictdifferPatch
     from mongoengine_history.state.revision import Revision
     from mongoengine_history.state.values import Path
@@ -44,7 +47,8 @@ class Words:
             names as they are stored.
         identity_label: Makes a text of an identity, such as the name of a user.
         zone: In which moments are told.
-        phrases: Texts in the place of those in `PHRASES`, by their names.
+        translations: Tells phrases in another language: ``gettext`` and ``ngettext`` of an object,
+            such as a `gettext.GNUTranslations`, by the English ones.
         item_key: The key by which items of lists are recognised, by its stored name.
         width: To how many characters values are cut; None cuts nothing.
     """
@@ -52,7 +56,7 @@ class Words:
     model: type[Document] | None = None
     identity_label: Callable[[Any], str] = str
     zone: tzinfo = timezone.utc
-    phrases: Mapping[str, str] = field(default_factory=dict)
+    translations: Translations = ENGLISH
     item_key: str = "_id"
     width: int | None = None
 
@@ -69,17 +73,19 @@ class Words:
         )
 
     def phrase(self, name: str, **filled: str) -> str:
-        """Return a phrase with what it is filled with."""
-        return self._template(name).format(**filled)
+        """Return one of `PHRASES` with what it is filled with."""
+        return self.gettext(PHRASES[name]).format(**filled)
 
-    def _template(self, name: str) -> str:
-        return self.phrases.get(name) or PHRASES.get(name, name)
+    def gettext(self, phrase: str) -> str:
+        """Return a phrase in the language."""
+        return self.translations.gettext(phrase)
 
     def done(self, revision: Revision) -> str:
         """Tell what was done; of an event its kind."""
         if revision.operation == EVENT:
             return self.line(str(revision.metadata.get("kind", EVENT)))
-        return self.line(self._template(revision.operation))
+        done = OPERATIONS.get(revision.operation)
+        return self.gettext(done) if done else self.line(revision.operation)
 
     def who(self, identity: Any) -> str:
         """Tell who answers for it; nothing if nobody does."""
@@ -141,7 +147,7 @@ class Words:
             "text": [self._cut(it) for it in text],
             "origin": [Piece("path", origin)],
         }
-        template = self._template("woven" if text else kind)
+        template = self.gettext(PHRASES["woven" if text else kind])
         pieces = [
             piece
             for said, name, *_ in Formatter().parse(template)
@@ -181,12 +187,14 @@ class Words:
     def text(self, revision: Revision, *, most: int | None = None) -> str:
         """Tell all of it in lines; *most* is how many changes are told, all if None."""
         lines = [line for it in self.lines(revision) for line in it.texts(1)]
-        return "\n".join([self.head(revision), *self._few(lines, most)])
+        if most is not None and len(lines) > most:
+            lines[most:] = ["  " + self.more(len(lines) - most)]
+        return "\n".join([self.head(revision), *lines])
 
-    def _few(self, lines: list[str], most: int | None) -> list[str]:
-        if most is None or len(lines) <= most:
-            return lines
-        return [*lines[:most], "  " + self.phrase("more", count=f"{len(lines) - most:,}")]
+    def more(self, count: int) -> str:
+        """Tell that there are some more."""
+        template = self.translations.ngettext("… and {count} more", "… and {count} more", count)
+        return template.format(count=f"{count:,}")
 
     def html(self, revision: Revision) -> str:
         """Tell the changes as a fragment of HTML: a list, escaped, with a class for each kind."""

@@ -26,6 +26,7 @@ from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.documents.snapshot import check_model, stored_key
 from mongoengine_history.errors import HistoryError, OptionsError
 from mongoengine_history.faces.classless import Classless
+from mongoengine_history.faces.phrases import ENGLISH
 from mongoengine_history.web import changesets, erasing, leading_back, reading
 from mongoengine_history.web.failures import Failure
 from mongoengine_history.web.keys import key_text, name_text, named
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from mongoengine_history.faces.phrases import Translations
     from mongoengine_history.web.rights import Decide
 
 USER: Final = "mongoengine_history.user"
@@ -157,6 +159,10 @@ class HistoryBrowser:
             raise OptionsError("document", document, "the browser does not show its class")
         return f"{name_text(name)}/{key_text(model, stored_key(document, pk))}"
 
+    def gettext(self, phrase: str) -> str:
+        """Return a phrase in the language of the pages, for what leads to them."""
+        return self._site.translations.gettext(phrase)
+
     def _page(self, *both: Callable[[Look], Response]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
             look = Look(self._site, request)
@@ -167,7 +173,7 @@ class HistoryBrowser:
                 page = both[-1] if request.method == "POST" else both[0]
                 return await run_in_threadpool(_answered, page, look)
             except Failure as error:
-                return PlainTextResponse(error.message, error.status)
+                return PlainTextResponse(look.gettext(error.message), error.status)
 
         return answer
 
@@ -215,6 +221,7 @@ def history_browser(  # noqa: PLR0913  # each option has its name
     hosts: Collection[str] = (),
     secret: bytes | None = None,
     form_fields: Callable[[Request], Mapping[str, str]] = no_fields,
+    translations: Translations = ENGLISH,
 ) -> HistoryBrowser:
     """
     Return pages on which people look at histories, and lead documents back.
@@ -238,6 +245,8 @@ def history_browser(  # noqa: PLR0913  # each option has its name
             given.
         form_fields: Returns more hidden fields for the forms of a request, names and texts, where
             the application asks for a token of its own.
+        translations: Tells phrases in another language: ``gettext`` and ``ngettext`` of an object,
+            such as a `gettext.GNUTranslations`, by the English ones.
 
     Raises:
         OptionsError: an argument cannot be used.
@@ -260,6 +269,7 @@ def history_browser(  # noqa: PLR0913  # each option has its name
         frozenset(hosts),
         secret or secrets.token_bytes(32),
         form_fields,
+        translations,
     )
     return HistoryBrowser(site)
 

@@ -40,7 +40,6 @@ def _shown(look: Look, notice: str = "", status: int = 200, reason: str = "") ->
     return look.form(
         "plan.html",
         status,
-        title="Revert a changeset: preview",
         id=look.part["id"],
         plan=plan,
         steps=[*_steps(look, plan, rights)],
@@ -115,9 +114,9 @@ def carry_out(look: Look) -> Response:
     plan, rights = _plan(look)
     reason = look.given("reason")
     if plan.conflicts or not look.has_mark(_mark(look, plan, rights)):
-        return _shown(look, MESSAGES["stale"], 409, reason)
+        return _shown(look, look.gettext(MESSAGES["stale"]), 409, reason)
     if not reason and needs_reason(plan):
-        return _shown(look, MESSAGES["reason"], 422)
+        return _shown(look, look.gettext(MESSAGES["reason"]), 422)
     with changeset(look.site.identity(look.request), reason=reason or None):
         try:
             own = revert_changeset(look.part["id"], reason=reason or None)

@@ -36,11 +36,10 @@ def _shown(look: Look, path: str, notice: str = "", status: int = 200) -> Respon
     try:
         found = _setting(look, path) if path else []
     except OptionsError as error:
-        notice, found = str(error), []
+        notice, found = look.say_wrong(error), []
     return look.form(
         "erase.html",
         status,
-        title="Erase: preview",
         rights=rights,
         path=path,
         rows=found,
@@ -84,9 +83,9 @@ def carry_out(look: Look) -> Response:
         raise Failure(403, "forbidden")
     _setting(look, path)  # which says if it must not be
     if not look.has_mark(_mark(look, path)):
-        return _shown(look, path, MESSAGES["stale"], 409)
+        return _shown(look, path, look.gettext(MESSAGES["stale"]), 409)
     if again != path or (not reason and needs_reason(rights.model)):
-        return _shown(look, path, MESSAGES["again"], 422)
+        return _shown(look, path, look.gettext(MESSAGES["again"]), 422)
     with changeset(look.site.identity(look.request), reason=reason or None):
         redact(rights.model, path, rights.pk)
     return look.redirect(*look.parts_of(rights.model, rights.pk), done="erase")

@@ -19,10 +19,11 @@ from mongoengine_history import (
     revert,
     undo,
 )
+from mongoengine_history.faces.line import Piece
 from mongoengine_history.faces.reason import needs_reason
 from mongoengine_history.state.patches import dictdiffer_paths, outermost_list
 from mongoengine_history.web.failures import MESSAGES, Failure
-from mongoengine_history.web.rows import Row, sides_of
+from mongoengine_history.web.rows import Row, Sides, sides_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -152,7 +153,6 @@ def _shown(way: Way, notice: str = "", status: int = 200, reason: str = "") -> R
     return look.form(
         "preview.html",
         status,
-        title=f"{way.kind.capitalize()}: preview",
         mark=way.mark,
         way=way,
         rights=rights,
@@ -197,7 +197,6 @@ def _refused(way: Way, conflicts: Sequence[Conflict]) -> Response:
     return look.page(
         "conflicts.html",
         409,
-        title="Undo: conflicts",
         way=way,
         rights=look.rights,
         conflicts=conflicts_told(conflicts, look.rights, words),
@@ -205,15 +204,15 @@ def _refused(way: Way, conflicts: Sequence[Conflict]) -> Response:
     )
 
 
-def conflicts_told(
-    conflicts: Sequence[Conflict], rights: Rights, words: Words
-) -> list[tuple[str, str, str]]:
+def conflicts_told(conflicts: Sequence[Conflict], rights: Rights, words: Words) -> list[Sides]:
     """Tell of each conflict the path, what was left there, and what is there now."""
-    veiled = map(rights.veil.conflict, conflicts)
-    return [
-        (words.path(it.path) or "the document", words.value(it.expected), words.value(it.found))
-        for it in veiled
-    ]
+    return [_conflict_told(it, words) for it in map(rights.veil.conflict, conflicts)]
+
+
+def _conflict_told(conflict: Conflict, words: Words) -> Sides:
+    path = words.path(conflict.path) or words.phrase("whole")
+    left, right = (words.value(it) for it in (conflict.expected, conflict.found))
+    return Sides(0, "edited", path, [Piece("old", left)], [Piece("new", right)])
 
 
 def _later(way: Way) -> list[Row]:
@@ -260,7 +259,7 @@ def carry_out(look: Look) -> Response:
         return _shown(way)
     if objection:
         why, status = objection
-        return _shown(way, MESSAGES[why], status, reason)
+        return _shown(way, look.gettext(MESSAGES[why]), status, reason)
     if look.rights.refused(way.preview.patches):
         raise Failure(403, "forbidden")
     with changeset(look.site.identity(look.request), reason=reason or None):

@@ -16,7 +16,7 @@ from mongoengine_history.record.committed import Committed
 from mongoengine_history.record.connected import connected
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
-from mongoengine_history.web.failures import Failure, told
+from mongoengine_history.web.failures import ASKED_WRONGLY, NOT_ASKED, Failure, told
 from mongoengine_history.web.keys import key_in_text, key_text, name_text
 from mongoengine_history.web.protection import COOKIE, give_cookie, new_cookie, token_for
 from mongoengine_history.web.site import address, plain
@@ -129,12 +129,18 @@ class Look:
         text = self.query.get(name, "")
         return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
 
+    def gettext(self, phrase: str) -> str:
+        """Return a phrase in the language of the site."""
+        return self.site.translations.gettext(phrase)
+
+    def say_wrong(self, error: OptionsError) -> str:
+        """Tell that something cannot be asked for."""
+        template = self.gettext(ASKED_WRONGLY.get(error.name, NOT_ASKED))
+        return template.format(value=plain(error.value))
+
     def page(self, template: str, status: int = 200, **shown: Any) -> Response:
         """Return a page."""
-        rights = shown.get("rights")
-        whose = f"{rights.model.__name__} {plain(rights.pk)}" if rights else ""
-        titles = [it for it in (shown.get("title"), whose) if it]
-        shown = {"look": self, "url": self.url, "query": self.query, "titles": titles, **shown}
+        shown = {"look": self, "url": self.url, "query": self.query, "rights": None, **shown}
         page = self.site.templates.get_template(template).render(**shown)
         return HTMLResponse(page, status)
 
@@ -154,4 +160,4 @@ class Look:
     def failure(self, error: HistoryError | Failure) -> Response:
         """Return the page that says what is wrong."""
         status, message = told(error)
-        return self.page("failure.html", status, title="Not shown", message=message)
+        return self.page("failure.html", status, message=self.gettext(message))

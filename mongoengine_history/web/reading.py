@@ -18,7 +18,7 @@ from mongoengine_history import (
 from mongoengine_history.faces.question import Question
 from mongoengine_history.state.merge import path_text
 from mongoengine_history.state.revision import EVENT
-from mongoengine_history.web.failures import Failure
+from mongoengine_history.web.failures import MESSAGES, Failure
 from mongoengine_history.web.rows import Row, page_of, side_by_side, sides_of
 from mongoengine_history.web.tree import tree
 
@@ -53,16 +53,15 @@ def latest(look: Look) -> Response:
     models = [it for it in look.seen_models if look.site.is_named(it, question.model)]
     found: list[Found] = []
     if not models:
-        problem = problem or "There is no such class, or it is not for you."
+        problem = problem or look.gettext(MESSAGES["model"])
     else:
         try:
             groups = [[it] for it in models] if question.path else look.histories(models)
             found = _newest(groups, question, look.query.get("before"))
         except OptionsError as error:
-            problem = str(error)
+            problem = look.say_wrong(error)
     return look.page(
         "latest.html",
-        title=look.query.get("q") or "Recent changes",
         rows=[*_seen(look, found[:SIZE])],
         more=found[SIZE - 1][0].record if len(found) > SIZE else None,
         problem=problem,
@@ -96,7 +95,7 @@ def document(look: Look) -> Response:
     try:
         found = page_of(rights, words, question, before, SIZE + 1)
     except OptionsError as error:  # there is no such path
-        found, problem = [], str(error)
+        found, problem = [], look.say_wrong(error)
     if not found and before is None and question == Question() and not problem:
         raise Failure(404, "unknown")
     if not look.site.is_named(rights.model, question.model):
@@ -129,7 +128,7 @@ def _question(look: Look) -> tuple[Question, str]:
     try:
         return Question.of(look.query.get("q", ""), look.site.zone), ""
     except OptionsError as error:
-        return Question(), str(error)
+        return Question(), look.say_wrong(error)
 
 
 def revision(look: Look) -> Response:
@@ -143,11 +142,10 @@ def revision(look: Look) -> Response:
     newest = len(timeline)
     return look.page(
         "revision.html",
-        title=f"Revision {number:,}",
         rights=look.rights,
         row=row,
         changed=sides,
-        names=(f"revision {number - 1:,}" if number > 1 else "before", f"revision {number:,}"),
+        ends=(number - 1, number),
         newest=newest,
     )
 
@@ -161,17 +159,11 @@ def compare(look: Look) -> Response:
     first = max(newest - 1, 0) if first is None and second is None else first
     return look.page(
         "compare.html",
-        title="Compare",
         rights=rights,
         changed=sides_of(timeline.compare(first, second), rights, words),
-        names=tuple(map(_point, (first, second))),
         ends=(first, second),
         newest=newest,
     )
-
-
-def _point(number: int | None) -> str:
-    return "now" if number is None else f"revision {number:,}" if number else "before"
 
 
 def state(look: Look) -> Response:
@@ -187,7 +179,6 @@ def state(look: Look) -> Response:
         found, setters = None, {}
     return look.page(
         "state.html",
-        title=f"State after revision {number:,}",
         rights=rights,
         number=number,
         newest=len(timeline),
@@ -204,7 +195,6 @@ def changeset(look: Look) -> Response:
     found = of_changeset(look, MOST_LISTED + 1)
     return look.page(
         "changeset.html",
-        title=f"Changeset {look.part['id']}",
         rows=found[:MOST_LISTED],
         is_cut=len(found) > MOST_LISTED,
         id=look.part["id"],
@@ -236,7 +226,6 @@ def gone(look: Look) -> Response:
     shown.sort(key=lambda it: it.iso, reverse=True)
     return look.page(
         "deleted.html",
-        title="Deleted documents",
         rows=shown[:MOST_LISTED],
         is_cut=len(shown) > MOST_LISTED,
         asked=asked,
@@ -256,4 +245,4 @@ def _seen(look: Look, found: Iterable[Found]) -> Iterator[Row]:
 
 def help(look: Look) -> Response:  # noqa: A001  # it is a page
     """Say which keys and words there are."""
-    return look.page("help.html", title="Keys and words")
+    return look.page("help.html")

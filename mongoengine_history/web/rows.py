@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from mongoengine_history import history_of
 from mongoengine_history.errors import HistoryError
 from mongoengine_history.state.revision import CREATE, DELETE, EVENT, REDACT
-from mongoengine_history.web.failures import told
+from mongoengine_history.web.failures import MESSAGES, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 MOST_GAPS: Final = 1_000
 """Missing revisions that a page names."""
-
-IS_MISSING: Final = "This revision is missing."
 
 
 @dataclass(frozen=True)
@@ -100,24 +98,24 @@ def page_of(
         numbers = range(newest, max(newest - size, 0), -1)
         return [_one(timeline, rights, words, number) for number in numbers]
     rows = [Row.of(rights, words, it) for it in found]
-    return rows if asked else _without_gaps(rows)
+    return rows if asked else _without_gaps(rows, words)
 
 
 def _one(timeline: Timeline[Any], rights: Rights, words: Words, number: int) -> Row:
     try:
         return Row.of(rights, words, timeline[number])
     except HistoryError as error:
-        return Row(rights.model, rights.pk, number, problem=told(error)[1])
+        return Row(rights.model, rights.pk, number, problem=words.gettext(told(error)[1]))
 
 
-def _without_gaps(rows: list[Row]) -> list[Row]:
+def _without_gaps(rows: list[Row], words: Words) -> list[Row]:
     """Say where a revision between others is missing."""
     if not rows or rows[0].number - rows[-1].number == len(rows) - 1:
         return rows
     known = {it.number: it for it in rows}
     wanted = range(rows[0].number, rows[-1].number - 1, -1)
     some = islice(wanted, MOST_GAPS + len(rows))
-    missing = partial(Row, rows[0].model, rows[0].pk, problem=IS_MISSING)
+    missing = partial(Row, rows[0].model, rows[0].pk, problem=words.gettext(MESSAGES["missing"]))
     return [known.get(it) or missing(it) for it in some]
 
 

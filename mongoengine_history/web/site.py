@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from dataclasses import dataclass, field
 from datetime import timezone
 from functools import cached_property
@@ -12,8 +13,10 @@ from urllib.parse import quote, urlencode
 from zlib import crc32
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import escape
 
 from mongoengine_history.faces.line import TAGS, html_of
+from mongoengine_history.faces.phrases import ENGLISH, N_, OPERATIONS
 from mongoengine_history.faces.words import Words
 from mongoengine_history.state.revision import RESTORE, REVERT, UNDO
 from mongoengine_history.state.wording import shortened
@@ -27,19 +30,22 @@ if TYPE_CHECKING:
     from mongoengine import Document
     from starlette.requests import Request
 
+    from mongoengine_history.faces.phrases import Translations
     from mongoengine_history.web.rights import Decide
 
 COLOURS: Final = 8
 """In how many colours people are told apart."""
 
 DONE: Final = {
-    UNDO: "The revision is undone.",
-    REVERT: "The document is reverted.",
-    RESTORE: "The document is back.",
-    "erase": "The values are erased.",
-    "changeset": "The changeset is taken back.",
+    UNDO: N_("The revision is undone."),
+    REVERT: N_("The document is reverted."),
+    RESTORE: N_("The document is back."),
+    "erase": N_("The values are erased."),
+    "changeset": N_("The changeset is taken back."),
 }
 """What is said after something was done."""
+
+LANGUAGE: Final = re.compile(r"^Language: *([A-Za-z]+(?:[_-][A-Za-z0-9]+)*)", re.MULTILINE)
 
 LONG: Final = 160
 """Characters of a value from which on it is folded."""
@@ -78,6 +84,7 @@ class Site:
     hosts: Collection[str] = ()
     secret: bytes = field(default=b"", repr=False)
     form_fields: Callable[[Request], Mapping[str, str]] = no_fields
+    translations: Translations = ENGLISH
 
     @cached_property
     def names(self) -> Mapping[type[Document], str]:
@@ -95,22 +102,38 @@ class Site:
 
     @cached_property
     def templates(self) -> Environment:
-        """The pages, in which all that is shown is escaped."""
-        environment = Environment(
+        """The pages, in which all that is shown is escaped, phrases too."""
+        environment: Any = Environment(
             loader=PackageLoader("mongoengine_history.web"),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"],
         )
-        environment.globals.update(DONE=DONE, TAGS=TAGS)
+        environment.policies["ext.i18n.trimmed"] = True
+        environment.install_gettext_callables(self._gettext, self._ngettext, newstyle=True)
+        environment.globals.update(DONE=DONE, OPERATIONS=OPERATIONS, TAGS=TAGS)
+        environment.globals.update(language=self._language)
         environment.filters.update(colour=_colour, initials=_initials, plain=plain, html=html_of)
+        environment.filters.update(grouped="{:,}".format)
         environment.tests.update(long=_is_long)
-        return environment
+        return environment  # type: ignore[no-any-return]  # mypy knows no extensions
+
+    def _gettext(self, message: str) -> str:
+        return escape(self.translations.gettext(message))
+
+    def _ngettext(self, one: str, many: str, n: int) -> str:
+        return escape(self.translations.ngettext(one, many, n))
+
+    def _language(self) -> str:
+        """Return the tag of the language, by the header of its catalogue."""
+        named = LANGUAGE.search(self.translations.gettext(""))
+        return named[1].replace("_", "-") if named else "en"
 
     def words(self, model: type[Document] | None) -> Words:
         """How revisions of a class are told."""
-        return Words(model, identity_label=self.identity_label, zone=self.zone)
+        return Words(model, self.identity_label, self.zone, self.translations)
 
     def mark(self, *shown: object) -> str:
         """Return a text that what was shown has, and nothing else."""

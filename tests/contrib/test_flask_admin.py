@@ -13,6 +13,7 @@ from flask_admin import Admin
 from flask_admin.contrib.mongoengine import ModelView
 from flask_login import LoginManager, UserMixin, current_user, login_user
 from support.admins import Article, Essay, Tag, edited, lead_back, links
+from support.marked import MARK, Marked
 
 from mongoengine_history import OptionsError, history_of
 from mongoengine_history.contrib.flask import FlaskHistory
@@ -81,6 +82,15 @@ def test_what_shows_a_document_has_a_tab(article: Article, page: str) -> None:
     found = client.get(f"/backstage/article/{page}/?id={article.pk}")
     assert f"/backstage/history/Article/{article.pk}" in links(found)
     assert found.text.count("</ul>") == found.text.count("<ul")
+
+
+def test_what_leads_to_histories_is_named_in_the_language_of_the_pages(article: Article) -> None:
+    view = Articles(Article)
+    client = client_of(view, HistoryView(view, name="Verlauf", translations=Marked()))
+    pages = [client.get("/admin/article/"), client.get(f"/admin/article/edit/?id={article.pk}")]
+    for page, count in zip(pages, (2, 1), strict=True):  # of a row, and of what was deleted
+        assert page.text.count("⟦") == count
+        assert MARK not in page.text
 
 
 def test_the_form_for_a_new_document_has_no_tab(article: Article) -> None:

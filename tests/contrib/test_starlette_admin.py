@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 from starlette_admin.auth import AdminUser, BaseAuthProvider
 from starlette_admin.contrib.mongoengine import Admin, ModelView
 from support.admins import HOST, Article, Essay, Tag, edited, lead_back, links
+from support.marked import MARK, Marked
 
 from mongoengine_history import OptionsError, history_of
 from mongoengine_history.contrib.asgi import HistoryMiddleware
@@ -88,6 +89,15 @@ def test_each_row_and_its_details_lead_to_its_history(article: Article, below: s
     assert f"{own}/2/undo" in links(page)
     assert "as asked" in page.text
     assert client.get(f"{below}/admin/history/static/history.css").status_code == 200
+
+
+def test_what_leads_to_histories_is_named_in_the_language_of_the_pages(article: Article) -> None:
+    view = Articles(Article)
+    client = client_of(view, HistoryView(view, translations=Marked()))
+    page = client.get("/admin/article/list").text
+    assert MARK not in page
+    assert f"⟦{MARK}Recover deleted⟧" in unescape(page)
+    assert f"⟦{MARK}History⟧" in unescape(client.get(f"/admin/article/detail?pk={article.pk}").text)
 
 
 def test_the_menu_leads_to_the_browser(article: Article) -> None:

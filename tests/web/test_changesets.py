@@ -54,7 +54,7 @@ def test_conflicts_are_named_and_nothing_can_be_sent(done: Changeset) -> None:
     Cell.objects(name="blue").update(seats=6)
     page = client.get(address).text
     assert "Later writes changed what it had set." in page
-    assert "it left 5, there is now 6" in text_of(page)
+    assert "it left there is now ~ edited seats 5 6" in text_of(page)
     assert 'method="post"' not in page
     assert send(client, address, fields).status_code == 409
     assert seats() == {**AFTER, "blue": 6}

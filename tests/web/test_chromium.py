@@ -237,7 +237,7 @@ def test_search_compare_revert_and_restore_by_mouse(
     assert shows(chromium, "newest")
     assert chromium.current_url == f"{site}/Sheet/{sheet.pk}"
     find(chromium, "a[data-key='c']").click()
-    assert shows(chromium, "with")
+    assert shows(chromium, "to revision")
     find(chromium, "#from").clear()
     find(chromium, "#from").send_keys("1")
     find(chromium, "form.tools button").click()

@@ -135,7 +135,7 @@ def test_conflicts_are_of_the_document_that_may_be_seen() -> None:
     assert "secret" not in page
     Thing.objects.get(id=1).modify(name="closed")
     page = text_of(client.get(f"/changesets/{done.id}/revert").text)
-    assert 'it left "opened", there is now "closed"' in page
+    assert 'name "opened" "closed"' in page
     assert "secret" not in page
 
 

@@ -1,0 +1,99 @@
+"""Each page in another language: no word of it stands in the pages or in the code alone."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from typing import Any
+
+import pytest
+from support.browsing import Cell, Sheet, Ware, browse, everybody, fields_of, ordered, send
+from support.marked import Marked, unmarked
+
+from mongoengine_history import History, changeset, prune, record_event, redact
+from mongoengine_history.web.site import DONE
+
+pytestmark = pytest.mark.usefixtures("database")
+
+#: The syntax of questions, and keys of a keyboard, are the same in each language.
+SYNTAX = "by ada model Invoice path total address city operation update between today yesterday"
+OPERATIONS = "create update delete revert undo restore external event redact"
+FIELDS = "status total sum of all note street name city wares _id count iban facts seats page"
+VALUES = "Mill Lane Leeds York draft pot cup word blue gone bob import eve order list ticket nobody"
+VALUES += " viewed overview UTC Sheet Cell Enter Ord"
+KNOWN = {*f"{SYNTAX} {OPERATIONS} {FIELDS} {VALUES}".split()}
+
+
+@pytest.fixture
+def sheet(database: Any) -> Sheet:
+    """All that a history may have."""
+    sheet = ordered()
+    with changeset("bob", ticket=12):
+        sheet.street.city, sheet.note = "York", "word " * 200
+        sheet.wares = [Ware(_id=2, name="cup"), *sheet.wares]
+        sheet.save()
+        Cell(name="blue", seats=4).save()
+    sheet.modify(facts={f"a{number}": number for number in range(12)}, iban="GB1")
+    sheet.wares = [*reversed(sheet.wares)]
+    sheet.save()
+    record_event("viewed", sheet, page="overview")
+    redact(Sheet, "status", sheet.pk)
+    for seats in range(30):
+        Cell.objects(name="blue").update(seats=seats + 5)
+    prune(Cell, keep=28)
+    Cell(name="gone", seats=1).save().delete()
+    History.objects(document_id="blue", revision=30).delete()
+    return sheet
+
+
+def everywhere(client: Any, sheet: Sheet) -> dict[str, str]:
+    """Return all pages that links lead to, and those to which none does, by their addresses."""
+    own = f"/Sheet/{sheet.pk}"
+    others = ["/?q=x", "/?q=between:x", "/?q=path:..x", "/?q=model:nobody", "/?q=by:nobody"]
+    others += [f"{own}?q=path:none", f"{own}?q=by:nobody", f"{own}/9/state", "/Cell/blue/1", "/x/y"]
+    others += [f"{own}/erase?path=none", f"{own}/erase?path=status", f"{own}/compare?from=0&to=2"]
+    others += [f"{own}/newest", f"{own}/1/revert", f"{own}/2/undo", "/Cell/gone/2/state"]
+    waiting, pages = ["/", "/Cell/blue", *others], {}
+    while waiting:
+        address = waiting.pop()
+        pages[address] = client.get(address).text
+        found = {unescape(it) for it in re.findall(r'href="(/.*?)"', pages[address])}
+        found = {it for it in found if not re.match("/static|/Cell/blue/", it)}
+        waiting += found - {*pages, *waiting}
+    return pages
+
+
+def words_of(page: str) -> set[str]:
+    """Return the words outside of marks that are no ids, no initials, and no metadata."""
+    text = unmarked(re.sub(r'<p class="facts">.*?</p>', "", page))
+    return {*re.findall(r"[^\W\d]{2,}", re.sub(r"\b[0-9a-f]{24}\b", " ", text))}
+
+
+def test_each_word_of_each_page_is_a_phrase_that_can_be_translated(sheet: Sheet) -> None:
+    client = browse(user="eve", may_erase=everybody, translations=Marked())
+    pages = everywhere(client, sheet)
+    assert len(pages) > 60
+    found = {address: words_of(page) - KNOWN for address, page in pages.items()}
+    assert {address: words for address, words in found.items() if words} == {}
+    for address, page in pages.items():
+        assert "<b onclick" not in page, re.findall("<b onclick.{60}", page)
+        assert '<html lang="pt-BR">' in page or address.endswith("/newest")
+    assert '<html lang="en">' in browse().get("/").text
+
+
+def test_what_is_said_of_a_form_is_one_too(sheet: Sheet) -> None:
+    client = browse(user="eve", may_erase=everybody, translations=Marked())
+    undo, erase = f"/Sheet/{sheet.pk}/3/undo", f"/Sheet/{sheet.pk}/erase?path=note"
+    fields = fields_of(client.get(undo).text)
+    answers = [
+        send(client, undo, fields),
+        send(client, undo, {**fields, "mark": "old"}),
+        client.post(undo, data=fields),
+        send(client, undo, {**fields, "reason": "x" * 300_000}),
+        send(client, erase, {**fields_of(client.get(erase).text), "path": "note"}),
+        browse(translations=Marked()).get(undo),
+        *(client.get("/", params={"done": it}) for it in DONE),
+    ]
+    assert [it.status_code for it in answers] == [422, 409, 403, 413, 422, 403, *[200] * len(DONE)]
+    assert [words for it in answers if (words := words_of(it.text) - KNOWN)] == []
+    assert all("⟦" in it.text for it in answers)
