@@ -39,7 +39,9 @@ settings.register_profile(
         HealthCheck.filter_too_much,
     ],
 )
-settings.register_profile("quick", settings.get_profile("laws"), max_examples=10)
+LAWS = settings.get_profile("laws")
+settings.register_profile("quick", LAWS, max_examples=10)
+settings.register_profile("thorough", LAWS, max_examples=1000, derandomize=False)
 settings.load_profile("laws")
 
 

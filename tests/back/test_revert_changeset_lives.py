@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 from mongoengine import CASCADE, DENY, NULLIFY, Document, signals
+from support.strategies import examples
 
 from mongoengine_history import changeset, revert_changeset, track_history, untrack_history
 
@@ -96,6 +97,7 @@ def heard(sender: Any, document: Any, **_: Any) -> None:
 
 
 @given(st.lists(STEPS, max_size=8), st.lists(STEPS, min_size=1, max_size=14), st.booleans())
+@examples(50)
 def test_whatever_a_changeset_did_is_taken_back_and_done_again(
     database: Any, before: list[Any], steps: list[Any], is_heard: bool
 ) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mongoengine import CASCADE, DENY, Document
 from mongoengine.context_managers import switch_db
 from support.library import by_another
+from support.strategies import examples
 
 from mongoengine_history import (
     ChangesetRefusedError,
@@ -186,6 +187,7 @@ def test_what_was_done_step_by_step_is_taken_back_and_done_again(
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=12))
+@examples(40)
 def test_unique_values_that_went_round_come_back(
     database: Any, moves: list[tuple[int, int]]
 ) -> None:

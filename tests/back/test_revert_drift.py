@@ -13,6 +13,7 @@ from mongoengine import Document
 from support.changes import automatic
 from support.documents import raw
 from support.moments import moment_after
+from support.strategies import examples
 
 from mongoengine_history import history_of, restore, revert
 
@@ -114,6 +115,7 @@ kinds = st.tuples(st.sampled_from([drift, record]), st.sampled_from(PATHS), st.b
 
 
 @given(st.lists(kinds, max_size=8), st.data())
+@examples(50)
 def test_each_value_is_what_was_stored_before_it_was_first_set(script: Any, data: Any) -> None:
     """Each value is another one: equal ones could be those of writers that overlap."""
     sheet = Sheet(a=1, b=1, notes={"x": 1, "y": 1, "z": 0}, rows=[1]).save()

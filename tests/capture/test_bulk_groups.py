@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pymongo import DeleteMany, DeleteOne, InsertOne, ReplaceOne, UpdateMany, UpdateOne
 from pymongo.collection import Collection
 from pymongo.errors import AutoReconnect, BulkWriteError
+from support.strategies import examples
 from support.twins import IDS, Twins, contents, outcome, raws
 from support.unanswered import unanswered
 
@@ -79,10 +80,11 @@ def written(collection: Any, asked: list[Any], **options: Any) -> Any:
 
 @pytest.mark.parametrize("known", [True, False])
 @given(asked=requests)
+@examples(50)
 def test_it_does_what_it_does_untracked(database: Any, known: bool, asked: list[Any]) -> None:
     for model in (TWINS.plain, TWINS.tracked):
-        model._get_db().drop_collection(model._get_collection_name())
-        model._get_db()["history"].delete_many({})
+        database[model._get_collection_name()].delete_many({})
+    database.history.delete_many({})
     TWINS.fill(known=known)
     told = [
         outcome(lambda model: written(model._get_collection(), asked), model)

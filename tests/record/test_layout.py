@@ -10,7 +10,7 @@ import pytest
 from bson import ObjectId
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from support.strategies import scalars, states, values
+from support.strategies import examples, scalars, states, values
 
 from mongoengine_history.record import layout
 from mongoengine_history.record.layout import (
@@ -86,6 +86,7 @@ def deepest(request: pytest.FixtureRequest, monkeypatch: Any) -> int:
 
 
 @given(revisions())
+@examples(40)
 def test_a_revision_is_read_back_as_it_was(
     largest: int, deepest: int, revision: StoredRevision
 ) -> None:
@@ -94,6 +95,7 @@ def test_a_revision_is_read_back_as_it_was(
 
 
 @given(revisions())
+@examples(40)
 def test_its_documents_are_numbered_and_say_how_many_they_are(
     largest: int, revision: StoredRevision
 ) -> None:
@@ -123,6 +125,7 @@ def test_who_and_why_stand_on_each_record_and_the_lists_on_the_first(
 
 
 @given(normal, revisions(), st.none() | st.just(0))
+@examples(40)
 def test_a_version_is_read_back_as_it_was(
     largest: int, deepest: int, state: Any, revision: StoredRevision, number: int | None
 ) -> None:
@@ -147,6 +150,7 @@ def test_the_version_before_the_first_revision_is_nobodys(
 
 
 @given(revisions(), normal)
+@examples(40)
 def test_laying_out_changes_nothing_that_was_given(
     largest: int, revision: StoredRevision, state: Any
 ) -> None:

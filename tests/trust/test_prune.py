@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mongoengine import Document
 from pymongo.collection import Collection
+from support.strategies import examples
 
 from mongoengine_history import (
     DocumentDidNotExistError,
@@ -103,9 +104,10 @@ def prove(sheet: Any, before: dict[int, Any], moments: dict[int, Any], first: in
 
 
 @given(st.text("nntd", min_size=1, max_size=9), st.integers(1, 9))
+@examples(40)
 def test_each_state_that_is_kept_is_what_it_was(steps: str, keep: int) -> None:
-    Sheet.drop_collection()
-    History.objects.delete()
+    Sheet._get_db()[Sheet._get_collection_name()].delete_many({})
+    History._get_collection().delete_many({})
     sheet = made(steps)
     before, moments = states(sheet), {it.number: it.at for it in history_of(sheet)}
     first = max(len(before) - keep + 1, 1)

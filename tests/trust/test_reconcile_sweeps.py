@@ -145,7 +145,7 @@ steps = st.lists(
 
 
 @given(steps, st.sampled_from([0, 1, 2, 100]))
-@examples(60)
+@examples(40)
 def test_after_it_the_history_says_what_is_stored(
     script: list[tuple[str, Any]], every: int
 ) -> None:

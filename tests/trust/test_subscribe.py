@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymongo.errors import OperationFailure
 from support.changes import automatic, tracked_otherwise
+from support.strategies import examples
 from support.unanswered import unanswered
 
 from mongoengine_history import (
@@ -312,6 +313,7 @@ WRITES = st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["save", "many", 
 
 
 @given(writes=WRITES, from_beginning=st.booleans())
+@examples(50)
 def test_each_revision_comes_at_least_once_and_in_order(
     database: Any, writes: list[Any], from_beginning: bool
 ) -> None:

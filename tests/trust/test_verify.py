@@ -196,10 +196,10 @@ writes = st.sampled_from(["total", "owner", "note", "line", "query", "delete", "
 
 
 @given(st.lists(writes, max_size=12))
-@examples(60)
+@examples(40)
 def test_what_is_recorded_verifies(database: Database[Any], script: list[str]) -> None:
     database.history.delete_many({})
-    Account._get_collection().drop()
+    database.accounts.delete_many({})
     for step, name in enumerate(script):
         one = Account.objects.first() or Account(owner="new").save()
         if name == "query":

@@ -12,6 +12,7 @@ from mongoengine import Document
 from pymongo.collection import Collection
 from pymongo.database import Database
 from support.changes import automatic, tracked_otherwise
+from support.strategies import examples
 
 from mongoengine_history import changeset, erase, prune, redact, verify
 from mongoengine_history.record.chain import digests, salts_of
@@ -120,6 +121,7 @@ def test_what_was_not_erased_cannot_be_kept_from_being_recorded() -> None:
 
 
 @given(steps=st.lists(st.sampled_from(["save", "prune", "tenant", "rent"]), max_size=9))
+@examples(40)
 def test_histories_that_are_pruned_and_redacted_in_turn_are_right(
     steps: list[str], database: Database[Any]
 ) -> None:

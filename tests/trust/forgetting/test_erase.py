@@ -12,6 +12,7 @@ from hypothesis import given
 from pymongo.database import Database
 from support.changes import automatic, tracked_otherwise
 from support.diaries import PATHS, Diary, filled, found, scripts
+from support.strategies import examples
 from support.unanswered import unanswered
 
 from mongoengine_history import (
@@ -48,6 +49,7 @@ tracking = automatic(Diary, Pass)
 
 
 @given(script=scripts, later=scripts)
+@examples(40)
 def test_no_value_is_left(script: Any, later: Any, database: Database[Any]) -> None:
     database.history.delete_many({})
     database.diaries.delete_many({})

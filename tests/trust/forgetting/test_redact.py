@@ -15,6 +15,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from support.changes import automatic, tracked_otherwise
 from support.diaries import PATHS, Diary, filled, found, marked, scripts
+from support.strategies import examples
 from support.unanswered import unanswered
 
 from mongoengine_history import (
@@ -216,6 +217,7 @@ class BrokenOffError(Exception):
 
 
 @given(script=scripts, path=st.sampled_from([*PATHS]), step=st.integers(1, 12))
+@examples(40)
 def test_it_can_be_broken_off_anywhere_and_asked_for_again(
     script: Any, path: str, step: int, database: Database[Any]
 ) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pymongo.database import Database
 from support.changes import automatic, tracked_otherwise
 from support.diaries import PATHS, Diary, filled, found, scripts
+from support.strategies import examples
 
 from mongoengine_history import (
     DocumentDidNotExistError,
@@ -93,6 +94,7 @@ def written(script: Any, diary: Diary) -> Diary:
 
 
 @given(script=scripts, later=scripts, path=paths, way=ways)
+@examples(40)
 def test_nothing_of_it_is_left_and_all_else_is(
     script: Any, later: Any, path: str, way: tuple[int, bool], database: Database[Any]
 ) -> None:
@@ -152,6 +154,7 @@ def told_of(diary: Diary, number: int, marks: tuple[str, ...]) -> list[str]:
 
 
 @given(script=scripts, path=paths, number=st.integers(1, 9), back=st.sampled_from([revert, undo]))
+@examples(40)
 def test_going_back_over_it_keeps_what_is_there(
     script: Any, path: str, number: int, back: Any, database: Database[Any]
 ) -> None:
@@ -174,6 +177,7 @@ def test_going_back_over_it_keeps_what_is_there(
 
 
 @given(script=scripts, path=paths)
+@examples(40)
 def test_a_deletion_and_a_restoration_after_it_tell_nothing(
     script: Any, path: str, database: Database[Any]
 ) -> None:
