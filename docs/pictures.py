@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FOLDER = Path(__file__).parent / "pictures"
-SIZES = {"wide": (1400, 900), "narrow": (400, 900)}
+SIZES = {"wide": (1400, 900), "home": (900, 640), "narrow": (400, 900)}
 
 
 class Address(me.EmbeddedDocument):
