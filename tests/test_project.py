@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 TOP_LEVEL = {
     "LICENSE",
     "README.md",
+    "SECURITY.md",
     "docs",
     "mongoengine_history",
     "pyproject.toml",
