@@ -12,7 +12,7 @@ from mongoengine import (
     GenericReferenceField,
     ReferenceField,
 )
-from mongoengine.errors import NotRegistered
+from mongoengine.errors import NotRegistered, ValidationError
 
 from mongoengine_history.documents.snapshot import loaded_in_part, stored_key
 from mongoengine_history.errors import HistoryError, HistoryWarning
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mongoengine import Document
 
 
-BROKEN: Final = (AttributeError, LookupError, NotRegistered, TypeError)
+BROKEN: Final = (AttributeError, LookupError, NotRegistered, TypeError, ValidationError)
 """What a class that is not imported raises, or a stored value that is no reference."""
 
 
