@@ -45,7 +45,22 @@ def is_local(request: Request) -> bool:
     client = request.client.host if request.client else environ.get("REMOTE_ADDR")
     if any(FORWARDED.fullmatch(name.lower()) for name in request.headers):
         return False
+    if not _is_first_hop(request):
+        return False
     return client in LOOPBACK and host_of(request) in LOOPBACK
+
+
+def _is_first_hop(request: Request) -> bool:
+    """
+    Say whether it is a browser that sends a request, and not who hands it on.
+
+    Some proxies name the own machine as the host, and not themselves: nginx, unless it is told to.
+    But all browsers ask for a connection that is kept, which is for the next hop alone, and which
+    no proxy hands on; only HTTP/2 has no word for that.
+    """
+    asked = request.headers.get("connection", "").lower().split(",")
+    is_kept = "keep-alive" in map(str.strip, asked)
+    return is_kept or not str(request.scope.get("http_version", "1")).startswith("1")
 
 
 def host_of(request: Request) -> str | None:

@@ -10,11 +10,11 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import pytest
 from click.shell_completion import BashComplete
 from pymongo.database import Database
+from support.fetching import fetched
 from support.shelves import HOOK, Loose, Shelf, hook, raw_collection
 
 from mongoengine_history import __version__, changeset, history_of
@@ -256,8 +256,7 @@ class TestTheProgram:
         ) as process:
             address = process.stdout.readline().strip()
             assert address.startswith("http://127.0.0.1:")
-            with urlopen(address) as page:
-                assert "door" in page.read().decode()
+            assert "door" in fetched(address)
             process.send_signal(signal.SIGINT)
             assert process.wait(20) == 0
 

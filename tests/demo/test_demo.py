@@ -14,10 +14,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 import pytest
 from pymongo import MongoClient
+from support.fetching import fetched
 
 from mongoengine_history.demo import program
 from mongoengine_history.demo.order import WIDTH, Order, compare, table
@@ -154,8 +154,7 @@ class TestTheExample:
         command = [*COMMAND, "--uri", mongodb_uri, "--browse"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             address = next(line.split()[1] for line in process.stdout if line.startswith("Open "))
-            with urlopen(address) as page:
-                assert "Frida has moved" in page.read().decode()
+            assert "Frida has moved" in fetched(address)
             process.send_signal(signal.SIGINT)
             assert process.wait(20) == 0
         assert databases(mongodb_uri) == before

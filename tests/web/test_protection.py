@@ -48,6 +48,9 @@ class TestWithoutFunctions:
             ("http://localhost", LOCAL, {"True-Client-Ip": "10.0.0.7"}, 403),
             ("http://localhost", LOCAL, {"Host": "[::1"}, 403),
             ("http://localhost", LOCAL, {"Host": ""}, 403),
+            ("http://127.0.0.1:8000", LOCAL, {"Connection": "close"}, 403),  # as nginx has it
+            ("http://127.0.0.1:8000", LOCAL, {"Connection": ""}, 403),
+            ("http://localhost", LOCAL, {"Connection": "x, Keep-Alive"}, 200),
         ],
     )
     def test_it_is_for_the_own_machine(
