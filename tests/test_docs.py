@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import codeop
 import doctest
 import re
 import shlex
@@ -160,6 +161,29 @@ def test_a_wrong_block_fails() -> None:
     )
     with pytest.raises(AssertionError, match="soon UTC"):
         Block(ROOT / "page.md", 1, "pycon", f">>> print(it)\n{shown}").run({"it": "1. soon UTC"})
+
+
+def stops_at(code: str) -> str | None:
+    """Return what a prompt refuses, of code that is pasted into it line by line."""
+    complete, pending = codeop.CommandCompiler(), ""
+    for line in [*code.splitlines(), ""]:
+        if pending or line:
+            pending += f"{line}\n"
+            try:
+                if complete(pending[:-1], symbol="single"):
+                    pending = ""
+            except SyntaxError:
+                return pending
+    return pending or None
+
+
+def test_blocks_can_be_pasted_into_a_prompt() -> None:
+    """Before Python 3.13, too, save those that have methods: style wants blank lines there."""
+    assert stops_at("if True:\n    pass\nprint()\n") == "if True:\n    pass\nprint()\n"
+    for page in PAGES:
+        for block in python_blocks(page):
+            code = re.sub(r"\n+(?=\n +)", "", block.code)
+            assert block.language == "pycon" or stops_at(code) is None, block
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
