@@ -185,20 +185,27 @@ def same_failure(act: Callable[[Any, dict[str, Any]], Any], around: str) -> None
         assert (raws(TWINS.tracked), numbers(TWINS.tracked)) == (before, known)
 
 
-@pytest.fixture
-def refusing(filled: None) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def refusing(tracking: None) -> None:
     """Let the server refuse a name."""
     schema = {"properties": {"name": {"not": {"enum": ["refused"]}}}}
     for model in (TWINS.plain, TWINS.tracked):
-        model._get_db().command(
-            "collMod", model._get_collection_name(), validator={"$jsonSchema": schema}
-        )
+        name = model._get_collection_name()
+        model._get_db().create_collection(name, validator={"$jsonSchema": schema})
 
 
-@pytest.mark.parametrize("around", AROUND)
+KNOWN = [("alone", "unknown"), ("alone", "large"), ("bound", "known"), ("bound", "large")]
+"""What is around a write, and of what documents: each with each would tell no more."""
+
+in_all_ways = pytest.mark.parametrize(
+    ("around", "filled"), [*KNOWN, ("explicit", "unknown")], indirect=["filled"]
+)
+
+
+@in_all_ways
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("wrong", UPDATES)
-def test_updates(refusing: None, wrong: str, method: str, around: str) -> None:
+def test_updates(filled: None, wrong: str, method: str, around: str) -> None:
     makes = "upsert" in method and wrong != "what is no number"  # of nothing, a count is made
     found = [KEY, TWO, *([NONE] if makes else [])]
     for query in QUERIES.get(wrong, found):
@@ -210,27 +217,27 @@ def test_updates(refusing: None, wrong: str, method: str, around: str) -> None:
         )
 
 
-@pytest.mark.parametrize("around", AROUND)
+@in_all_ways
 @pytest.mark.parametrize("method", INSERTING)
 @pytest.mark.parametrize("wrong", NEW_ONES)
-def test_inserts_and_replacements(refusing: None, wrong: str, method: str, around: str) -> None:
+def test_inserts_and_replacements(filled: None, wrong: str, method: str, around: str) -> None:
     same_failure(
         lambda it, s: INSERTING[method](it._get_collection(), {**NEW_ONES[wrong]}, s), around
     )
 
 
-@pytest.mark.parametrize("around", AROUND)
+@in_all_ways
 @pytest.mark.parametrize("method", DELETING)
-def test_deletions(refusing: None, method: str, around: str) -> None:
+def test_deletions(filled: None, method: str, around: str) -> None:
     for query in (BAD, BAD_KEY):
         same_failure(
             lambda it, s, query=query: DELETING[method](it._get_collection(), query, s), around
         )
 
 
-@pytest.mark.parametrize("around", ["alone", "bound"])
+@pytest.mark.parametrize(("around", "filled"), KNOWN, indirect=["filled"])
 @pytest.mark.parametrize("way", DOCUMENTS)
-def test_documents_and_querysets(refusing: None, way: str, around: str) -> None:
+def test_documents_and_querysets(filled: None, way: str, around: str) -> None:
     same_failure(lambda it, _: DOCUMENTS[way](it), around)
 
 
