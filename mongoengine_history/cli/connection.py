@@ -92,7 +92,10 @@ def _client(uri: str) -> MongoClient[Any]:
         with warnings.catch_warnings():  # of options that are none, with their values
             warnings.simplefilter("error", UserWarning)
             return MongoClient(
-                uri, serverSelectionTimeoutMS=milliseconds, uuidRepresentation="standard"
+                uri,
+                serverSelectionTimeoutMS=milliseconds,
+                uuidRepresentation="standard",
+                datetime_conversion="DATETIME_AUTO",  # also moments that Python has no datetime for
             )
     except (PyMongoError, ValueError, UserWarning) as error:  # whose text may quote a password
         hint = f"({type(error).__name__}); it looks like mongodb://localhost:27017/shop"

@@ -117,6 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         vars(error)["message"] = "\n".join(shortened(it, sys.maxsize) for it in told.split("\n"))
         error.show()
         return FAILED
+    except KeyboardInterrupt:  # before a command runs, or after it
+        return INTERRUPTED
     except BrokenPipeError:  # the reader, say `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

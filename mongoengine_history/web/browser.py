@@ -19,6 +19,7 @@ try:
 except ImportError as error:
     raise ImportError('Install what pages need: pip install "mongoengine-history[web]"') from error
 
+from bson.errors import InvalidBSON
 from mongoengine import Document
 
 from mongoengine_history.documents.fieldrules import with_subclasses
@@ -206,7 +207,7 @@ def _answered(page: Callable[[Look], Response], look: Look) -> Response:
     """Answer, or say why not; what the history does not have is no error of the server."""
     try:
         return page(look)
-    except (Failure, HistoryError) as error:
+    except (Failure, HistoryError, InvalidBSON) as error:
         return look.failure(error)
 
 

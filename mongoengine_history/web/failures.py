@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from bson.errors import InvalidBSON
+
 from mongoengine_history.errors import (
     ChangesetConflictError,
     ChangesetPartlyRevertedError,
@@ -57,7 +59,7 @@ MESSAGES: Final = {
     "missing": N_("This revision is missing."),
 }
 
-FAILURES_TOLD: Final[tuple[tuple[type[HistoryError], int, str], ...]] = (
+FAILURES_TOLD: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (RevisionPrunedError, 410, N_("This revision was pruned: it is kept no longer.")),
     (RevisionNotFoundError, 404, N_("There is no such revision, or it is kept no longer.")),
     (DocumentDidNotExistError, 404, N_("The document did not exist at that point.")),
@@ -77,6 +79,8 @@ FAILURES_TOLD: Final[tuple[tuple[type[HistoryError], int, str], ...]] = (
     (ChangesetRefusedError, 409, N_("The application's own methods refuse it. Nothing was "
      "written.")),
     (ChangesetPartlyRevertedError, 500, N_("Only a part of the changeset was taken back.")),
+    (InvalidBSON, 409, N_("A value cannot be read here, such as a date after the year 9999. The "
+     "application has to connect with datetime_conversion='DATETIME_AUTO'.")),
     (OptionsError, 400, N_("This cannot be asked for.")),
 )  # fmt: skip
 """Of each error the status and the message; the first one that fits."""
@@ -107,7 +111,7 @@ class Failure(Exception):  # noqa: N818  # it is told, not raised out of the pag
         self.status, self.message = status, MESSAGES[name]
 
 
-def told(error: HistoryError | Failure) -> tuple[int, str]:
+def told(error: HistoryError | InvalidBSON | Failure) -> tuple[int, str]:
     """Return the status of an answer, and its message in English; the error is logged."""
     if isinstance(error, Failure):
         return error.status, error.message

@@ -24,6 +24,7 @@ from mongoengine_history.web.site import address, plain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from bson.errors import InvalidBSON
     from mongoengine import Document
     from starlette.requests import Request
     from starlette.responses import Response
@@ -157,7 +158,7 @@ class Look:
         """Lead to another page of the browser, and never to another host."""
         return RedirectResponse(self.url(*parts, **query), 303)
 
-    def failure(self, error: HistoryError | Failure) -> Response:
+    def failure(self, error: HistoryError | InvalidBSON | Failure) -> Response:
         """Return the page that says what is wrong."""
         status, message = told(error)
         return self.page("failure.html", status, message=self.gettext(message))

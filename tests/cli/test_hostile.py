@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.shelves import hook, raw_collection
+from bson.datetime_ms import DatetimeMS
+from support.shelves import Hook, hook, raw_collection
 
 from mongoengine_history import history_of
 
 HUGE = "9" * 30
+
+OPENING = "mongoengine_history.cli.connection.expect_answer"
 
 
 @pytest.mark.parametrize(
@@ -73,6 +76,19 @@ def test_the_last_day_that_there_is(run: Any) -> None:
         assert run("as-of", "hook", "door", "9999-12-31", "--zone", zone).code == 0
 
 
+def test_moments_that_python_has_no_datetime_for(run: Any) -> None:
+    hook()
+    for far in (2**60, -(2**60)):
+        Hook._get_collection().update_one({}, {"$set": {"load": DatetimeMS(far)}})
+    words = [["log", "hook", "door"], ["show", "hook", "door", -1], ["export", "hook"]]
+    words += [["search", "path:load"], ["diff", "hook", "door", 1, 4]]
+    for each in words:
+        assert "115292150" in run(*each).out, each
+    assert run("blame", "hook", "door").code == 0
+    assert run("revert", "hook", "door", 1, "--yes").code == 0
+    assert run("log", "hook", "door", "--json").code == 0
+
+
 def test_a_key_that_looks_like_an_operator_finds_nothing_else(run: Any) -> None:
     made = hook()
     key = '{"$ne":"nothing"}'
@@ -87,6 +103,17 @@ def test_a_file_that_is_no_checkpoint(run: Any, tmp_path: Path) -> None:
     ended = run("verify", "--since", tmp_path / "it")
     assert (ended.code, ended.out) == (2, "")
     assert "is no checkpoint" in ended.err
+
+
+@pytest.mark.parametrize("at", ["mongoengine_history.cli.main._check", OPENING])
+def test_ctrl_c_ends_without_a_word(run: Any, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    hook()
+    monkeypatch.setattr(at, interrupted)
+    ended = run("log", "hook", "door")
+    assert (ended.code, ended.out, ended.err.strip()) == (130, "", "")
 
 
 URI = "mongodb://ada:se/cret@db.example:27017/shop"

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import mongoengine as me
 import pytest
+from bson.datetime_ms import DatetimeMS
 from support.browsing import Cell, Sheet, browse
 
 from mongoengine_history import changeset, history_of, record_event, track_history
@@ -197,3 +198,13 @@ def test_a_document_that_nests_deeply() -> None:
     Loose(key="deep", facts=deep).save()
     for page in ("", "/1", "/1/state", "/compare?from=0", "/newest"):
         assert browse(Loose).get(f"/Loose/deep{page}").status_code == 200
+
+
+def test_a_date_that_python_has_none_for_is_told() -> None:
+    made = Loose(key="far", text="a").save()
+    Loose._get_collection().update_one({}, {"$set": {"text": DatetimeMS(2**60)}})
+    client = browse(Loose, user="eve")
+    for page in ("/", f"/Loose/{made.key}", f"/Loose/{made.key}/2", f"/Loose/{made.key}/1/revert"):
+        answer = client.get(page)
+        assert (answer.status_code, "DATETIME_AUTO" in answer.text) == (409, True), page
+    assert client.get(f"/Loose/{made.key}/1").status_code == 200
