@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import takewhile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from mongoengine_history import OptionsError, changeset, history_of, redact
+from mongoengine_history import HistoryError, OptionsError, changeset, history_of, redact
 from mongoengine_history.documents.fieldpaths import keys_of
 from mongoengine_history.faces.reason import needs_reason
 from mongoengine_history.state.rules import ANY
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
-    from mongoengine_history.state.values import Path
+    from mongoengine_history import Timeline
+    from mongoengine_history.state.patches import DictdifferPatch
+    from mongoengine_history.state.values import Path, State
     from mongoengine_history.web.look import Look
 
 MOST_SHOWN: Final = 50
@@ -55,12 +58,24 @@ def _setting(look: Look, path: str) -> list[Row]:
     keys, may = keys_of(rights.model, path), rights.of_erasing
     if not all(map(may.allows, keys)):
         raise Failure(403, "forbidden")
-    found: list[Row] = []
-    for it in reversed(history_of(rights.model, rights.pk).filter(touching=path)):
+    timeline, found = history_of(rights.model, rights.pk), list[Row]()
+    first: DictdifferPatch = ("add", [], [*_first_state(timeline).items()])
+    if any(_is_along(path, keys) for path in may.closed_in([first])):
+        raise Failure(403, "forbidden")
+    for it in reversed(timeline.filter(touching=path)):
         if any(_is_along(path, keys) for path in may.closed_in(it.patches)):
             raise Failure(403, "forbidden")
         found += [Row.of(rights, words, it)] if len(found) < MOST_SHOWN else []
     return found
+
+
+def _first_state(timeline: Timeline[Any]) -> State:
+    """Return the state with which a history begins; what is in it no revision has set."""
+    oldest = next(iter(timeline), None)
+    for number in (oldest.number - 1, oldest.number) if oldest else (0,):
+        with suppress(HistoryError):
+            return timeline.state(number)
+    return {}
 
 
 def _is_along(path: Path, keys: Iterable[tuple[str, ...]]) -> bool:

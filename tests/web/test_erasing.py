@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.browsing import Sheet, Street, browse, everybody, fields_of, send, text_of
 
-from mongoengine_history import changeset, history_of
+from mongoengine_history import backfill, changeset, history_of, prune, untracked
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -85,3 +85,17 @@ def test_what_lies_below_a_path_has_to_be_free_too(sheet: Sheet) -> None:
     assert history_of(sheet)[-1].operation == "update"
     said = {**fields, "path": "note", "again": "note", "reason": "why"}
     assert send(client, address, said).status_code == 303
+
+
+def test_nor_may_anything_be_that_no_revision_has_set(database: Any) -> None:
+    with untracked():
+        sheet = Sheet(status="draft", street=Street(city="Leeds")).save()
+    backfill(Sheet)
+    client = eraser(may_erase=lambda _request, _model, _pk, path: path != "street.city")
+    address = f"/Sheet/{sheet.pk}/erase"
+    for _ in range(2):
+        assert client.get(address, params={"path": "street"}).status_code == 403
+        assert client.get(address, params={"path": "status"}).status_code == 200
+        sheet.modify(status="sent")
+    prune(Sheet, keep=1)
+    assert client.get(address, params={"path": "street"}).status_code == 403
