@@ -43,8 +43,8 @@ PART_SIZE: Final = 5
 MOST_LISTED: Final = 200
 """Deleted documents, or revisions of a changeset, that are listed."""
 
-DEEPEST_BLAME: Final = 1_000
-"""Revisions that are looked through for who set the values of a state."""
+DEEPEST_BLAME: Final = 200
+"""Revisions that are looked through for who set a state's values: a long history costs no more."""
 
 
 def latest(look: Look) -> Response:
