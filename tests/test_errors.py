@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mongoengine_history import ABSENT, Conflict, HistoryError, OptionsError
+from mongoengine_history import ABSENT, Conflict, HistoryError, OptionsError, errors
 from mongoengine_history.errors import UndoConflictError
 
 UNDO = UndoConflictError(1, 2, [Conflict(("a",), ABSENT, 2)])
@@ -52,6 +52,11 @@ def test_every_error_arrives_with_its_facts(kind: type[HistoryError]) -> None:
     names = list(inspect.signature(kind).parameters)
     error = kind(**{name: FACTS.get(name, "x") for name in names})
     assert same(pickle.loads(pickle.dumps(error)), error)
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+def test_each_is_pickled_and_told_by_the_name_that_it_is_imported_by(name: str) -> None:
+    assert getattr(errors, name).__module__ == errors.__name__ == "mongoengine_history.errors"
 
 
 def test_a_fact_that_cannot_travel_arrives_as_its_text() -> None:
