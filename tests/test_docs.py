@@ -36,7 +36,7 @@ LANGUAGES = {"python", "pycon", "sh", "json", "text"}
 CONNECTORS = {
     f"mongoengine_history.contrib.{name}"
     for name in ("asgi", "celery", "django", "flask", "flask_admin", "pytest", "starlette_admin")
-} | {"mongoengine_history.web.browser", "mongoengine_history.web.django"}
+} | {f"mongoengine_history.{name}" for name in ("faces.words", "web.browser", "web.django")}
 
 #: Where the pages are shown.
 SITE = "https://mongoengine-history.readthedocs.io/en/latest/"

@@ -45,6 +45,9 @@ DONE: Final = {
 }
 """What is said after something was done."""
 
+CATALOGUE_HEADER: Final = ""
+"""The phrase of which each catalogue has its header."""
+
 LANGUAGE: Final = re.compile(r"^Language: *([A-Za-z]+(?:[_-][A-Za-z0-9]+)*)", re.MULTILINE)
 
 LONG: Final = 160
@@ -128,7 +131,7 @@ class Site:
 
     def _language(self) -> str:
         """Return the tag of the language, by the header of its catalogue."""
-        named = LANGUAGE.search(self.translations.gettext(""))
+        named = LANGUAGE.search(self.translations.gettext(CATALOGUE_HEADER))
         return named[1].replace("_", "-") if named else "en"
 
     def words(self, model: type[Document] | None) -> Words:

@@ -14,7 +14,12 @@ MARK = "<b onclick=x>"
 class Marked(NullTranslations):
     """Brazilian, say."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: set[str] = set()
+
     def gettext(self, message: str) -> str:
+        self.asked |= {message} - {""}
         return f"⟦{MARK}{message}⟧" if message else "Project: x\nLanguage: pt_BR\nX-Y: z\n"
 
     def ngettext(self, one: str, many: str, n: int) -> str:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
+import sys
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
+from babel.messages.pofile import read_po
 from support.browsing import Cell, Sheet, Ware, browse, everybody, fields_of, ordered, send
 from support.marked import Marked, unmarked
 
+import mongoengine_history
 from mongoengine_history import History, changeset, prune, record_event, redact
 from mongoengine_history.web.site import DONE
 
 pytestmark = pytest.mark.usefixtures("database")
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = Path(mongoengine_history.__file__).parent
 
 #: The syntax of questions, and keys of a keyboard, are the same in each language.
 SYNTAX = "by ada model Invoice path total address city operation update between today yesterday"
@@ -70,7 +79,8 @@ def words_of(page: str) -> set[str]:
 
 
 def test_each_word_of_each_page_is_a_phrase_that_can_be_translated(sheet: Sheet) -> None:
-    client = browse(user="eve", may_erase=everybody, translations=Marked())
+    marked = Marked()
+    client = browse(user="eve", may_erase=everybody, translations=marked)
     pages = everywhere(client, sheet)
     assert len(pages) > 60
     found = {address: words_of(page) - KNOWN for address, page in pages.items()}
@@ -79,6 +89,24 @@ def test_each_word_of_each_page_is_a_phrase_that_can_be_translated(sheet: Sheet)
         assert "<b onclick" not in page, re.findall("<b onclick.{60}", page)
         assert '<html lang="pt-BR">' in page or address.endswith("/newest")
     assert '<html lang="en">' in browse().get("/").text
+    assert marked.asked <= phrases_in(PACKAGE / "faces" / "phrases.pot")
+
+
+def phrases_in(path: Path) -> set[str]:
+    with path.open("rb") as file:
+        ids = [it.id for it in read_po(file) if it.id]
+    return {it for each in ids for it in ([each] if isinstance(each, str) else each)}
+
+
+def test_the_file_of_phrases_has_those_of_pages_and_code(tmp_path: Path) -> None:
+    """Otherwise make it anew; how stands among the habits of contributors."""
+    said = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8").replace("\\\n", "")
+    made = tmp_path / "phrases.pot"
+    words = shlex.split(re.search("^pybabel (extract .*)", said, re.MULTILINE)[1])
+    words = [str(made) if it.endswith(".pot") else it for it in words]
+    babel = [sys.executable, "-m", "babel.messages.frontend", "-q"]
+    subprocess.run([*babel, *words], cwd=ROOT, check=True)
+    assert phrases_in(made) == phrases_in(PACKAGE / "faces" / "phrases.pot")
 
 
 def test_what_is_said_of_a_form_is_one_too(sheet: Sheet) -> None:
