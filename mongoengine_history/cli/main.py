@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +33,9 @@ NAME: Final = "mongoengine-history"
 
 LONGEST_ERROR: Final = 800
 """Characters of an error that are told."""
+
+COMMAND_SENT: Final = re.compile(r"command \{ (\w+): .*\}", re.DOTALL)
+"""What a server that does not allow a command repeats of it: all, with the values."""
 
 FAILED: Final = 2
 PARTLY: Final = 3
@@ -145,5 +149,6 @@ def _aborted(aborted: click.Abort) -> int:
 
 def _one_line(error: Exception, settings: Settings) -> str:
     text, _, _ = str(error).partition(", full error:")  # the same again, as the server sent it
+    text = COMMAND_SENT.sub(r"command \1", text)
     text = without_passwords(text or type(error).__name__, settings.uri)
     return shortened(" ".join(text.split()), LONGEST_ERROR)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from bson.datetime_ms import DatetimeMS
+from mongoengine.errors import OperationError
 from support.shelves import Hook, hook, raw_collection
 
 from mongoengine_history import history_of
@@ -103,6 +104,19 @@ def test_a_file_that_is_no_checkpoint(run: Any, tmp_path: Path) -> None:
     ended = run("verify", "--since", tmp_path / "it")
     assert (ended.code, ended.out) == (2, "")
     assert "is no checkpoint" in ended.err
+
+
+def test_what_is_not_allowed_is_told_without_the_values(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        said = 'execute command { insert: "hook", documents: [ { load: 4711 } ], $db: "shop" }'
+        said = f"not authorized on shop to {said}"
+        raise OperationError(f"Could not save document ({said}, full error: {{'ok': 0.0}})")
+
+    monkeypatch.setattr(OPENING, refused)
+    said = "error: Could not save document (not authorized on shop to execute command insert\n"
+    assert run("log", "hook", "door").err == said
 
 
 @pytest.mark.parametrize("at", ["mongoengine_history.cli.main._check", OPENING])
