@@ -53,6 +53,9 @@ LANGUAGE: Final = re.compile(r"^Language: *([A-Za-z]+(?:[_-][A-Za-z0-9]+)*)", re
 LONG: Final = 160
 """Characters of a value from which on it is folded."""
 
+LONGEST_IN_LISTS: Final = 10_000
+"""Characters of a value that lists of revisions have; the page of the revision has all."""
+
 
 def who_sent(request: Request) -> Any:
     """Return ``pk``, ``identity`` or name of the user of a request, None if nobody is known."""
@@ -116,7 +119,9 @@ class Site:
         )
         environment.policies["ext.i18n.trimmed"] = True
         environment.install_gettext_callables(self._gettext, self._ngettext, newstyle=True)
-        environment.globals.update(DONE=DONE, OPERATIONS=OPERATIONS, TAGS=TAGS)
+        environment.globals.update(
+            DONE=DONE, OPERATIONS=OPERATIONS, TAGS=TAGS, LONGEST_IN_LISTS=LONGEST_IN_LISTS
+        )
         environment.globals.update(language=self._language)
         environment.filters.update(colour=_colour, initials=_initials, plain=plain, html=html_of)
         environment.filters.update(grouped="{:,}".format)

@@ -149,6 +149,16 @@ class TestDocument:
         assert "1,002 characters" in page
         assert "word " * 200 in page
 
+    def test_what_lists_cut_the_page_of_the_revision_has_whole(self, sheet: Sheet) -> None:
+        sheet.note = "word " * 200_000
+        sheet.save()
+        client, words = browse(), sheet.note.count("word")
+        for page in ("/", f"/Sheet/{sheet.pk}", f"/changesets/{history_of(sheet)[1].changeset}"):
+            answer = client.get(page).text
+            assert len(answer) < 50_000, page
+        whole = client.get(f"/Sheet/{sheet.pk}/4").text
+        assert (whole.count("word ") >= words, "1,000,002 characters" in whole) == (True, True)
+
     def test_a_deleted_document_has_its_history(self, sheet: Sheet) -> None:
         sheet.delete()
         page = seen(f"/Sheet/{sheet.pk}", user="eve")
