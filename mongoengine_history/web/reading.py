@@ -11,13 +11,14 @@ from mongoengine_history import (
     DocumentDidNotExistError,
     OptionsError,
     changeset_of,
-    deleted,
     history_of,
     recent,
 )
 from mongoengine_history.faces.question import Question
+from mongoengine_history.record.place import Place
 from mongoengine_history.state.merge import path_text
-from mongoengine_history.state.revision import EVENT
+from mongoengine_history.state.revision import DELETE, EVENT
+from mongoengine_history.state.values import identifier, wire
 from mongoengine_history.web.failures import MESSAGES, Failure
 from mongoengine_history.web.rows import Row, page_of, side_by_side, sides_of
 from mongoengine_history.web.tree import tree
@@ -41,7 +42,7 @@ PART_SIZE: Final = 5
 """Revisions in a part of another page."""
 
 MOST_LISTED: Final = 200
-"""Deleted documents, or revisions of a changeset, that are listed."""
+"""Revisions of a changeset that are listed."""
 
 DEEPEST_BLAME: Final = 200
 """Revisions that are looked through for who set a state's values: a long history costs no more."""
@@ -216,20 +217,38 @@ def of_changeset(look: Look, most: int) -> list[Row]:
 
 
 def gone(look: Look) -> Response:
-    """List the documents that were deleted and can be restored."""
+    """List the deletions that were recorded last, of documents that are still gone."""
     asked = look.query.get("model")
     models = [it for it in look.seen_models if look.site.is_named(it, asked)]
-    shown: list[Row] = []
-    for model in models:
-        told = ((it, [model]) for it in deleted(model))
-        shown += islice(_seen(look, told), MOST_LISTED + 1 - len(shown))
-    shown.sort(key=lambda it: it.iso, reverse=True)
+    groups, question = look.histories(models), Question(operation=DELETE)
+    found = _newest(groups, question, look.query.get("before")) if groups else []
     return look.page(
         "deleted.html",
-        rows=shown[:MOST_LISTED],
-        is_cut=len(shown) > MOST_LISTED,
+        title="Deleted documents",
+        rows=_gone([*_seen(look, found[:SIZE])]),
+        more=found[SIZE - 1][0].record if len(found) > SIZE else None,
         asked=asked,
     )
+
+
+def _gone(rows: list[Row]) -> list[Row]:
+    """Leave out documents that are there again; of one that went twice, one deletion is enough."""
+    known: set[object] = set()
+    for model in {it.model for it in rows}:
+        keys = [_key(it) for it in rows if it.model is model]
+        found = Place(model).documents.find({"_id": {"$in": keys}}, {"_id": 1})
+        known.update((model, identifier(it["_id"])) for it in found)
+    left = []
+    for row in rows:
+        key = row.model, identifier(_key(row))
+        left += [row] if key not in known else []
+        known.add(key)
+    return left
+
+
+def _key(row: Row) -> Any:
+    """Return the primary key of a document as it is stored."""
+    return wire({"": row.pk}, Place(row.model).codec)[""]
 
 
 def _seen(look: Look, found: Iterable[Found]) -> Iterator[Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.browsing import Sheet, browse
+from support.browsing import Cell, Sheet, browse
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -34,3 +34,6 @@ def test_other_pages(commands: Any) -> None:
     assert len(questions(commands, f"/Sheet/{sheet.pk}/compare")) <= 8
     assert len(questions(commands, f"/Sheet/{sheet.pk}/30/state")) <= 8
     assert len(questions(commands, "/")) <= 5
+    sheet.delete()
+    Cell(name="gone").save().delete()
+    assert len(questions(commands, "/deleted")) <= 5

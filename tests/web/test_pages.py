@@ -262,6 +262,20 @@ def test_deleted_documents(sheet: Sheet) -> None:
     assert "Cell gone" not in seen("/deleted?model=Sheet")
 
 
+def test_deletions_are_told_in_pages_the_newest_first(database: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("mongoengine_history.web.reading.SIZE", 2)
+    for name in ("one", "two", "one", "three", "back"):
+        Cell(name=name, seats=1).save().delete()
+    Cell(name="back", seats=2).save()
+    client, address, found = browse(), "/deleted?model=Cell", []
+    while address:
+        page = client.get(address).text
+        found.append(re.findall(r'class="document" href="/Cell/(.*?)"', page))
+        older = re.search(r'rel="next" href="(.*?)"', page)
+        address = unescape(older[1]) if older else ""
+    assert found == [["three"], ["one", "two"], ["one"]]
+
+
 @pytest.mark.parametrize(
     "address",
     ["/Nothing/1", "/Sheet/x", "/Sheet/" + "0" * 24, "/Cell/~", "/Cell/~!", "/Sheet", "/x/y/z/a"],
