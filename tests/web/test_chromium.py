@@ -283,3 +283,36 @@ def test_only_where_npm_has_no_registry_is_a_page_not_checked(tmp_path: Path) ->
         packed("axe-core@4", tmp_path, *away)
     with pytest.raises(pytest.fail.Exception, match="EINVALID"):
         packed("axe-core@4:", tmp_path, *away)
+
+
+PRINTED = """
+const seen = (it) => it.checkVisibility({contentVisibilityAuto: true, checkVisibilityCSS: true})
+    && it.getBoundingClientRect().height > 0;
+const all = (what) => [...document.querySelectorAll(what)];
+return {
+    pressed: all("button, input, textarea, .button, .links a").filter(seen).length,
+    folded: all("details *:not(summary, summary *, .sr)").filter((it) => !seen(it)).length,
+    cut: all(".whole, .scroll").filter((it) => it.scrollHeight > it.clientHeight + 1).length,
+    colours: [...new Set(all("main, td, del, ins, .avatar, .done, .value").filter(seen)
+        .map((it) => getComputedStyle(it).color))],
+    cells: [...new Set(all("td").map((it) => getComputedStyle(it).display))],
+};
+"""
+
+
+def test_on_paper_all_is_there_in_black_and_nothing_to_press(
+    chromium: Any, site: str, sheet: Sheet
+) -> None:
+    """Of a sheet of A4, at night, too."""
+    night = [{"name": "prefers-color-scheme", "value": "dark"}]
+    resize(chromium, (718, 1000))
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": night})
+    try:
+        for page in ("", "/2", "/compare?from=1", "/3/state", "/2/undo"):
+            chromium.get(f"{site}/Sheet/{sheet.pk}{page}")
+            found = chromium.execute_script(PRINTED)
+            assert found.pop("cells") in ([], ["table-cell"]), page
+            black = {"pressed": 0, "folded": 0, "cut": 0, "colours": ["rgb(0, 0, 0)"]}
+            assert found == black, page
+    finally:
+        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
