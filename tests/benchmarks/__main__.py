@@ -1,41 +1,77 @@
 """
 Measure this package against the published 1.1 and against plain MongoEngine, and print tables.
 
-    PYTHONPATH=tests python -m benchmarks [saves] [factor]
-    PYTHONPATH=tests python -m benchmarks images [factor]
-    PYTHONPATH=tests python -m benchmarks reading [factor]
-    PYTHONPATH=tests python -m benchmarks writers [factor]
-    PYTHONPATH=tests python -m benchmarks queries [factor]
-    PYTHONPATH=tests python -m benchmarks bulk [factor]
-    PYTHONPATH=tests python -m benchmarks trust [factor]
-    PYTHONPATH=tests python -m benchmarks watching [factor]
-    PYTHONPATH=tests python -m benchmarks browsing [factor]
+    PYTHONPATH=tests python -m benchmarks all --revisions FOLDER --docs docs
+    PYTHONPATH=tests python -m benchmarks page --docs docs
+    PYTHONPATH=tests python -m benchmarks reading 0.01
 
-The module of each part tells what it measures.
+"all" measures what ``docs/speed.md`` shows. With ``--docs`` it writes ``speed.json``, and from that
+the plots and the table of the page; "page" makes these again. Else one part is measured, and its
+module tells what that is. A number behind makes more or fewer turns.
 
 The server is that of ``MONGODB_URI``, else an embedded one. 1.1 is fetched by pip and runs in a
-process and a database of its own. Operations take turns (plain, tracked, plain, tracked by 1.1),
-so that a busy moment of the machine meets all of them; ratios are medians of the ratios within a
-turn. A *factor* makes more or fewer turns.
+process and a database of its own, and each part in a process of its own. Operations take turns
+(plain, tracked, plain, tracked by 1.1), so that a busy moment of the machine meets all of them;
+ratios are medians of the ratios within a turn.
+
+``--revisions`` names a folder of files as the demo replays them; without it nothing is told of what
+real revisions take on the disk.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Final
 
-from benchmarks import browsing, bulk, images, queries, reading, saves, trust, watching, writers
+from benchmarks import page
+from benchmarks.run import Run, measure
+from support.wheel_1_1 import fetch
 
-PARTS = {
-    part.__name__.rpartition(".")[2]: part.main
-    for part in (saves, images, reading, writers, queries, bulk, trust, watching, browsing)
-}
+from mongoengine_history.embedded import server_uri
+
+#: What the page is made of, and what else can be measured.
+SHOWN: Final = (
+    *("saves", "atomic", "writers", "reading", "bulk"),
+    *("loading", "trust", "browsing", "storage"),
+)
+OTHERS: Final = ("images", "watching")
 
 
-def run(arguments: list[str]) -> None:
-    """Run the part that is named first, else the measurements of saves."""
-    name, *others = arguments if arguments[:1] and arguments[0] in PARTS else ["saves", *arguments]
-    PARTS[name](*map(float, others))
+def measured(options: argparse.Namespace) -> Run:
+    """Measure one part, or all of them one after another."""
+    parts = SHOWN if options.part == "all" else [options.part]
+    with server_uri() as uri, tempfile.TemporaryDirectory() as folder:
+        wheel = fetch(options.wheel or Path(folder))
+        run = Run(uri, wheel, options.factor, options.revisions)
+        for part in parts:
+            run = measure(part, run)
+        run.look_around()
+    return run
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="benchmarks")
+    parts = ["all", "page", *SHOWN, *OTHERS]
+    parser.add_argument("part", nargs="?", default="saves", choices=parts)
+    parser.add_argument("factor", nargs="?", default=1.0, type=float)
+    parser.add_argument("--revisions", type=Path, help="folder of real revisions")
+    parser.add_argument("--docs", type=Path, help="folder of speed.md, which is written")
+    parser.add_argument("--wheel", type=Path, help="folder in which 1.1 lies, or is put")
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = parsed()
+    if options.part != "page":
+        run = measured(options)
+        page.show(run)
+        if options.docs:
+            page.keep(run, options.docs)
+    if options.docs:
+        page.publish(options.docs)
 
 
 if __name__ == "__main__":
-    run(sys.argv[1:])
+    main()

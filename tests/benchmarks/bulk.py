@@ -1,90 +1,135 @@
 """
-Measure ``bulk_write`` and inserts of many documents, against what nobody can do without.
+Measure writes of many documents, against what nobody can do without.
 
     PYTHONPATH=tests python -m benchmarks bulk [factor]
 
-Three arms take turns: a plain class; the same one tracked; and the floor, which is the plain write
-and one plain ``insert_many`` of the same records, with the same indexes, by PyMongo alone. Where
-the floor is above a goal, nothing that writes these records reaches it. A *factor* makes more or
-fewer requests and turns.
+Three arms take turns: a plain class; the same one tracked; and the floor, which is the plain write,
+before it one plain read of what it overwrites, and after it one plain ``insert_many`` of the same
+records, with the same indexes, by PyMongo alone. Where the floor is above a goal, nothing that
+writes these records reaches it. 1.1 saves the same documents one by one, in a process of its own.
+"first update" is the first revision of documents that existed already, so that the state before is
+kept, too; "alike" sets the same value everywhere, "each its own" leaves each document another one.
+A *factor* makes more or fewer documents and turns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import cache
+from statistics import median
+from typing import Any, NamedTuple
 
 from benchmarks.databases import databases
-from benchmarks.queries import PLAIN, TRACKED, fill
-from benchmarks.shapes import filled
+from benchmarks.run import Run
+from benchmarks.shapes import documents, filled
 from benchmarks.tables import show, show_head
 from benchmarks.turns import Arm, ratio, take_turns
 from pymongo import DeleteOne, InsertOne, ReplaceOne, UpdateOne
+from support.wheel_1_1 import Elsewhere
 
-from mongoengine_history import History
-from mongoengine_history.embedded import server_uri
+from mongoengine_history import History, track_history
+
+PLAIN, TRACKED = (documents(prefix)["small"] for prefix in ("Queried", "Recorded"))
+track_history(TRACKED)
 
 FLOOR = "history_floor"
 HEADER = [
     *("", "operation", "documents", "plain ms", "ms", "floor ms", "x plain", "floor x plain"),
-    *("x floor", "trips", "goal"),
+    *("x floor", "trips", "documents/s", "x 1.1 one by one", "goal"),
 ]
 
-Write = Callable[[Any, list[Any]], Callable[[], Any]]
+Act = Callable[[], Any]
 
 
-def stored(number: int) -> Any:
-    """Make a document as it is sent, with no key yet."""
-    return filled(PLAIN["small"], 100_000 + number).to_mongo()
+@cache
+def made(count: int, first: int = 0) -> list[Any]:
+    """Make documents as they are sent, with no key yet."""
+    return [filled(PLAIN, number).to_mongo() for number in range(first, first + count)]
 
 
-def edited(number: int, key: Any) -> Any:
-    """Make the document that `fill` has stored, with one field changed."""
-    return {**filled(PLAIN["small"], number).to_mongo(), "_id": key, "s1": -1}
+def new(count: int) -> list[Any]:
+    """Return documents that are not stored."""
+    return [dict(it) for it in made(count, 100_000)]
 
 
-def requests(make: Callable[[int, Any], Any]) -> Write:
+def fill(model: Any, count: int) -> None:
+    """Store documents, recorded as created if the class is tracked."""
+    model._get_collection().delete_many({})
+    History.drop_collection()
+    History.ensure_indexes()
+    if count:
+        model._get_collection().insert_many([dict(it) for it in made(count)])
+
+
+def fill_untracked(model: Any, count: int) -> None:
+    """Store documents past the history."""
+    fill(model, 0)
+    past_it = model._get_db()[model._get_collection_name()]
+    past_it.insert_many([dict(it) for it in made(count)])
+
+
+class Write(NamedTuple):
+    """One way to write to all documents, or to make as many."""
+
+    name: str
+    act: Callable[[Any, list[Any]], Act]
+    #: What is to be reached, times the plain write.
+    goal: float = 0
+    #: Whether it overwrites what is there.
+    overwrites: bool = True
+    fill: Callable[[Any, int], None] = fill
+
+    def prepared(self, model: Any, count: int) -> Act:
+        """Fill the collection, and prepare a write to all that is in it."""
+        self.fill(model, count)
+        return self.act(model, model._get_collection().distinct("_id"))
+
+
+def requests(make: Callable[[Any, Any], Any]) -> Callable[[Any, list[Any]], Act]:
     """Prepare a ``bulk_write`` of one request for each document that is there."""
 
-    def prepare(model: Any, keys: list[Any]) -> Callable[[], Any]:
-        asked = [make(number, key) for number, key in enumerate(keys)]
+    def prepare(model: Any, keys: list[Any]) -> Act:
+        asked = [make(it, key) for it, key in zip(new(len(keys)), keys, strict=True)]
         return lambda: model._get_collection().bulk_write(asked)
 
     return prepare
 
 
-def insert_many(model: Any, keys: list[Any]) -> Callable[[], Any]:
-    made = [stored(number) for number in range(len(keys))]
-    return lambda: model._get_collection().insert_many(made)
+def insert_many(model: Any, keys: list[Any]) -> Act:
+    asked = new(len(keys))
+    return lambda: model._get_collection().insert_many(asked)
 
 
-def insert(model: Any, keys: list[Any]) -> Callable[[], Any]:
-    made = [filled(model, 100_000 + number) for number in range(len(keys))]
-    return lambda: model.objects.insert(made, load_bulk=False)
+def insert(model: Any, keys: list[Any]) -> Act:
+    asked = [filled(model, 100_000 + number) for number in range(len(keys))]
+    return lambda: model.objects.insert(asked, load_bulk=False)
 
 
-WRITES: dict[str, Write] = {
-    "bulk_write: inserts": requests(lambda number, _: InsertOne(stored(number))),
-    "bulk_write: updates": requests(lambda _, key: UpdateOne({"_id": key}, {"$inc": {"s1": 1}})),
-    "bulk_write: replaces": requests(lambda it, key: ReplaceOne({"_id": key}, edited(it, key))),
-    "bulk_write: replaces all fields": requests(
-        lambda number, key: ReplaceOne({"_id": key}, {**stored(number), "_id": key})
+def alike(model: Any, _: list[Any]) -> Act:
+    return lambda: model.objects.update(set__s1=-1)
+
+
+WRITES = [
+    Write("update, alike", alike, 3),
+    Write("update, each its own", lambda it, _: lambda: it.objects(s3__gte=0).update(inc__s3=1), 3),
+    Write("first update, alike", alike, fill=fill_untracked),
+    Write("delete", lambda it, _: it.objects.delete),
+    Write("insert", insert, overwrites=False),
+    Write("insert_many", insert_many, overwrites=False),
+    Write("bulk_write of inserts", requests(lambda it, _: InsertOne(it)), 4, overwrites=False),
+    Write(
+        "bulk_write of updates",
+        requests(lambda _, key: UpdateOne({"_id": key}, {"$inc": {"s1": 1}})),
+        4,
     ),
-    "bulk_write: deletes": requests(lambda _, key: DeleteOne({"_id": key})),
-    "insert_many": insert_many,
-    "objects.insert": insert,
-}
-
-
-def prepared(model: Any, write: Write, count: int) -> Callable[[], Any]:
-    """Fill the collection, and prepare a write to all that is in it."""
-    fill(model, count)
-    return write(model, model._get_collection().distinct("_id"))
+    Write("bulk_write of replaces", requests(lambda it, key: ReplaceOne({"_id": key}, it)), 4),
+    Write("bulk_write of deletes", requests(lambda _, key: DeleteOne({"_id": key})), 4),
+]
 
 
 def records_of(write: Write, count: int) -> list[Any]:
     """Return the records that the tracked write leaves, and let the floor have their indexes."""
-    act = prepared(TRACKED["small"], write, count)
+    act = write.prepared(TRACKED, count)
     history = History._get_collection()
     known = history.distinct("_id")
     act()
@@ -98,36 +143,54 @@ def records_of(write: Write, count: int) -> list[Any]:
 
 
 def floor_of(write: Write, count: int) -> Arm:
-    """Write plainly, then insert the records plainly."""
+    """Read plainly, write plainly, then insert the records plainly."""
     records = records_of(write, count)
     floor = History._get_collection().database[FLOOR]
+    own = PLAIN._get_collection()
 
-    def turn(_: int) -> Callable[[], Any]:
+    def read() -> Any:
+        return list(own.find(batch_size=count)) if write.overwrites else None
+
+    def turn(_: int) -> Act:
         floor.delete_many({})
-        act = prepared(PLAIN["small"], write, count)
-        return lambda: (act(), floor.insert_many(records))
+        act = write.prepared(PLAIN, count)
+        return lambda: (read(), act(), floor.insert_many(records))
 
     return Arm(turn)
 
 
-def show_bulk(count: int, turns: int) -> None:
-    """Measure each write in turns."""
-    show_head("T18: bulk_write and inserts, documents of 20 fields", HEADER)
-    for name, write in WRITES.items():
-        plain, tracked = (
-            Arm(lambda _, model=model, write=write: prepared(model, write, count))
-            for model in (PLAIN["small"], TRACKED["small"])
-        )
-        floor = floor_of(write, count)
-        take_turns((plain, tracked, floor), turns)
-        times = [arm.milliseconds for arm in (plain, tracked, floor)]
-        cells = ["T18", name, f"{count:,}", *(f"{it.median:.0f}" for it in (plain, tracked, floor))]
-        pairs = ((1, 0), (2, 0), (1, 2))
-        cells += [f"{ratio(times[above], times[below]):.2f}" for above, below in pairs]
-        show([*cells, tracked.sent, "<= 4x plain" if name.startswith("bulk_write") else ""])
+def show_bulk(write: Write, count: int, old: float, run: Run) -> None:
+    """Measure a write in turns. *old* is how many documents 1.1 saves in a second."""
+    plain, tracked = (
+        Arm(lambda _, model=model: write.prepared(model, count)) for model in (PLAIN, TRACKED)
+    )
+    arms = plain, tracked, floor_of(write, count)
+    take_turns(arms, run.scaled(3))
+    times = [arm.milliseconds for arm in arms]
+    x_plain, least, x_floor = (ratio(times[a], times[b]) for a, b in ((1, 0), (2, 0), (1, 2)))
+    per_second, floor = (1000 * count / arm.median for arm in arms[1:])
+    what, goal = f"{write.name}, {count:,} documents", f"<= {write.goal:g}" if write.goal else ""
+    run.note("T18", what, x_plain, "x plain", goal, floor=least)
+    if write.goal == 3:
+        run.note("T18", what, per_second, "documents a second", ">= 10000", floor=floor)
+        run.note("T18", what, per_second / old, "x faster than 1.1, one by one", ">= 70")
+    cells = ["T18", write.name, f"{count:,}", *(f"{it.median:.0f}" for it in arms)]
+    cells += [f"{it:.2f}" for it in (x_plain, least, x_floor)]
+    show([*cells, tracked.sent, f"{per_second:,.0f}", f"{per_second / old:.0f}", goal])
 
 
-def main(factor: float = 1.0) -> None:
-    count, turns = max(20, round(2_000 * factor)), max(3, round(5 * factor))
-    with server_uri() as uri, databases(uri, 1):
-        show_bulk(count, turns)
+def saves_of_1_1(name: str, run: Run) -> float:
+    """Return how many small documents 1.1 saves in a second, one field changed."""
+    with Elsewhere("benchmarks.arms", run.uri, name, wheel=run.wheel) as old:
+        old.call("begin", "block", "small")
+        seconds = [old.call("save", "block", 1)[0] for _ in range(run.scaled(200, 5))]
+    return float(1 / median(seconds))
+
+
+def main(run: Run) -> None:
+    with databases(run.uri, 2) as names:
+        old = saves_of_1_1(names[1], run)
+        print(f"\n1.1 saves {old:.0f} documents in a second, one by one")
+        show_head("T18: writes of many documents of 20 fields", HEADER)
+        for write in WRITES:
+            show_bulk(write, run.scaled(10_000, 20), old, run)

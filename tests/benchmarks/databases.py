@@ -5,17 +5,18 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import mongoengine
 from pymongo import MongoClient
 
 
 @contextmanager
-def databases(uri: str, count: int) -> Iterator[list[str]]:
+def databases(uri: str, count: int, **options: Any) -> Iterator[list[str]]:
     """Name databases, connect MongoEngine to the first of them, and drop all of them at the end."""
     run = uuid.uuid4().hex[:8]
     names = [f"history_benchmark_{run}_{place}" for place in range(count)]
-    mongoengine.connect(names[0], host=uri, uuidRepresentation="standard")
+    mongoengine.connect(names[0], host=uri, uuidRepresentation="standard", **options)
     try:
         yield names
     finally:

@@ -58,6 +58,18 @@ class Floor:
         return self.state(number), self._documents.find_one({"_id": self._key})
 
 
+def went_back(collection: str, stamp: int) -> dict[Any, dict[str, Any]]:
+    """Read a class as it is stored, then what happened since a moment, and set the keys back."""
+    database = mongoengine.get_db()
+    states = {it["_id"]: it for it in database[collection].find(batch_size=BATCH)}
+    query = {"document_type": collection, "stamp": {"$gt": stamp}, "position": {"$gte": 0}}
+    wanted = {**OF_A_STATE, "document_id": 1}
+    order = [(name, -1) for name in BY_REVISION]
+    for record in database["history"].find(query, wanted, batch_size=BATCH).sort(order):
+        states[record["document_id"]][record["keys"][0]] = record["data"]["old"]
+    return states
+
+
 def folded(state: dict[str, Any], records: Iterable[Any]) -> dict[str, Any]:
     """Set keys as the records say; enough for these documents, and no check of anything."""
     for record in records:

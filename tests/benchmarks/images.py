@@ -15,13 +15,13 @@ from random import Random
 from typing import Any, Final
 
 from benchmarks.databases import databases
+from benchmarks.run import Run
 from benchmarks.tables import show, show_head
 from benchmarks.turns import Arm, ratio, take_turns
 from bson import ObjectId
 from pymongo import MongoClient
 
 from mongoengine_history.capture.saves import LARGEST_IMAGE
-from mongoengine_history.embedded import server_uri
 
 SIZES: Final = (1, 10, 100, 200, 400, 600, 1_000, 2_000, 4_000, 8_000)
 """Kilobytes."""
@@ -52,11 +52,11 @@ class Updates:
         return lambda: (self._collection.find_one(self._which, wanted), update())
 
 
-def show_images(collection: Any, factor: float) -> None:
+def show_images(collection: Any, run: Run) -> None:
     for kilobytes in SIZES:
         one, two, three = (Updates(collection, kilobytes) for _ in range(3))
         plain, image, read = arms = [Arm(act) for act in (one.update, two.image, three.read)]
-        take_turns(arms, max(3, round((30 if kilobytes > 1_000 else 100) * factor)))
+        take_turns(arms, run.scaled(30 if kilobytes > 1_000 else 100))
         cells = [f"{kilobytes:,}", f"{plain.median:.2f}"]
         for arm in (image, read):
             times = ratio(arm.milliseconds, plain.milliseconds)
@@ -68,9 +68,9 @@ def show_images(collection: Any, factor: float) -> None:
         show([*cells, cheaper, "read" if is_large else "image"])
 
 
-def main(factor: float = 1.0) -> None:
-    with server_uri() as uri, databases(uri, 1) as [name]:
+def main(run: Run) -> None:
+    with databases(run.uri, 1) as [name]:
         for is_retried in (True, False):
-            with MongoClient(uri, retryWrites=is_retried) as client:
+            with MongoClient(run.uri, retryWrites=is_retried) as client:
                 show_head(f"retryable writes: {'yes' if is_retried else 'no'}", HEADER)
-                show_images(client[name]["images"], factor)
+                show_images(client[name]["images"], run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from random import Random
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ import dictdiffer
 from benchmarks.shapes import Item, filled
 
 from mongoengine_history.state.diff import diff
-from mongoengine_history.state.patches import record_of
+from mongoengine_history.state.patches import CHANGE, Patch, record_of
 
 LENGTH = 5000
 
@@ -27,15 +28,15 @@ class Cost(NamedTuple):
     bytes: int
 
 
-def states() -> tuple[dict[str, Any], dict[str, Any]]:
+def states(length: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """Make a list of items of six leaves, and the same with one more at its head."""
-    items = [filled(Item, number).to_mongo().to_dict() for number in range(LENGTH + 1)]
+    items = [filled(Item, number).to_mongo().to_dict() for number in range(length + 1)]
     return {"items": items[1:]}, {"items": items}
 
 
 def head_insertion(rounds: int) -> tuple[Cost, Cost]:
     """Measure this package and 1.1, whose diff is dictdiffer's alone."""
-    before, after = states()
+    before, after = states(LENGTH)
 
     def plain() -> list[Any]:
         return list(dictdiffer.diff(before, after, ignore=["_id"], dot_notation=False))
@@ -46,6 +47,15 @@ def head_insertion(rounds: int) -> tuple[Cost, Cost]:
     sizes = [len(bson.encode(record_of(patch))) for patch in patches]
     old_sizes = [len(bson.encode(record)) for record in records]
     return Cost(ours, len(sizes), sum(sizes)), Cost(theirs, len(old_sizes), sum(old_sizes))
+
+
+def worst() -> float:
+    """Shuffle a list, and return the bytes of its patches as a part of those of old and new."""
+    old = states(500)[0]["items"]
+    new = Random(1).sample(old, len(old))
+    stored = sum(len(bson.encode(record_of(it))) for it in diff({"items": old}, {"items": new}))
+    whole = Patch(CHANGE, ("items",), (old, new))
+    return stored / len(bson.encode(record_of(whole)))
 
 
 def _seconds(operation: Callable[[], Any]) -> float:

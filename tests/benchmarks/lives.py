@@ -33,6 +33,9 @@ KINDS: Final = {
 }
 """The classes: of single documents, and of a thousand and of ten thousand that are read at once."""
 
+CLASSES: Final = [("thousand", 1_000, (20, 60, 100, 140)), ("ten", 10_000, (35,))]
+"""How many documents those have, and how many changes these have by turns."""
+
 
 @dataclass(frozen=True)
 class Life:
@@ -81,8 +84,8 @@ class Population:
         }
         #: All documents of the two classes, by the name of the class in `KINDS`.
         self.classes = {
-            name: _many(KINDS[name], max(4, round(count * factor)))
-            for name, count in {"thousand": 1_000, "ten": 10_000}.items()
+            name: _many(KINDS[name], max(4, round(count * factor)), lengths)
+            for name, count, lengths in CLASSES
         }
         lives = [*self.subjects.values(), *self.classes["thousand"], *self.classes["ten"]]
         missing = round(1_000_000 * factor) - sum(life.length for life in lives)
@@ -100,8 +103,8 @@ class Population:
         return ((self.lives[place], number) for _, place, number in heapq.merge(*moments))
 
 
-def _many(kind: Any, count: int) -> list[Life]:
-    return [Life(kind, length) for length in islice(cycle((20, 60, 100, 140)), count)]
+def _many(kind: Any, count: int, lengths: Sequence[int]) -> list[Life]:
+    return [Life(kind, length) for length in islice(cycle(lengths), count)]
 
 
 def _moments(place: int, life: Life) -> Iterator[tuple[int, int, int]]:

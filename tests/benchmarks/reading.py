@@ -10,36 +10,36 @@ published, in a process and a database of its own. A *factor* scales the collect
 
 "raw" is PyMongo alone with the same filter and the same index: for T12 and T14 ``list(cursor)``,
 for T13 with projection and large batches, for T15 one find of the version, one of the records after
-it and a loop that sets keys. A read says so where "raw" is something else. Ratios are medians of
-the ratios within a turn. The garbage collector runs as it does by default.
+it and a loop that sets keys, and for a revert one find of what is stored; for a whole class two
+finds, of what is stored and of what happened since. Where a read of the longest history is
+compared with one of a shorter one, "raw" is that. Ratios are medians of the ratios within a turn.
+The garbage collector runs as it does by default.
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
 from benchmarks import chronicle
 from benchmarks.databases import databases
-from benchmarks.floors import Floor
+from benchmarks.floors import Floor, went_back
 from benchmarks.lives import KINDS, SPAN, START, Life, Population
+from benchmarks.run import Run
 from benchmarks.tables import show, show_head
 from benchmarks.turns import Act, Arm, ArmElsewhere, ratio, take_turns
-from support.wheel_1_1 import Elsewhere, fetch
+from support.wheel_1_1 import Elsewhere
 
 from mongoengine_history import as_of, history_of, load_history, revert
-from mongoengine_history.embedded import server_uri
 from mongoengine_history.state.revision import EPOCH, MICROSECOND
 
 NEWEST = 100
+X_RAW, X_OLD = "x raw", "x faster than 1.1"
 HEADER = ["", "read", "ms", "trips", "raw ms", "x raw", "1.1: ms", "x slower", "goal"]
-HEADER_AS_OF = ["", "documents", "ms", "ms for 1,000", "trips for 1,000"]
+HEADER_AS_OF = ["", "documents", "ms", "ms for 1,000", "trips for 1,000", "raw ms"]
 
 
 def moment(stamp: int) -> datetime:
@@ -115,11 +115,14 @@ class Row(NamedTuple):
     ours: Act
     raw: Act
     turns: int
-    goal: str
+    #: What is to be reached, by the unit that it is told in.
+    goals: dict[str, str] = {}
     #: The function that 1.1's process is asked for, with its arguments, …
     old: tuple[Any, ...] = ()
     #: … and in how many of the turns.
     turns_of_1_1: int = 0
+    #: A line of the plot, and how long the history is.
+    point: tuple[str, int] | None = None
 
 
 def rows(population: Population) -> list[Row]:
@@ -131,53 +134,85 @@ def rows(population: Population) -> list[Row]:
 
 
 def rows_of_loading(long: Subject, middle: Subject, short: Subject) -> Iterator[Row]:
-    few, many = f"{short.life.length:,} revisions", f"{long.life.length:,} revisions"
-    ten, all_of_them = short.floor, long.floor
-    old = ("load", "short"), ("load", "long"), ("load", "long", NEWEST)
-    goals = "<= 2x, 200x faster", "<= 1.5x, 10x faster", "<= 2x"
-    yield Row("T12", few, short.load, lambda _: ten.records, 200, goals[0], old[0], 5)
-    yield Row("T13", many, long.load, lambda _: all_of_them.needed, 11, goals[1], old[1], 2)
-    name = f"{many}; raw: three fields"
-    yield Row("T13", name, long.load, lambda _: all_of_them.patches, 11, "")
-    name = f"newest {NEWEST} of {many}"
-    yield Row("T14", name, long.load_newest, long.raw_newest, 200, goals[2], old[2], 3)
+    few, some, many = (it.life.length for it in (short, middle, long))
+    ten, thousand, most = short.floor, middle.floor, long.floor
+    line = "all patches"
+    goals, old = {X_RAW: "<= 2", X_OLD: ">= 200"}, ("load", "short")
+    load, raw = short.load, lambda _: ten.records
+    yield Row(
+        "T12", f"all patches of {few:,} revisions", load, raw, 200, goals, old, 5, (line, few)
+    )
+    load, raw = middle.load, lambda _: thousand.needed
+    yield Row("", f"all patches of {some:,} revisions", load, raw, 50, {}, (), 0, (line, some))
+    goals, old = {X_RAW: "<= 1.5", X_OLD: ">= 10"}, ("load", "long")
+    load, raw = long.load, lambda _: most.needed
+    yield Row(
+        "T13", f"all patches of {many:,} revisions", load, raw, 11, goals, old, 2, (line, many)
+    )
+    goals, old = {X_RAW: "<= 2"}, ("load", "long", NEWEST)
+    name = f"the newest {NEWEST} patches of {many:,} revisions"
+    yield Row("T14", name, long.load_newest, long.raw_newest, 200, goals, old, 3)
 
 
 def rows_of_states(long: Subject, middle: Subject, short: Subject) -> Iterator[Row]:
-    many, some, few = (f"of {it.life.length:,}" for it in (long, middle, short))
-    goal, flat = "<= 5 ms, 1.5x, 3 trips", "<= 1.5x"
-    yield Row("T15", f"state {many}", long.state, long.raw_state, 300, goal)
-    yield Row("T15", f"state {some}", middle.state, middle.raw_state, 300, goal)
-    yield Row("T15", f"state {few}", short.state, short.raw_state, 300, goal)
-    yield Row("T15", f"state {many}; raw: ours {some}", long.state, middle.state, 300, flat)
-    old = ("go_back", "long")
-    yield Row("T15", f"revert {many}", long.revert, long.raw_state, 300, goal, old, 1)
-    name = f"revert {many}; raw: and what is stored"
-    yield Row("T15", name, long.revert, long.raw_state_and_stored, 300, "")
-    yield Row("T15", f"revert {many}; raw: ours {some}", long.revert, middle.revert, 300, flat)
+    many = f"of {long.life.length:,} revisions"
+    goals = {"ms": "<= 5", X_RAW: "<= 1.5"}
+    for it in (short, middle, long):
+        name, point = f"a state of {it.life.length:,} revisions", ("a state", it.life.length)
+        own = goals if it is long else {}
+        yield Row("T15", name, it.state, it.raw_state, 300, own, (), 0, point)
+    flat = {f"x one of {middle.life.length:,}": "<= 1.5"}
+    yield Row("T15", f"a state {many}", long.state, middle.state, 300, flat)
+    goals[X_OLD] = ">= 2000"
+    old, raw = ("go_back", "long"), long.raw_state_and_stored
+    yield Row("T15", f"revert to one {many}", long.revert, raw, 300, goals, old, 1)
+    yield Row("T15", f"revert to one {many}", long.revert, middle.revert, 300, flat)
 
 
-def measured(row: Row, old: Elsewhere, factor: float) -> list[str]:
+def measured(row: Row, old: Elsewhere, run: Run) -> list[str]:
     """Take all turns of a row and return its cells."""
-    turns = max(3, round(row.turns * factor))
     ours, raw = Arm(row.ours), Arm(row.raw)
     theirs = ArmElsewhere(old, row.old, row.turns_of_1_1)
-    take_turns([ours, raw, theirs], turns)
+    take_turns([ours, raw, theirs], run.scaled(row.turns))
+    x_raw = ratio(ours.milliseconds, raw.milliseconds)
+    slower = ratio(theirs.milliseconds, ours.milliseconds) if row.old else 0
+    note(row, run, {"ms": ours.median, X_RAW: x_raw, X_OLD: slower}, raw.median)
     cells = [row.target, row.read, f"{ours.median:.2f}", ours.sent, f"{raw.median:.2f}"]
-    cells += [f"{ratio(ours.milliseconds, raw.milliseconds):.2f}"]
-    if not row.old:
-        return [*cells, "", "", row.goal]
-    slower = ratio(theirs.milliseconds, ours.milliseconds)
-    return [*cells, f"{theirs.median:,.0f}", f"{slower:,.0f}", row.goal]
+    cells += [f"{x_raw:.2f}"]
+    cells += [f"{theirs.median:,.0f}", f"{slower:,.0f}"] if row.old else ["", ""]
+    return [*cells, "; ".join(f"{goal} {unit}" for unit, goal in row.goals.items())]
 
 
-def measured_as_of(name: str, lives: list[Life], turns: int) -> list[str]:
+def note(row: Row, run: Run, values: dict[str, float], floor: float) -> None:
+    """Keep what is shown of a row; a ratio to another read of ours has a unit of its own."""
+    for unit, goal in row.goals.items():
+        value = values.get(unit, values[X_RAW])
+        if value:
+            run.note(row.target, row.read, value, unit, goal, floor=floor if unit == "ms" else 0)
+    if row.point:
+        line, length = row.point
+        run.point("length", line, length, values["ms"])
+        run.point("length", f"{line}: floor", length, floor)
+
+
+def measured_as_of(name: str, lives: list[Life], run: Run) -> list[str]:
     """Read a class as it stood after three quarters of the time; half of it needs a version."""
-    when, kind, thousands = moment(START + SPAN * 3 // 4), KINDS[name], len(lives) / 1000
-    arm = Arm(lambda _: lambda: [*as_of(kind, when)])
-    take_turns([arm], turns)
+    stamp, kind, thousands = START + SPAN * 3 // 4, KINDS[name], len(lives) / 1000
+    arm = Arm(lambda _: lambda: [*as_of(kind, moment(stamp))])
+    raw = Arm(lambda _: lambda: went_back(lives[0].collection, stamp))
+    take_turns([arm, raw], 5)
     trips = f"{max(arm.trips) / thousands:.0f}"
-    return ["as_of", f"{len(lives):,}", f"{arm.median:.0f}", f"{arm.median / thousands:.0f}", trips]
+    what = f"a class at a moment: {len(lives):,} documents of {lives[0].length} records"
+    if name == "ten":
+        run.note("", what, arm.median, "ms", "<= 1000", floor=raw.median)
+    cells = [f"{arm.median:.0f}", f"{arm.median / thousands:.0f}", trips, f"{raw.median:.0f}"]
+    return ["as_of", f"{len(lives):,}", *cells]
+
+
+def _state(life: Life) -> dict[str, Any]:
+    """Return the state after three quarters of the time."""
+    stamp = START + SPAN * 3 // 4
+    return life.state(max(it for it in range(life.length + 1) if life.stamp(it) <= stamp))
 
 
 def check_as_of(name: str, lives: list[Life]) -> None:
@@ -187,32 +222,28 @@ def check_as_of(name: str, lives: list[Life]) -> None:
     }
     assert len(found) == len(lives)
     for life in lives[:4]:
-        expected = life.state(life.length * 3 // 4)
+        expected = _state(life)
         assert {key: found[life.key][key] for key in expected} == expected
+    gone_back = went_back(lives[0].collection, START + SPAN * 3 // 4)
+    assert all(gone_back[life.key] == {"_id": life.key, **_state(life)} for life in lives[:4])
 
 
-def show_reads(population: Population, old: Elsewhere, factor: float) -> None:
+def show_reads(population: Population, old: Elsewhere, run: Run) -> None:
     show_head(f"Reading one document in a history of {population.records:,} records", HEADER)
     for row in rows(population):
-        show(measured(row, old, factor))
+        show(measured(row, old, run))
     show_head("Reading a class as it stood at a moment", HEADER_AS_OF)
     for name, lives in population.classes.items():
         check_as_of(name, lives)
-        show(measured_as_of(name, lives, 5))
+        show(measured_as_of(name, lives, run))
 
 
-@contextmanager
-def old_version(uri: str, database: str) -> Iterator[Elsewhere]:
-    """Start the process of 1.1."""
-    with tempfile.TemporaryDirectory() as folder:
-        wheel = fetch(Path(folder))
-        with Elsewhere("benchmarks.reading_1_1", uri, database, wheel=wheel) as old:
-            yield old
-
-
-def main(factor: float = 1.0) -> None:
-    population = Population(factor)
-    with server_uri() as uri, databases(uri, 2) as names, old_version(uri, names[1]) as old:
+def main(run: Run) -> None:
+    population = Population(run.factor)
+    with (
+        databases(run.uri, 2) as names,
+        Elsewhere("benchmarks.reading_1_1", run.uri, names[1], wheel=run.wheel) as old,
+    ):
         chronicle.write(population)
-        assert old.call("write", factor) == population.records
-        show_reads(population, old, factor)
+        assert old.call("write", run.factor) == population.records
+        show_reads(population, old, run)

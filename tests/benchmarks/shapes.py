@@ -12,6 +12,9 @@ Leaf = tuple[Any, str]
 LENGTHS: Final = {"sections": 16, "some": 500, "more": 500, "items": 500, "many": 5000}
 """How many embedded documents the lists have."""
 
+SIZES: Final = {"small": 305, "medium": 3_084, "large": 89_107}
+"""How many bytes the documents have."""
+
 
 def _class(name: str, base: type[Any], scalars: int, **embedded: Any) -> Any:
     """Make a class with numbered fields, texts and numbers by turns, and with lists."""

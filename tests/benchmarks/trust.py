@@ -18,15 +18,14 @@ from contextlib import contextmanager
 from typing import Any, Final
 from unittest.mock import patch
 
-import mongoengine as me
 from benchmarks import chronicle
 from benchmarks.databases import databases
 from benchmarks.lives import KINDS, Population
+from benchmarks.run import Run
 from benchmarks.tables import show, show_head
 from benchmarks.turns import Arm, ratio, take_turns
 
 from mongoengine_history import checkpoint, track_history, untrack_history, verify
-from mongoengine_history.embedded import server_uri
 from mongoengine_history.record import append
 
 SAVES: Final = 1_000
@@ -38,7 +37,7 @@ def megabytes() -> float:
 
 
 @contextmanager
-def measured(what: str) -> Iterator[list[int]]:
+def measured(what: str, run: Run) -> Iterator[list[int]]:
     """Show how long something took that names how many it dealt with."""
     number: list[int] = []
     before, wall, own = megabytes(), time.perf_counter(), time.process_time()
@@ -46,21 +45,23 @@ def measured(what: str) -> Iterator[list[int]]:
     wall, own = time.perf_counter() - wall, time.process_time() - own
     rates = [f"{sum(number) / seconds:,.0f}" for seconds in (wall, own)]
     show([what, f"{sum(number):,}", f"{wall:.1f}", *rates, f"{megabytes() - before:.0f}"])
+    if sum(number):
+        run.note("", f"{what}, {sum(number):,} of them", sum(number) / wall, "a second")
 
 
-def show_proofs(factor: float) -> None:
-    population, kinds = Population(factor), KINDS.values()
+def show_proofs(run: Run) -> None:
+    population, kinds = Population(run.factor), KINDS.values()
     chronicle.write(population)
     show_head("proofs", ["", "number", "s", "a second", "a second of this process", "MB more"])
-    with measured("verify, revisions") as revisions:
+    with measured("verify: revisions", run) as revisions:
         reports = [verify(kind) for kind in kinds]
         assert [it for report in reports for it in report.findings] == []
         revisions += [report.revisions for report in reports]
     assert sum(revisions) == population.records
-    with measured("checkpoint, histories") as histories:
+    with measured("checkpoint: histories", run) as histories:
         made = checkpoint(*kinds)
         histories.append(made.size)
-    with measured("verify since it, revisions") as revisions:
+    with measured("verify since a checkpoint: revisions", run) as revisions:
         reports = [verify(kind, since=made) for kind in kinds]
         assert [it for report in reports for it in report.findings] == []
         revisions += [report.revisions for report in reports]
@@ -90,19 +91,19 @@ def tracked(kind: Any) -> Iterator[None]:
     untrack_history(kind)
 
 
-def show_saves(factor: float) -> None:
+def show_saves(run: Run) -> None:
     kind = KINDS["one"]
     with tracked(kind):
         arms = [Arm(Saves(kind(), is_chained=it).save) for it in (True, False)]
-        take_turns(arms, round(SAVES * factor))
+        take_turns(arms, run.scaled(SAVES))
     chained, plain = arms
     show_head("a save", ["with checksum ms", "without ms", "x"])
     times = ratio(chained.milliseconds, plain.milliseconds)
+    run.note("", "a save with its checksum", times, "x one without")
     show([f"{chained.median:.3f}", f"{plain.median:.3f}", f"{times:.3f}"])
 
 
-def main(factor: float = 1.0) -> None:
-    with server_uri() as uri, databases(uri, 1) as [name]:
-        me.connect(name, host=uri, uuidRepresentation="standard")
-        show_proofs(factor)
-        show_saves(factor)
+def main(run: Run) -> None:
+    with databases(run.uri, 1):
+        show_proofs(run)
+        show_saves(run)

@@ -19,10 +19,10 @@ from typing import Any, Final
 
 import mongoengine as me
 from benchmarks.databases import databases
+from benchmarks.run import Run
 from benchmarks.tables import show, show_head
 
 from mongoengine_history import reconcile, track_history, watch
-from mongoengine_history.embedded import server_uri
 
 DOCUMENTS: Final = 200
 
@@ -94,9 +94,9 @@ def show_sweep(differs: str) -> None:
     show([differs, f"{report.looked:,}", f"{len(report.recorded):,}", f"{took:.1f}"])
 
 
-def main(factor: float = 1.0) -> None:
-    count = max(10, round(1_000 * factor))
-    with server_uri() as uri, databases(uri, 1):
+def main(run: Run) -> None:
+    count = run.scaled(1_000, 10)
+    with databases(run.uri, 1):
         keys = [Drum(name=f"{number}").save().pk for number in range(DOCUMENTS)]
         me.get_db().command("collMod", "drums", changeStreamPreAndPostImages={"enabled": True})
         work = Watch()

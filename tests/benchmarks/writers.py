@@ -21,13 +21,13 @@ from typing import Any
 from benchmarks.crews import WRITERS, Work, in_processes, in_threads
 from benchmarks.databases import databases
 from benchmarks.numbering import Inserts, Pairs
+from benchmarks.run import Run
 from benchmarks.tables import show, show_head
 from benchmarks.turns import Act, Arm, ratio, take_turns
 from benchmarks.verdicts import Verdict, share, stored
 from benchmarks.writer import Ledger
 
 from mongoengine_history import DocumentTrack
-from mongoengine_history.embedded import server_uri
 
 HEADER_ALONE = ["", "one writer", "ms", "trips", "raw ms", "x raw", "goal"]
 HEADER_TOGETHER = [
@@ -36,34 +36,39 @@ HEADER_TOGETHER = [
 ]
 
 
-def show_numbering(factor: float) -> None:
+def show_numbering(run: Run) -> None:
     """Measure one writer."""
     show_head("T16: numbering, one writer", HEADER_ALONE)
     for changed in (1, 10):
         inserts, pairs = Inserts(changed), Pairs(changed)
         what = f"{changed} changed"
-        show(measured(f"insert, {what}", inserts.append, inserts.insert, factor, "<= 1.15"))
-        show(measured(f"pair, {what}", pairs.track, pairs.insert, factor, ""))
+        show(measured(f"insert, {what}", inserts.append, inserts.insert, run, "<= 1.15"))
+        show(measured(f"pair, {what}", pairs.track, pairs.insert, run, ""))
 
 
-def measured(name: str, ours: Act, raw: Act, factor: float, goal: str) -> list[str]:
+def measured(name: str, ours: Act, raw: Act, run: Run, goal: str) -> list[str]:
     """Take all turns and return the cells of a row."""
     arms = Arm(ours), Arm(raw)
-    take_turns(arms, max(3, round(300 * factor)))
+    take_turns(arms, run.scaled(300))
     times = [f"{arm.median:.2f}" for arm in arms]
     x_raw = ratio(*(arm.milliseconds for arm in arms))
+    if goal:
+        run.note("T16", f"numbered {name}", x_raw, "x not numbered", goal)
     return ["T16", name, times[0], arms[0].sent, times[1], f"{x_raw:.2f}", goal]
 
 
-def show_writers(uri: str, database: str, saves: int) -> None:
+def show_writers(database: str, saves: int, run: Run) -> None:
     """Let crews write, and look at what is left."""
     show_head(f"T16: {WRITERS} writers at once, {saves} saves each", HEADER_TOGETHER)
     verdicts = begun(1)
     work = in_threads([it.key for it in verdicts], saves)
+    what = f"{WRITERS} threads that save one document"
+    run.note("T16", what, work.trips_per_save, "round trips to the history a save", "<= 4")
+    run.note("T16", what, sum(not it.is_gapless for it in verdicts), "gaps or duplicates", "<= 0")
     show(judged("threads", work, verdicts, "<= 4 trips"))
-    for count in (1, 10):
+    for count in () if run.is_brief else (1, 10):
         verdicts = begun(count)
-        work = in_processes(uri, database, [it.key for it in verdicts], saves)
+        work = in_processes(run.uri, database, [it.key for it in verdicts], saves)
         show(judged("processes", work, verdicts, ""))
 
 
@@ -95,7 +100,7 @@ def yes(found: Any) -> str:
     return "yes" if all(list(found)) else "NO"
 
 
-def main(factor: float = 1.0) -> None:
-    with server_uri() as uri, databases(uri, 1) as [database]:
-        show_numbering(factor)
-        show_writers(uri, database, max(5, round(200 * factor)))
+def main(run: Run) -> None:
+    with databases(run.uri, 1) as [database]:
+        show_numbering(run)
+        show_writers(database, run.scaled(200, 5), run)
