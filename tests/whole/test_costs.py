@@ -8,6 +8,7 @@ from typing import Any
 
 import bson
 import pytest
+from benchmarks import sizes
 from benchmarks.shapes import Item, documents, edit, filled, insert, leaves
 from bson import ObjectId
 from mongoengine import DynamicDocument, signals
@@ -191,14 +192,5 @@ def test_a_record_is_small_after_changes_of_many_lists(database: Any) -> None:
 
 
 def overhead(record: dict[str, Any]) -> int:
-    """Count the bytes of a record without the values that it holds."""
-    data = record["data"]
-    items = data.get("items", [])
-    values = [item["value"] for item in items] or [data["old"], data["new"]]
-    empty = len(bson.encode({"": None}))
-    chained = CHAINED if "checksum" in record else 0
-    return (
-        len(bson.encode(record))
-        - chained
-        - sum(len(bson.encode({"": value})) - empty for value in values)
-    )
+    """Count the bytes of a record without the values that it holds, and without its checksum."""
+    return sizes.overhead(record) - (CHAINED if "checksum" in record else 0)
