@@ -123,28 +123,39 @@ def databases() -> list[Database]:
 def collections(client: MongoClient) -> Iterator[None]:
     """Those of a module go with it, since emptying each after every test would take most time."""
     yield
+    empty()
     for database in databases():
         for name in set(database.list_collection_names()) - {"history"}:
             database.drop_collection(name)
 
 
 @pytest.fixture
-def database(collections: None) -> Iterator[Database]:
-    """The database of MongoEngine's default connection; afterwards it is empty, no test listens."""
-    database = mongoengine.get_db()
+def listeners() -> Iterator[None]:
+    """Afterwards no test listens to a signal."""
     every = [signal for signal in vars(signals).values() if isinstance(signal, Signal)]
     # The library's own, which hears of all classes that `track_history` was called for.
     before = [(signal, receiver) for signal in every for receiver in signal.receivers_for(ANY)]
-    yield database
+    yield
     for signal in every:
         signal._clear_state()
     for signal, receiver in before:
         signal.connect(receiver)
+
+
+@pytest.fixture
+def database(collections: None, listeners: None) -> Iterator[Database]:
+    """The database of MongoEngine's default connection; afterwards it is empty."""
+    yield mongoengine.get_db()
+    empty()
+
+
+def empty() -> None:
+    """Leave no document, and no doubt about one."""
     for each in databases():
         for name in each.list_collection_names():
             if each[name].estimated_document_count():
                 each[name].delete_many({})
-    doubt._doubts.clear()  # of documents that are gone with it
+    doubt._doubts.clear()
 
 
 @pytest.fixture(scope="module")

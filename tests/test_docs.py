@@ -22,7 +22,6 @@ import mongoengine
 import pytest
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
-from pymongo.database import Database
 
 import mongoengine_history
 from mongoengine_history.cli.main import commands as cli
@@ -37,6 +36,8 @@ CONNECTORS = {
     f"mongoengine_history.contrib.{name}"
     for name in ("asgi", "celery", "django", "flask", "flask_admin", "pytest", "starlette_admin")
 } | {f"mongoengine_history.{name}" for name in ("faces.words", "web.browser", "web.django")}
+
+pytestmark = pytest.mark.usefixtures("collections")
 
 #: Where the pages are shown.
 SITE = "https://mongoengine-history.readthedocs.io/en/latest/"
@@ -112,18 +113,22 @@ def is_runnable(page: Path) -> bool:
 
 @pytest.fixture
 def names(
-    database: Database[Any],
     client: MongoClient[Any],
+    listeners: None,
     mongodb_uri: str,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> Iterator[dict[str, Any]]:
-    """Where a page's names live; ``connect("shop")`` means the database of the tests."""
+    """
+    Where a page's names live; ``connect("shop")`` means the database of the tests.
+
+    It is not emptied: who has read one page goes on with the next.
+    """
     real = mongoengine.connect
 
     def connect(db: str, **options: Any) -> Any:
         if "alias" in options:  # with settings of its own
-            return real(database.name if db == "shop" else db, **options)
+            return real(mongoengine.get_db().name if db == "shop" else db, **options)
         assert (db, options) == ("shop", {"uuidRepresentation": "standard"})
         return client
 
