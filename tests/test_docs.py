@@ -7,6 +7,7 @@ import codeop
 import doctest
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -45,7 +46,7 @@ SITE = "https://mongoengine-history.readthedocs.io/en/latest/"
 FENCE = re.compile(r"^(`{3,})([^`\n]*)\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
 #: What is another one in each run: the moment of a write, and an ObjectId.
 VARYING = re.compile(r"\b20\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d{3}(\d{3})?)?\b|\b[0-9a-f]{24}\b")
-DIRECTIVE = re.compile(r"^\.\. auto\w+:: (\w+)$", re.MULTILINE)
+NAME_IN_TABLE = re.compile(r"^   (\w+)$", re.MULTILINE)
 
 
 class Checker(doctest.OutputChecker):
@@ -264,7 +265,7 @@ def test_the_command_line_is_as_described() -> None:
 
 def test_the_reference_has_each_public_name() -> None:
     text = (DOCS / "reference.md").read_text(encoding="utf-8")
-    assert sorted(DIRECTIVE.findall(text)) == mongoengine_history.__all__
+    assert sorted(NAME_IN_TABLE.findall(text)) == mongoengine_history.__all__
 
 
 def drawn() -> Iterator[str]:
@@ -306,8 +307,24 @@ def test_links_of_the_readme_lead_to_pages() -> None:
 
 
 def test_sphinx_has_nothing_to_complain_about(tmp_path: Path) -> None:
-    options = ["-W", "--keep-going", "-q", "-E", "-d", str(tmp_path / "doctrees")]
-    command = [sys.executable, "-m", "sphinx", *options, str(DOCS), str(tmp_path / "html")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    docs = shutil.copytree(DOCS, tmp_path / "docs", ignore=lambda *_: {"_build", "reference"})
+    shutil.copy(ROOT / "README.md", tmp_path)  # the home page shows some of it
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", str(docs), "html"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "html" / "index.html").is_file()
+    made = {page.stem.removesuffix("-class") for page in (tmp_path / "html").rglob("*.html")}
+    assert made >= {"index", *mongoengine_history.__all__}
+    assert (tmp_path / "html" / "llms.txt").is_file()
+
+
+def test_what_is_told_to_machines_leads_to_each_page() -> None:
+    """``llms.txt`` has the form of llmstxt.org: a title, what it is, sections of links."""
+    title, _, what, *rest = (DOCS / "llms.txt").read_text(encoding="utf-8").splitlines()
+    assert title == "# mongoengine-history"
+    assert what.startswith("> ")
+    links = re.findall(
+        rf"^- \[.+\]\({re.escape(SITE)}(\S+)\.html\): .", "\n".join(rest), re.MULTILINE
+    )
+    assert len(links) == sum(line.startswith("- ") for line in rest)
+    pages = {str(page.relative_to(DOCS).with_suffix("")) for page in DOCS.rglob("*.md")}
+    assert sorted(links) == sorted(pages - {"index"})

@@ -186,7 +186,11 @@ class OwnedQuerySet(_Typed[R]):
 
 
 class HistoryQuerySet(OwnedQuerySet[R]):
-    """The same for records. Its ``delete()`` leaves nothing behind."""
+    """
+    A normal queryset, with the questions that `History.objects` is asked.
+
+    Its ``delete()`` leaves nothing behind.
+    """
 
     def touching(self, path: str | Sequence[str | int]) -> Self:
         """

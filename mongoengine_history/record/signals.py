@@ -30,20 +30,24 @@ class HistorySignal(NamedSignal):
                 LOG.exception("A receiver of %s has failed: %r", self.name, receiver)
 
 
-revision_recorded: Final = HistorySignal("revision_recorded")
-"""
-Sent for each revision when it is recorded; in a transaction that may still be undone.
+revision_recorded: Final = HistorySignal(
+    "revision_recorded",
+    """
+    Sent for each revision when it is recorded; in a transaction that may still be undone.
 
-The sender is the class of the document, *revision* the `Revision`. *document_type* and
-*document_id* say whose it is.
-"""
+    The sender is the class of the document, *revision* the `Revision`. *document_type* and
+    *document_id* say whose it is.
+    """,
+)
 
-recording_failed: Final = HistorySignal("recording_failed")
-"""
-Sent where a write is done and its records could not be stored, whatever ``on_error`` says.
+recording_failed: Final = HistorySignal(
+    "recording_failed",
+    """
+    Sent where a write is done and its records could not be stored, whatever ``on_error`` says.
 
-The sender is the class of the document, *error* the `HistoryNotRecordedError`.
-"""
+    The sender is the class of the document, *error* the `HistoryNotRecordedError`.
+    """,
+)
 
 
 def tell_recorded(place: Place, documents: Sequence[dict[str, Any]]) -> None:

@@ -30,7 +30,7 @@ SIMPLE_TYPES: Final = {str, int, bool, ObjectId, type(None)}
 
 
 class Absent:
-    """The type of `ABSENT`: no value at all, which is neither None nor empty."""
+    """No value at all, which is neither None nor empty; there is one, `ABSENT`."""
 
     def __repr__(self) -> str:
         return "ABSENT"
