@@ -238,7 +238,7 @@ class _Exactly:
             raise
         with self._bulk.recording({operation: batch}):
             record(count)
-        self._bulk.report()
+        self._bulk.react()
 
     def _name(self, batch: list[Found]) -> None:
         self._done += [self._steps[identifier(it.key)].subject.address for it in batch]

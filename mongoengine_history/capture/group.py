@@ -114,7 +114,7 @@ class _Group:
             raise
         with self._bulk.recording(self._by_operation):
             self._record(details)
-        self._bulk.report()
+        self._bulk.react()
         return details
 
     def done(self, details: Mapping[str, Any]) -> Done:

@@ -69,11 +69,11 @@ class QueryWrite:
                     results.append(self._written(batch, record, operation))
                     if self._bulk.lost:
                         self._behind.wait()
-                        self._bulk.report()
+                        self._bulk.react()
         except BaseException as error:
-            self._bulk.report(because_of=error)
+            self._bulk.react(because_of=error)
             raise
-        self._bulk.report()
+        self._bulk.react()
         return results
 
     def _batches(self, roots: Roots) -> Iterator[list[Found]]:
@@ -157,7 +157,7 @@ def insert_recorded(
     pairs = zip(made, were_without_key, strict=True)
     with bulk.recording({CREATE: made}):
         bulk.inserted(made, {identifier(it.key) for it, was_without in pairs if was_without})
-    bulk.report()
+    bulk.react()
     return result
 
 

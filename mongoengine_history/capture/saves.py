@@ -21,7 +21,7 @@ from mongoengine_history.record.head import Head
 from mongoengine_history.record.layout import Base
 from mongoengine_history.record.not_recorded import not_recorded
 from mongoengine_history.record.place import projection
-from mongoengine_history.record.report import report
+from mongoengine_history.record.reaction import react
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import state_at
 from mongoengine_history.state.patches import growth
@@ -322,7 +322,7 @@ class OneWrite:
         remember(self._revisions, operation, self._context)
         unread = not_recorded(self._place, [self._revisions.key], [], error)
         is_asked = call["return_document"]  # for the one after the write
-        report(unread, self._place, unread if is_asked else None)
+        react(unread, self._place, unread if is_asked else None)
         if is_asked:
             raise unread
         return state

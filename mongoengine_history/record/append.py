@@ -19,7 +19,7 @@ from mongoengine_history.record.head import Head
 from mongoengine_history.record.inserts import duplicate_in, is_unmet, missing, take_out
 from mongoengine_history.record.layout import Base, documents_of_revision, state_of
 from mongoengine_history.record.not_recorded import LOG, not_recorded
-from mongoengine_history.record.report import report
+from mongoengine_history.record.reaction import react
 from mongoengine_history.record.signals import tell_recorded
 from mongoengine_history.record.states import replayed
 from mongoengine_history.state.merge import is_relative, overlay
@@ -64,7 +64,7 @@ def append(revisions: Revisions, change: Change, head: Head, base: Base | None) 
     try:
         return _recorded(revisions, change, head, base)
     except HistoryNotRecordedError as error:
-        report(error, revisions.place)
+        react(error, revisions.place)
         return Head()  # nothing is known any more
 
 

@@ -19,7 +19,7 @@ from mongoengine_history.record.inserts import duplicate_in, is_unmet, missing, 
 from mongoengine_history.record.not_recorded import not_recorded
 from mongoengine_history.record.overview import MOST, heads, states_of
 from mongoengine_history.record.place import projection
-from mongoengine_history.record.report import report
+from mongoengine_history.record.reaction import react
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.signals import revision_recorded, tell_recorded
 from mongoengine_history.state.revision import CREATE, DELETE, UPDATE
@@ -38,7 +38,7 @@ class Bulk:
 
     def __init__(self, place: Place, context: Context) -> None:
         self.place, self._context = place, context
-        #: What could not be recorded since the last `report`.
+        #: What could not be recorded since the last `react`.
         self.lost: list[HistoryNotRecordedError] = []
         place.ensure_indexes()
 
@@ -263,7 +263,7 @@ class Bulk:
             self._lose([entry], error)
 
     def _lose(self, entries: Iterable[Entry], why: PyMongoError) -> None:
-        """Keep what could not be recorded, for `report`."""
+        """Keep what could not be recorded, for `react`."""
         entries = list(entries)
         sent = [document for entry in entries for document in entry.documents]
         gone = {id(it) for it in (sent if is_unmet(why) else missing(self.place, sent))}
@@ -273,9 +273,9 @@ class Bulk:
         if keys:
             self.lost.append(not_recorded(self.place, [*keys.values()], lost, why))
 
-    def report(self, because_of: BaseException | None = None) -> None:
+    def react(self, because_of: BaseException | None = None) -> None:
         """
-        Tell what could not be recorded since the beginning; log it where another error is raised.
+        Tell what could not be recorded since the last time; log it where another error is raised.
 
         Raises:
             HistoryNotRecordedError: some revisions could not be stored.
@@ -285,7 +285,7 @@ class Bulk:
             keys = [key for error in lost for key in error.document_ids]
             records = [record for error in lost for record in error.records]
             unrecorded = not_recorded(self.place, keys, records, lost[0].__cause__)
-            report(unrecorded, self.place, because_of)
+            react(unrecorded, self.place, because_of)
 
     @contextmanager
     def recording(self, written: Mapping[str, Sequence[Found]]) -> Iterator[None]:
@@ -320,7 +320,7 @@ class Bulk:
                 is_open = True
         if is_open:
             self.doubt(written)
-        self.report(because_of=error)
+        self.react(because_of=error)
 
     def doubt(self, written: Mapping[str, Sequence[Found]]) -> None:
         """Remember that writes may have been done to documents, by operations."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mongoengine_history.record.place import Place
 
 
-def report(
+def react(
     error: HistoryNotRecordedError, place: Place, because_of: BaseException | None = None
 ) -> None:
     """
