@@ -30,9 +30,10 @@ from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import as_recorded, creation_of, state_at, state_before
 from mongoengine_history.state.legacy import unwind
 from mongoengine_history.state.merge import differs, overlay
+from mongoengine_history.state.moments import stamp_of
 from mongoengine_history.state.overwritten import Overwritten, found_by
 from mongoengine_history.state.patches import paths_of
-from mongoengine_history.state.revision import DELETE, RESTORE, stamp_of
+from mongoengine_history.state.revision import DELETE, RESTORE
 from mongoengine_history.state.values import find, same
 
 if TYPE_CHECKING:

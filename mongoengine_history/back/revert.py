@@ -37,13 +37,7 @@ from mongoengine_history.record.states import (
 from mongoengine_history.state.mask import is_mask
 from mongoengine_history.state.merge import conflicts, overlay
 from mongoengine_history.state.patches import paths_of
-from mongoengine_history.state.revision import (
-    ANEW,
-    RESTORE,
-    REVERT,
-    UNDO,
-    is_index,
-)
+from mongoengine_history.state.revision import ANEW, RESTORE, REVERT, UNDO, is_index
 from mongoengine_history.state.values import ABSENT, native
 
 if TYPE_CHECKING:

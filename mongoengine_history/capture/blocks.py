@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from mongoengine_history.state.revision import Context
+    from mongoengine_history.state.context import Context
 
 T = TypeVar("T")
 F = TypeVar("F", bound="Callable[..., Any]")

@@ -26,7 +26,7 @@ from mongoengine_history.record.sessions import (
     in_transaction,
     transaction,
 )
-from mongoengine_history.state.revision import Context, checked, identity_of, innermost
+from mongoengine_history.state.context import Context, checked, identity_of, innermost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -45,7 +45,8 @@ from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.sealed import is_decrypting
 from mongoengine_history.record.states import state_at
-from mongoengine_history.state.revision import DELETE, UPDATE, checked
+from mongoengine_history.state.context import checked
+from mongoengine_history.state.revision import DELETE, UPDATE
 
 if TYPE_CHECKING:
     from typing_extensions import Self

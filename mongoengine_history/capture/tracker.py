@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mongoengine_history.record.change import Change
     from mongoengine_history.record.layout import Base
     from mongoengine_history.record.place import Place
-    from mongoengine_history.state.revision import Context
+    from mongoengine_history.state.context import Context
 
 TRACKER_ATTRIBUTE: Final = "mongoengine_history:tracker"
 """Where a document has its tracker: no attribute of the application can have that name."""

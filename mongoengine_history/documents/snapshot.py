@@ -13,8 +13,8 @@ from mongoengine_history.documents.fieldpaths import hiding_of
 from mongoengine_history.documents.renamed import under_new_names
 from mongoengine_history.documents.stand_in import codec_in
 from mongoengine_history.errors import HistoryWarning, OptionsError, StateMismatchError
+from mongoengine_history.state.context import plain
 from mongoengine_history.state.hiding import without_masks
-from mongoengine_history.state.revision import plain
 from mongoengine_history.state.values import WIRE, State, native
 
 if TYPE_CHECKING:

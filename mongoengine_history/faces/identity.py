@@ -13,8 +13,8 @@ from bson.binary import UuidRepresentation
 from bson.codec_options import DatetimeConversion
 from bson.json_util import CANONICAL_JSON_OPTIONS, dumps, loads
 
+from mongoengine_history.state.context import identity_of, plain
 from mongoengine_history.state.problem import UNREADABLE
-from mongoengine_history.state.revision import identity_of, plain
 from mongoengine_history.state.values import encode, same
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from mongoengine_history.record.overview import (
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import may_have_existed, state_as_of
+from mongoengine_history.state.moments import last_stamp
 from mongoengine_history.state.problem import is_number
-from mongoengine_history.state.revision import last_stamp
 from mongoengine_history.state.values import State, encode, native
 
 if TYPE_CHECKING:

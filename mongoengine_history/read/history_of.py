@@ -30,8 +30,9 @@ from mongoengine_history.record.states import as_recorded, state_as_of, state_at
 from mongoengine_history.record.touching import conditions
 from mongoengine_history.state.diff import diff
 from mongoengine_history.state.merge import path_text
+from mongoengine_history.state.moments import MICROSECOND, last_stamp
 from mongoengine_history.state.patches import as_dictdiffer
-from mongoengine_history.state.revision import MICROSECOND, StoredRevision, is_index, last_stamp
+from mongoengine_history.state.revision import StoredRevision, is_index
 from mongoengine_history.state.values import State, native
 
 if TYPE_CHECKING:

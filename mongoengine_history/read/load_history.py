@@ -12,13 +12,14 @@ from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import state_at
 from mongoengine_history.state.legacy import unwind
+from mongoengine_history.state.moments import last_stamp, stamp_of, wall_clock
 from mongoengine_history.state.patches import (
     DictdifferPatch,
     Patch,
     as_dictdiffer,
     dictdiffer_patch,
 )
-from mongoengine_history.state.revision import UNCHANGING, last_stamp, stamp_of, wall_clock
+from mongoengine_history.state.revision import UNCHANGING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

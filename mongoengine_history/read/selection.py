@@ -12,13 +12,9 @@ from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.complete import RECORD, complete
 from mongoengine_history.record.layout import revision_of
 from mongoengine_history.record.overview import SMALL, batches
-from mongoengine_history.state.revision import (
-    identity_of,
-    is_index,
-    last_stamp,
-    plain,
-    stamp_of,
-)
+from mongoengine_history.state.context import identity_of, plain
+from mongoengine_history.state.moments import last_stamp, stamp_of
+from mongoengine_history.state.revision import is_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 
     from mongoengine_history.record.place import Place
-    from mongoengine_history.state.revision import Context
+    from mongoengine_history.state.context import Context
 
 
 class Bulk:

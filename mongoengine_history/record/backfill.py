@@ -17,7 +17,8 @@ from mongoengine_history.record.inserts import DUPLICATE_KEY
 from mongoengine_history.record.layout import documents_of_version
 from mongoengine_history.record.overview import MOST, recorded
 from mongoengine_history.record.place import Place
-from mongoengine_history.state.revision import Context, StoredRevision
+from mongoengine_history.state.context import Context
+from mongoengine_history.state.revision import StoredRevision
 from mongoengine_history.state.values import identifier
 
 if TYPE_CHECKING:

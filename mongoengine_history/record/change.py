@@ -15,7 +15,6 @@ from mongoengine_history.state.revision import (
     DELETE,
     UNCHANGING,
     UPDATE,
-    Context,
     StoredRevision,
     nothing_done,
 )
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mongoengine_history.record.head import Head
+    from mongoengine_history.state.context import Context
     from mongoengine_history.state.hiding import Hiding
     from mongoengine_history.state.values import Path, State
 

@@ -21,13 +21,14 @@ from mongoengine_history.state.merge import is_same_state, put
 from mongoengine_history.state.overwritten import Overwritten, found_by
 from mongoengine_history.state.patches import Draft, paths_of
 from mongoengine_history.state.redaction import covered
-from mongoengine_history.state.revision import ANEW, EXTERNAL, Context
+from mongoengine_history.state.revision import ANEW, EXTERNAL
 from mongoengine_history.state.values import State, encode, find, identifier, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from mongoengine_history.record.place import Place
+    from mongoengine_history.state.context import Context
     from mongoengine_history.state.revision import StoredRevision
     from mongoengine_history.state.values import Path
 

@@ -17,7 +17,8 @@ from mongoengine_history.errors import HistoryError, HistoryNotRecordedError
 from mongoengine_history.record.drift import record_drift
 from mongoengine_history.record.not_recorded import LOG
 from mongoengine_history.record.revisions import Revisions
-from mongoengine_history.state.revision import EXTERNAL, UPDATE, Context
+from mongoengine_history.state.context import Context
+from mongoengine_history.state.revision import EXTERNAL, UPDATE
 from mongoengine_history.state.values import encode
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mongoengine_history.record.head import Head
     from mongoengine_history.record.revisions import Revisions
-    from mongoengine_history.state.revision import Context
+    from mongoengine_history.state.context import Context
     from mongoengine_history.state.values import State
 
 LOOKS: Final = 5

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from bson import Timestamp
 
     from mongoengine_history.record.place import Place
+    from mongoengine_history.state.context import Context
     from mongoengine_history.state.hiding import Hiding
-    from mongoengine_history.state.revision import Context
 
 
 class Found(NamedTuple):

@@ -17,13 +17,8 @@ from mongoengine_history.record.fields import RawField, WallTimeField
 from mongoengine_history.record.holdings import Holding, holdings
 from mongoengine_history.record.indexes import OWNER, RECORDS, VERSIONS, create_indexes
 from mongoengine_history.record.touching import conditions
-from mongoengine_history.state.revision import (
-    identity_of,
-    last_stamp,
-    plain,
-    stamp_of,
-    wall_clock,
-)
+from mongoengine_history.state.context import identity_of, plain
+from mongoengine_history.state.moments import last_stamp, stamp_of, wall_clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

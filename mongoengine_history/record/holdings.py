@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from mongoengine_history.state.revision import moment_of
+from mongoengine_history.state.moments import moment_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

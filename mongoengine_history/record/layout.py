@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import bson
 
+from mongoengine_history.state.context import Context
 from mongoengine_history.state.patches import Patch, patch_of, record_of
 from mongoengine_history.state.problem import are_hashes, is_stamp, paths_in
-from mongoengine_history.state.revision import Context, StoredRevision
+from mongoengine_history.state.revision import StoredRevision
 from mongoengine_history.state.values import WIRE, depth, encode
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from mongoengine_history.record.head import Head
 from mongoengine_history.record.indexes import BY_REVISION, BY_STAMP, behind
 from mongoengine_history.record.revisions import NUMBERABLE, OF_NEWEST, Revisions
 from mongoengine_history.record.states import FOLDABLE, folded, replayed
+from mongoengine_history.state.context import plain
 from mongoengine_history.state.problem import is_number
-from mongoengine_history.state.revision import ANEW, plain
+from mongoengine_history.state.revision import ANEW
 from mongoengine_history.state.values import WIRE, encode, identifier
 
 if TYPE_CHECKING:

@@ -23,13 +23,13 @@ from mongoengine_history.record.head import Head, Turn, turn_at
 from mongoengine_history.record.indexes import BY_REVISION, BY_STAMP, OWNER
 from mongoengine_history.record.layout import revision_of
 from mongoengine_history.record.place import Place, projection
+from mongoengine_history.state.moments import wall_clock
 from mongoengine_history.state.problem import (
     LARGEST_NUMBER,
     UNREADABLE,
     is_number,
     problem_in,
 )
-from mongoengine_history.state.revision import StoredRevision, wall_clock
 from mongoengine_history.state.values import WIRE, State, encode, wire
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from bson.codec_options import CodecOptions
     from mongoengine import Document
+
+    from mongoengine_history.state.revision import StoredRevision
 
 
 Made = TypeVar("Made")

@@ -19,16 +19,9 @@ from mongoengine_history.record.layout import hashes_in, state_of, step_of
 from mongoengine_history.record.revisions import ALL_AT_ONCE, VERSION
 from mongoengine_history.state.legacy import unwind
 from mongoengine_history.state.merge import check
+from mongoengine_history.state.moments import last_stamp, stamp_of, wall_clock
 from mongoengine_history.state.redaction import covered
-from mongoengine_history.state.revision import (
-    ANEW,
-    DELETE,
-    last_stamp,
-    leaves_nothing,
-    replay,
-    stamp_of,
-    wall_clock,
-)
+from mongoengine_history.state.revision import ANEW, DELETE, leaves_nothing, replay
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,11 +10,12 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from mongoengine_history.state.context import Context
 from mongoengine_history.state.hiding import Hiding
 from mongoengine_history.state.mask import BLANK, is_blank, is_mask
 from mongoengine_history.state.merge import collapse
 from mongoengine_history.state.patches import CHANGE, REMOVE, Patch
-from mongoengine_history.state.revision import REDACT, Context
+from mongoengine_history.state.revision import REDACT
 from mongoengine_history.state.rules import CLASS, MASK, rule_for, rule_for_items
 from mongoengine_history.state.values import ABSENT, Path, State, encode, find, identifier, same
 

@@ -1,19 +1,13 @@
-"""Frozen values: what one write did to one document, who answers for it, and when it was."""
+"""Frozen values: what one write did to one document, as it is stored and as it is shown."""
 
 from __future__ import annotations
 
 import sys
-from contextvars import ContextVar
-from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta, timezone
-from functools import lru_cache
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import bson
-from bson import DBRef, ObjectId
-
-from mongoengine_history.errors import OptionsError
+from mongoengine_history.state.moments import clock_of, moment_of
 from mongoengine_history.state.patches import (
     ADD,
     REMOVE,
@@ -25,19 +19,18 @@ from mongoengine_history.state.patches import (
     invert,
 )
 from mongoengine_history.state.telling import json_ready, told
-from mongoengine_history.state.values import WIRE, depth
 from mongoengine_history.state.wording import changes, facts, shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
     from typing import TypeGuard
 
-    from bson.codec_options import CodecOptions
+    from bson import ObjectId
 
+    from mongoengine_history.state.context import Context
     from mongoengine_history.state.values import Path, State
 
-SKEW: Final = 10 * 60 * 1_000_000
-"""Microseconds by which the clocks of writers may differ, and in which a write is recorded."""
 
 CREATE: Final = "create"
 UPDATE: Final = "update"
@@ -59,32 +52,6 @@ Operations that change nothing.
 The one patch of such a revision is empty: it adds nothing to the document, or removes nothing where
 there is none.
 """
-
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
-MICROSECOND: Final = timedelta(microseconds=1)
-
-LARGEST_CONTEXT: Final = 1024 * 1024
-"""Bytes that identity, reason and metadata may take each: every record carries them."""
-
-DEEPEST_CONTEXT: Final = 50
-"""Levels that each may nest."""
-
-
-_is_asking: ContextVar[bool] = ContextVar("mongoengine_history_is_asking", default=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """Who answers for a write, and why; plain BSON values."""
-
-    #: Who, as stored; None is nobody.
-    identity: Any = None
-    #: Why, in words.
-    reason: str | None = None
-    #: Anything else that was said about the write.
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    #: Shared by all revisions of one unit of work.
-    changeset: ObjectId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +162,7 @@ class StoredRevision(NamedTuple):
     @property
     def clock(self) -> datetime:
         """The same as the wall clock of this process shows it; see `wall_clock`."""
-        return _clock(self.stamp)
+        return clock_of(self.stamp)
 
     def shown(self) -> Revision:
         """Return what a reader sees; values stay of the types with which they were read."""
@@ -269,126 +236,6 @@ def replay(steps: Iterable[tuple[str, Iterable[Patch]]], state: State) -> State:
     return draft.state
 
 
-def stamp_of(when: datetime) -> int:
-    """
-    Return *when* in microseconds since 1970 UTC; a naive time is local time of the process.
-
-    Raises:
-        OptionsError: *when* is no datetime.
-    """
-    if not isinstance(when, datetime):
-        raise OptionsError("the moment", when, "it must be a datetime")
-    if when.year in (1, 9999):  # no time zone can be told there, and none matters
-        when = when.replace(tzinfo=timezone.utc)
-    return (when.astimezone(timezone.utc) - EPOCH) // MICROSECOND
-
-
-def moment_of(stamp: int) -> datetime:
-    """Return the moment of a stamp, aware, in UTC."""
-    return EPOCH + stamp * MICROSECOND
-
-
-@lru_cache(maxsize=1)  # many revisions are of one moment
-def _clock(stamp: int) -> datetime:
-    return wall_clock(moment_of(stamp))
-
-
-def last_stamp(until: datetime) -> int:
-    """Return the last stamp that *until* includes: in whole milliseconds it is all of its own."""
-    return stamp_of(until) + (999 if until.microsecond % 1000 == 0 else 0)
-
-
-def wall_clock(when: datetime) -> datetime:
-    """Return a moment as 1.1 wrote it: naive, by the local wall clock, cut to milliseconds."""
-    local = when if when.tzinfo is None else when.astimezone().replace(tzinfo=None)
-    return local.replace(microsecond=local.microsecond // 1000 * 1000)
-
-
-def checked(
-    identity: object, reason: object, metadata: Mapping[str, Any], codec: CodecOptions[Any]
-) -> Context:
-    """
-    Make a context of what an application gave.
-
-    Of an identity that is a document the primary key is kept; something to call is kept as it is,
-    to be asked when something is written.
-
-    Raises:
-        OptionsError: a value cannot be stored.
-    """
-    if not isinstance(reason, str | None):
-        raise OptionsError("reason", reason, "it must be a text or None")
-    who = identity_of(identity)
-    return Context(
-        who if callable(who) else plain("identity", who, codec),
-        plain("reason", reason, codec),
-        plain("metadata", dict(metadata), codec) if metadata else {},
-    )
-
-
 def is_index(given: object) -> TypeGuard[int]:
     """Say whether somebody asks for a revision by its number, counted from either end."""
     return isinstance(given, int) and not isinstance(given, bool) and abs(given) < 2**63
-
-
-def identity_of(identity: object) -> object:
-    """Return what is kept of an identity: the primary key of a document or reference, or it."""
-    if isinstance(identity, DBRef):  # a LazyReference is one
-        return identity.id
-    if isinstance(identity, type):
-        problem = f"{identity.__name__} is a class; give a saved document, a value, or a function"
-        raise OptionsError("identity", identity, problem)
-    if not getattr(identity, "_is_document", False):
-        return identity
-    pk = getattr(identity, "pk", None)
-    if pk is None:
-        raise OptionsError("identity", identity, "the document is not saved; it has no primary key")
-    return pk
-
-
-def plain(name: str, value: object, codec: CodecOptions[Any]) -> Any:
-    """
-    Return a value of the argument *name* as it is stored in every record.
-
-    Raises:
-        OptionsError: it cannot be stored there.
-    """
-    if value is None or type(value) is ObjectId:
-        return value
-    try:
-        raw = bson.encode({name: value}, codec_options=codec)
-    except Exception as error:  # PyMongo raises a dozen classes, OverflowError among them
-        problem = f"it is no BSON value ({error}); give an id, a text or a saved document"
-        raise OptionsError(name, value, problem) from error
-    plain = bson.decode(raw, codec_options=WIRE)[name]
-    if len(raw) > LARGEST_CONTEXT or depth(plain) > DEEPEST_CONTEXT:
-        raise OptionsError(name, value, "it is too large or nests too deep for every record")
-    return plain
-
-
-def innermost(contexts: Sequence[Context], providers: Iterable[object] = ()) -> Context:
-    """
-    Merge nested contexts, the outermost first: inner values win, outer ones remain.
-
-    Who answers is asked at last, from the innermost outwards and then of *providers*, until
-    somebody is named.
-    """
-    asked = [*(context.identity for context in reversed(contexts)), *providers]
-    return Context(
-        next((who for who in map(_answer, asked) if who is not None), None),
-        next((it.reason for it in reversed(contexts) if it.reason is not None), None),
-        {name: value for context in contexts for name, value in context.metadata.items()},
-    )
-
-
-def _answer(who: object) -> object:
-    """Ask who answers. What is written while being asked, such as a last login, is nobody's."""
-    if not callable(who):
-        return who
-    if _is_asking.get():
-        return None
-    token = _is_asking.set(True)
-    try:
-        return who()
-    finally:
-        _is_asking.reset(token)

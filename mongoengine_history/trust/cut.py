@@ -17,8 +17,9 @@ from mongoengine_history.record.layout import documents_of_version, revision_of
 from mongoengine_history.record.overview import firsts, heads, near, numbers_at, state_near
 from mongoengine_history.record.revisions import ONE_BY_ONE, Revisions
 from mongoengine_history.record.states import state_at
+from mongoengine_history.state.context import Context
 from mongoengine_history.state.problem import is_number
-from mongoengine_history.state.revision import DELETE, Context, StoredRevision
+from mongoengine_history.state.revision import DELETE, StoredRevision
 from mongoengine_history.state.values import encode, identifier
 from mongoengine_history.trust.finding import MISSING, Finding
 from mongoengine_history.trust.hold import held

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bson import Timestamp
 
-from mongoengine_history.state.revision import SKEW
+from mongoengine_history.state.moments import SKEW
 
 if TYPE_CHECKING:
     from pymongo.client_session import ClientSession

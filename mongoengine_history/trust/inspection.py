@@ -15,11 +15,12 @@ from mongoengine_history.record.chain import is_intact
 from mongoengine_history.record.layout import revision_of, state_of
 from mongoengine_history.state.hiding import Hiding
 from mongoengine_history.state.merge import check, differs, is_same_state
+from mongoengine_history.state.moments import stamp_of
 from mongoengine_history.state.overwritten import found_by
 from mongoengine_history.state.patches import paths_of, record_of
 from mongoengine_history.state.problem import UNREADABLE, is_number, problem_in
 from mongoengine_history.state.redaction import covered, erased_at
-from mongoengine_history.state.revision import ANEW, stamp_of
+from mongoengine_history.state.revision import ANEW
 from mongoengine_history.state.rules import CLASS
 from mongoengine_history.state.values import same
 from mongoengine_history.trust.finding import (

@@ -12,7 +12,7 @@ from mongoengine_history.documents.snapshot import check_model, check_progress
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.overview import SMALL, batches, keys_behind
 from mongoengine_history.record.place import Place
-from mongoengine_history.state.revision import stamp_of
+from mongoengine_history.state.moments import stamp_of
 from mongoengine_history.trust.cut import Batch
 from mongoengine_history.trust.feed import oldest_needed
 from mongoengine_history.trust.record_event import record_event

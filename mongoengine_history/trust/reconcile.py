@@ -22,7 +22,7 @@ from mongoengine_history.record.drift import LOOKS
 from mongoengine_history.record.indexes import behind
 from mongoengine_history.record.overview import SMALL, batches, keys_behind
 from mongoengine_history.record.place import Place
-from mongoengine_history.state.revision import Context, checked, identity_of, innermost
+from mongoengine_history.state.context import Context, checked, identity_of, innermost
 from mongoengine_history.state.values import identifier
 from mongoengine_history.trust.finding import DRIFT, MALFORMED, MISSING, REPLAY, Finding
 

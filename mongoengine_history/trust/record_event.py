@@ -19,13 +19,15 @@ from mongoengine_history.record.history import database_at
 from mongoengine_history.record.layout import Base
 from mongoengine_history.record.place import Place, place_of_events
 from mongoengine_history.record.revisions import Revisions
-from mongoengine_history.state.revision import EVENT, StoredRevision, nothing_done, plain
+from mongoengine_history.state.context import plain
+from mongoengine_history.state.revision import EVENT, StoredRevision, nothing_done
 
 if TYPE_CHECKING:
     from mongoengine import Document
 
     from mongoengine_history.record.head import Head
-    from mongoengine_history.state.revision import Context, Revision
+    from mongoengine_history.state.context import Context
+    from mongoengine_history.state.revision import Revision
 
 SAYS_WHO: Final = ("identity", "reason")
 """What is no fact of an event, but says who answers for it, and why."""

@@ -14,7 +14,7 @@ from mongoengine_history.errors import OptionsError
 from mongoengine_history.read.recorded import Recorded
 from mongoengine_history.record.committed import Committed, has_reached
 from mongoengine_history.record.not_recorded import LOG
-from mongoengine_history.state.revision import stamp_of
+from mongoengine_history.state.moments import stamp_of
 from mongoengine_history.trust.bookmark import Bookmark
 from mongoengine_history.trust.feed import CONSUMERS, begun
 from mongoengine_history.trust.stream import LOST_CODES, check_streams

@@ -10,8 +10,8 @@ from mongoengine_history.errors import StateNotKeptError
 from mongoengine_history.record.comparison import Comparison, compared, record_settled
 from mongoengine_history.record.not_recorded import LOG
 from mongoengine_history.record.overview import SMALL, batches
+from mongoengine_history.state.context import Context
 from mongoengine_history.state.merge import is_same_state
-from mongoengine_history.state.revision import Context
 from mongoengine_history.state.values import encode
 from mongoengine_history.trust.reconcile import Reconciled
 from mongoengine_history.trust.stream import UNKNOWN

@@ -24,8 +24,9 @@ from mongoengine_history.record.overview import SMALL, batches, keys_behind, num
 from mongoengine_history.record.place import Place, place_of_events
 from mongoengine_history.record.revisions import ONE_BY_ONE, Revisions
 from mongoengine_history.record.states import state_at
+from mongoengine_history.state.context import plain
+from mongoengine_history.state.moments import SKEW, stamp_of
 from mongoengine_history.state.overwritten import Overwritten
-from mongoengine_history.state.revision import SKEW, plain, stamp_of
 from mongoengine_history.state.values import WIRE, encode, identifier
 from mongoengine_history.trust.changed_since import Since
 from mongoengine_history.trust.checkpoint import opened

@@ -14,7 +14,7 @@ from mongoengine_history.documents.snapshot import check_model
 from mongoengine_history.errors import HistoryNotRecordedError, OptionsError
 from mongoengine_history.record.not_recorded import LOG
 from mongoengine_history.record.place import UNAUTHORIZED, Place
-from mongoengine_history.state.revision import Context
+from mongoengine_history.state.context import Context
 from mongoengine_history.trust.reconcile import Reconciled, sweep
 from mongoengine_history.trust.stream import BREATH, WRITE_EVENTS, Event, Stream
 from mongoengine_history.trust.suspicion import Suspicions

@@ -14,8 +14,9 @@ from bson import ObjectId
 from mongoengine_history import History
 from mongoengine_history.record.chain import link
 from mongoengine_history.record.layout import documents_of_version, records_of_revision
+from mongoengine_history.state.context import Context
 from mongoengine_history.state.patches import ADD, CHANGE, Patch
-from mongoengine_history.state.revision import CREATE, UPDATE, Context, StoredRevision
+from mongoengine_history.state.revision import CREATE, UPDATE, StoredRevision
 
 VERSION_EVERY: Final = 100
 WHO: Final = Context(identity=ObjectId())

@@ -30,8 +30,9 @@ from mongoengine_history.record.head import Head
 from mongoengine_history.record.indexes import INDEXES
 from mongoengine_history.record.layout import records_of_revision
 from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.state.context import Context
 from mongoengine_history.state.diff import diff
-from mongoengine_history.state.revision import CREATE, UPDATE, Context
+from mongoengine_history.state.revision import CREATE, UPDATE
 
 PLAIN, TRACKED = (documents(prefix)["small"] for prefix in ("Unnumbered", "Numbered"))
 signals.post_save.connect(track_changes, sender=TRACKED)

@@ -34,7 +34,7 @@ from benchmarks.turns import Act, Arm, ArmElsewhere, ratio, take_turns
 from support.wheel_1_1 import Elsewhere
 
 from mongoengine_history import as_of, history_of, load_history, revert
-from mongoengine_history.state.revision import EPOCH, MICROSECOND
+from mongoengine_history.state.moments import EPOCH, MICROSECOND
 
 NEWEST = 100
 X_RAW, X_OLD = "x raw", "x faster than 1.1"

@@ -22,8 +22,9 @@ from support.fetching import fetched
 from mongoengine_history.demo import program
 from mongoengine_history.demo.order import WIDTH, Order, compare, table
 from mongoengine_history.embedded import NO_SERVER, NoServerError, find_mongod
+from mongoengine_history.state.context import Context
 from mongoengine_history.state.patches import ADD, CHANGE, Patch
-from mongoengine_history.state.revision import Context, Revision, StoredRevision
+from mongoengine_history.state.revision import Revision, StoredRevision
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Write = Callable[[Sequence[Any]], Path]

@@ -16,7 +16,7 @@ from support.strategies import values
 from mongoengine_history import OptionsError
 from mongoengine_history.faces.identity import identity_text
 from mongoengine_history.faces.question import Question
-from mongoengine_history.state.revision import identity_of, plain
+from mongoengine_history.state.context import identity_of, plain
 from mongoengine_history.state.values import WIRE, same
 
 STANDARD = WIRE.with_options(uuid_representation=UuidRepresentation.STANDARD)

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from support.strategies import states
 
 from mongoengine_history.read.setters import setters
+from mongoengine_history.state.context import Context
 from mongoengine_history.state.diff import diff
 from mongoengine_history.state.patches import paths_of
-from mongoengine_history.state.revision import CREATE, UPDATE, Context, StoredRevision
+from mongoengine_history.state.revision import CREATE, UPDATE, StoredRevision
 from mongoengine_history.state.values import WIRE, Path, find, same, wire
 
 

@@ -35,7 +35,8 @@ from mongoengine_history.record.append import append
 from mongoengine_history.record.change import Change
 from mongoengine_history.record.head import Head
 from mongoengine_history.record.revisions import Revisions
-from mongoengine_history.state.revision import Context, nothing_done
+from mongoengine_history.state.context import Context
+from mongoengine_history.state.revision import nothing_done
 
 connected = watched(Page, deletions=False)
 

@@ -26,9 +26,10 @@ from mongoengine_history.record.chain import (
     values,
 )
 from mongoengine_history.record.layout import revision_of
+from mongoengine_history.state.context import Context
 from mongoengine_history.state.mask import BLANK
 from mongoengine_history.state.patches import Patch
-from mongoengine_history.state.revision import Context, StoredRevision
+from mongoengine_history.state.revision import StoredRevision
 
 OWNER = {"document_type": "invoices", "document_id": ObjectId("650000000000000000000001")}
 SALT = bytes(range(16))

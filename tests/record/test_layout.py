@@ -20,8 +20,9 @@ from mongoengine_history.record.layout import (
     revision_of,
     state_of,
 )
+from mongoengine_history.state.context import Context
 from mongoengine_history.state.diff import diff
-from mongoengine_history.state.revision import CREATE, UPDATE, Context, StoredRevision
+from mongoengine_history.state.revision import CREATE, UPDATE, StoredRevision
 from mongoengine_history.state.values import WIRE, encode, wire
 
 normal = states.map(lambda state: wire(state, WIRE))

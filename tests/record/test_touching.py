@@ -19,9 +19,10 @@ from support.strategies import examples
 from mongoengine_history import DocumentTrack, History, OptionsError, history_of, track_changes
 from mongoengine_history.record import layout
 from mongoengine_history.record.layout import records_of_revision
+from mongoengine_history.state.context import Context
 from mongoengine_history.state.diff import diff
 from mongoengine_history.state.patches import CHANGE, Patch
-from mongoengine_history.state.revision import UPDATE, Context, StoredRevision
+from mongoengine_history.state.revision import UPDATE, StoredRevision
 from mongoengine_history.state.values import ABSENT, WIRE, Path, find, wire
 
 

@@ -14,10 +14,11 @@ from support.strategies import examples, scalars, values
 from support.vault import Paths, planted
 
 from mongoengine_history.record.change import Change, patched
+from mongoengine_history.state.context import Context
 from mongoengine_history.state.hiding import Binary, Hiding, without_masks
 from mongoengine_history.state.mask import BLANK, SUBTYPE, fingerprint_of, has_masks, is_mask
 from mongoengine_history.state.patches import apply, invert, record_of
-from mongoengine_history.state.revision import UPDATE, Context
+from mongoengine_history.state.revision import UPDATE
 from mongoengine_history.state.values import State, encode
 from mongoengine_history.state.wording import changes
 

@@ -29,7 +29,7 @@ from mongoengine_history import (
 )
 from mongoengine_history.record.committed import has_reached
 from mongoengine_history.record.place import Place
-from mongoengine_history.state.revision import SKEW
+from mongoengine_history.state.moments import SKEW
 from mongoengine_history.trust.feed import oldest_needed
 
 

@@ -30,7 +30,7 @@ from mongoengine_history import (
     undo,
     verify,
 )
-from mongoengine_history.state.revision import EPOCH
+from mongoengine_history.state.moments import EPOCH
 
 SHAPES = {name: track_history(kind) for name, kind in documents("Fixed").items()}
 SMALL = SHAPES["small"]

@@ -13,8 +13,8 @@ from mongoengine_history.record.history import database_at
 from mongoengine_history.record.naming import types_naming, whom_naming
 from mongoengine_history.record.place import Place, place_of_events
 from mongoengine_history.record.revisions import Revisions
+from mongoengine_history.state.context import identity_of, plain
 from mongoengine_history.state.redaction import Forgotten
-from mongoengine_history.state.revision import identity_of, plain
 from mongoengine_history.trust.forgetting.forget import forget_each
 from mongoengine_history.trust.forgetting.receipt import Receipt
 

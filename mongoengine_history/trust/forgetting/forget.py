@@ -33,8 +33,9 @@ from mongoengine_history.record.rewriting import (
     write_left,
 )
 from mongoengine_history.record.states import state_at
+from mongoengine_history.state.moments import moment_of
 from mongoengine_history.state.redaction import erased_in
-from mongoengine_history.state.revision import DELETE, REDACT, moment_of, nothing_done
+from mongoengine_history.state.revision import DELETE, REDACT, nothing_done
 from mongoengine_history.state.values import ABSENT, identifier
 from mongoengine_history.trust.forgetting.receipt import Receipt, added, ranges
 from mongoengine_history.trust.hold import held
@@ -47,8 +48,8 @@ if TYPE_CHECKING:
     from mongoengine_history.record.head import Head
     from mongoengine_history.record.place import Place
     from mongoengine_history.record.revisions import Revisions
+    from mongoengine_history.state.context import Context
     from mongoengine_history.state.redaction import Forgotten
-    from mongoengine_history.state.revision import Context
     from mongoengine_history.state.values import Path
 
 HELD: Final = "it is held; release it first"
