@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import OperationFailure
 
+from mongoengine_history.state.revision import DELETE
+
 if TYPE_CHECKING:
     from pymongo.collection import Collection
 
@@ -50,6 +52,11 @@ INDEXES: Final = [
         [("changeset", ASCENDING)],
         name="history_changeset",
         partialFilterExpression={"changeset": {"$exists": True}},
+    ),
+    IndexModel(  # of what was deleted last, among much else
+        [("operation", ASCENDING), ("_id", ASCENDING)],
+        name="history_deletion",
+        partialFilterExpression={"operation": DELETE},
     ),
 ]
 

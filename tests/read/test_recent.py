@@ -106,3 +106,15 @@ def test_a_changeset_is_told_in_the_order_of_writing() -> None:
 def test_what_is_no_id_of_a_changeset_is_refused(wrong: Any) -> None:
     with pytest.raises(OptionsError, match="changeset"):
         changeset_of(wrong)
+
+
+def test_a_deletion_of_long_ago_is_found_without_a_look_at_what_came_since(commands: Any) -> None:
+    cup = Cup(text="gone").save()
+    cup.delete()
+    Cup.objects.insert([Cup(text="later") for _ in range(200)])
+    commands.clear()
+    (found,) = recent(Cup).filter(operation="delete").page(size=1)
+    assert found.document_id == cup.pk
+    asked = {it: commands.sent[0][it] for it in ("find", "filter", "sort", "projection")}
+    told = me.get_db().command("explain", asked, verbosity="executionStats")["executionStats"]
+    assert told["totalDocsExamined"] == 1

@@ -51,7 +51,7 @@ def test_after_an_event_of_no_document_the_head_says_that_there_is_none(database
 def test_indexes_are_made_and_made_again_when_somebody_dropped_them(database: Any) -> None:
     edited(Page(text="a"))
     names = {"_id_", "history_revision", "history_stamp", "history_identity", "history_changeset"}
-    names |= {"history_on_behalf_of"}
+    names |= {"history_on_behalf_of", "history_deletion"}
     assert set(database.history.index_information()) == names
     unique = database.history.index_information()["history_revision"]
     fields = ["document_type", "document_id", "revision", "position"]

@@ -47,7 +47,7 @@ from mongoengine_history.record.revisions import Revisions
 
 SERVING = {
     *("history_revision", "history_stamp", "history_identity", "history_changeset", "_id_"),
-    "history_on_behalf_of",
+    *("history_on_behalf_of", "history_deletion"),
 }
 
 UNWANTED = {"COLLSCAN", "SORT"}
