@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from pathlib import Path
 from typing import Final
 
@@ -46,7 +47,9 @@ def measured(options: argparse.Namespace) -> Run:
         wheel = fetch(options.wheel or Path(folder))
         run = Run(uri, wheel, options.factor, options.revisions)
         for part in parts:
+            start = time.monotonic()
             run = measure(part, run)
+            print(f"\n{part}: {time.monotonic() - start:.0f} s", flush=True)
         run.look_around()
     return run
 
