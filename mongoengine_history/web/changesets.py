@@ -122,4 +122,4 @@ def carry_out(look: Look) -> Response:
             own = revert_changeset(look.part["id"], reason=reason or None)
         except REFUSED as error:
             raise Failure(409, "refused") from error
-    return look.redirect("changesets", own.id, done="changeset")
+    return look.redirect(look.url("changesets", own.id, done="changeset"))

@@ -6,7 +6,7 @@ from contextlib import suppress
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
-from mongoengine_history import HistoryError, OptionsError, changeset, history_of, redact
+from mongoengine_history import HistoryError, OptionsError, changeset, redact
 from mongoengine_history.documents.fieldpaths import keys_of
 from mongoengine_history.faces.reason import needs_reason
 from mongoengine_history.state.rules import ANY
@@ -54,18 +54,18 @@ def _shown(look: Look, path: str, notice: str = "", status: int = 200) -> Respon
 
 def _setting(look: Look, path: str) -> list[Row]:
     """Read the newest revisions that have set a path, if all that lies there may be erased."""
-    rights, words = look.rights, look.site.words(look.rights.model)
+    rights = look.rights
     keys, may = keys_of(rights.model, path), rights.of_erasing
     if not all(map(may.allows, keys)):
         raise Failure(403, "forbidden")
-    timeline, found = history_of(rights.model, rights.pk), list[Row]()
+    timeline, found = rights.timeline, list[Row]()
     first: DictdifferPatch = ("add", [], [*_first_state(timeline).items()])
     if any(_is_along(path, keys) for path in may.closed_in([first])):
         raise Failure(403, "forbidden")
     for it in reversed(timeline.filter(touching=path)):
         if any(_is_along(path, keys) for path in may.closed_in(it.patches)):
             raise Failure(403, "forbidden")
-        found += [Row.of(rights, words, it)] if len(found) < MOST_SHOWN else []
+        found += [Row.of(rights, look.words, it)] if len(found) < MOST_SHOWN else []
     return found
 
 
@@ -86,8 +86,8 @@ def _is_along(path: Path, keys: Iterable[tuple[str, ...]]) -> bool:
 
 
 def _mark(look: Look, path: str) -> str:
-    model, pk = look.rights.model, look.rights.pk
-    return look.site.mark("erase", look.part["model"], pk, path, len(history_of(model, pk)))
+    rights = look.rights
+    return look.site.mark("erase", look.part["model"], rights.pk, path, len(rights.timeline))
 
 
 def carry_out(look: Look) -> Response:
@@ -103,4 +103,4 @@ def carry_out(look: Look) -> Response:
         return _shown(look, path, look.gettext(MESSAGES["again"]), 422)
     with changeset(look.site.identity(look.request), reason=reason or None):
         redact(rights.model, path, rights.pk)
-    return look.redirect(*look.parts_of(rights.model, rights.pk), done="erase")
+    return look.redirect(look.url_of(rights, done="erase"))

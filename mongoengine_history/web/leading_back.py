@@ -13,7 +13,6 @@ from mongoengine_history import (
     DocumentTrack,
     UndoConflictError,
     changeset,
-    history_of,
     preview,
     restore,
     revert,
@@ -72,7 +71,7 @@ class Way:
             return document
         found = rights.document
         if found is None:  # deleted, or hidden by the application's own querysets
-            found = history_of(rights.model, rights.pk).at(self.number)
+            found = rights.timeline.at(self.number)
         DocumentTrack(found, refuse_stale=True)
         limits: dict[str, Any] = {} if self.paths is None else {"paths": self.paths}
         if self.kind == "undo":
@@ -148,16 +147,15 @@ def _shown(way: Way, notice: str = "", status: int = 200, reason: str = "") -> R
         conflicts, shown = error.conflicts, None
     if shown is None:
         return _refused(way, conflicts)
-    rights, words = look.rights, look.site.words(look.rights.model)
-    choices = _choices(way, words)
+    rights = look.rights
     return look.form(
         "preview.html",
         status,
         mark=way.mark,
         way=way,
         rights=rights,
-        changed=sides_of(shown.patches, rights, words),
-        choices=choices,
+        changed=sides_of(shown.patches, rights, look.words),
+        choices=_choices(way),
         closed=rights.refused(shown.patches),
         later=_later(way),
         notice=notice,
@@ -166,9 +164,9 @@ def _shown(way: Way, notice: str = "", status: int = 200, reason: str = "") -> R
     )
 
 
-def _choices(way: Way, words: Words) -> list[tuple[str, str, bool]]:
+def _choices(way: Way) -> list[tuple[str, str, bool]]:
     """Return each path that can be chosen, how it is told, and whether it is."""
-    chosen = way.paths
+    chosen, words = way.paths, way.look.words
     return [
         (json.dumps(path), words.path(path), chosen is None or [*path] in chosen)
         for path in _offered(way)
@@ -190,8 +188,8 @@ def _offered(way: Way) -> list[Path]:
 
 def _refused(way: Way, conflicts: Sequence[Conflict]) -> Response:
     """Show what later writes are in the way of."""
-    look, words = way.look, way.look.site.words(way.look.rights.model)
-    revision = history_of(look.rights.model, look.rights.pk)[way.number]
+    look, words = way.look, way.look.words
+    revision = look.rights.timeline[way.number]
     in_the_way = [it.path for it in conflicts]
     others = dict.fromkeys(it for it in _paths(revision.patches) if it not in in_the_way)
     return look.page(
@@ -220,14 +218,13 @@ def _later(way: Way) -> list[Row]:
     rights = way.look.rights
     if way.kind != "revert":
         return []
-    found = history_of(rights.model, rights.pk).page(size=LATER)
-    words, changed = way.look.site.words(rights.model), way.changed
+    found, changed = rights.timeline.page(size=LATER), way.changed
     lost = [
         it
         for it in found
         if it.number > way.number and any(_overlap(at, changed) for at in _paths(it.patches))
     ]
-    return [Row.of(rights, words, it) for it in lost]
+    return [Row.of(rights, way.look.words, it) for it in lost]
 
 
 def _overlap(path: Path, changed: Sequence[Path]) -> bool:
@@ -267,6 +264,5 @@ def carry_out(look: Look) -> Response:
             way.document.save()
         except REFUSED as error:
             raise Failure(409, "refused") from error
-    model, pk = look.rights.model, look.rights.pk
-    newest = len(history_of(model, pk))
-    return look.redirect(*look.parts_of(model, pk), newest, done=way.kind)
+    newest = len(look.rights.timeline)
+    return look.redirect(look.url_of(look.rights, newest, done=way.kind))

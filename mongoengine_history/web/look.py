@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from mongoengine_history import Recorded
+    from mongoengine_history.faces.words import Words
     from mongoengine_history.web.rights import Rights
+    from mongoengine_history.web.rows import Row
     from mongoengine_history.web.site import Site
 
 
@@ -64,13 +66,10 @@ class Look:
         """Return an address of the browser."""
         return address(self.request.scope.get("root_path", ""), *parts, **query)
 
-    def url_of(self, model: type[Document], pk: Any, *parts: object, **query: object) -> str:
+    def url_of(self, it: Row | Rights, *parts: object, **query: object) -> str:
         """Return the address of a document, or of a page about it."""
-        return self.url(*self.parts_of(model, pk), *parts, **query)
-
-    def parts_of(self, model: type[Document], pk: Any) -> tuple[str, str]:
-        """Return what stands in the address of a document."""
-        return name_text(self.site.names[model]), key_text(model, pk)
+        name, key = name_text(self.site.names[it.model]), key_text(it.model, it.pk)
+        return self.url(name, key, *parts, **query)
 
     def url_of_class(self, model: type[Document]) -> str:
         """Return the address of the recent changes of a class."""
@@ -98,6 +97,11 @@ class Look:
         if not rights.sees:
             raise Failure(404, "unknown")  # as if it was not there
         return rights
+
+    @cached_property
+    def words(self) -> Words:
+        """How revisions are told of the class that the address names."""
+        return self.site.words(self.rights.model)
 
     def rights_to(self, model: type[Document], pk: Any = None) -> Rights:
         """Return the rights to a class, or a document."""
@@ -154,9 +158,9 @@ class Look:
         give_cookie(response, self.request, cookie, self.url())
         return response
 
-    def redirect(self, *parts: object, **query: object) -> Response:
-        """Lead to another page of the browser, and never to another host."""
-        return RedirectResponse(self.url(*parts, **query), 303)
+    def redirect(self, url: str) -> Response:
+        """Lead to another page of the browser."""
+        return RedirectResponse(url, 303)
 
     def failure(self, error: HistoryError | InvalidBSON | Failure) -> Response:
         """Return the page that says what is wrong."""

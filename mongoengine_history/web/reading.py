@@ -11,7 +11,6 @@ from mongoengine_history import (
     DocumentDidNotExistError,
     OptionsError,
     changeset_of,
-    history_of,
     recent,
 )
 from mongoengine_history.faces.question import Question
@@ -90,11 +89,11 @@ def _newest(
 
 def document(look: Look) -> Response:
     """Show the history of a document, the newest first."""
-    rights, words = look.rights, look.site.words(look.rights.model)
+    rights = look.rights
     question, problem = _question(look)
     before = look.number("before")
     try:
-        found = page_of(rights, words, question, before, SIZE + 1)
+        found = page_of(rights, look.words, question, before, SIZE + 1)
     except OptionsError as error:  # there is no such path
         found, problem = [], look.say_wrong(error)
     if not found and before is None and question == Question() and not problem:
@@ -120,7 +119,7 @@ def newest(look: Look) -> Response:
     """Show the newest revisions of a document, as a part of a page of the application."""
     rights = look.rights
     size = min(look.number("size") or PART_SIZE, SIZE)
-    shown = page_of(rights, look.site.words(rights.model), Question(), None, size)
+    shown = page_of(rights, look.words, Question(), None, size)
     return look.page("newest.html", rights=rights, rows=shown)
 
 
@@ -134,34 +133,29 @@ def _question(look: Look) -> tuple[Question, str]:
 
 def revision(look: Look) -> Response:
     """Show one revision, beside the one before."""
-    number = int(look.part["number"])
-    timeline = history_of(look.rights.model, look.rights.pk)
-    told = timeline[number]
-    words = look.site.words(look.rights.model)
-    row = Row.of(look.rights, words, told)
-    sides = [*side_by_side(row.lines)] if told.operation != EVENT else []
-    newest = len(timeline)
+    rights = look.rights
+    timeline = rights.timeline
+    row = Row.of(rights, look.words, timeline[int(look.part["number"])])
     return look.page(
         "revision.html",
-        rights=look.rights,
+        rights=rights,
         row=row,
-        changed=sides,
-        ends=(number - 1, number),
-        newest=newest,
+        changed=[*side_by_side(row.lines)] if row.operation != EVENT else [],
+        newest=len(timeline),
     )
 
 
 def compare(look: Look) -> Response:
     """Show any two points side by side; without a number what is stored now."""
-    rights, words = look.rights, look.site.words(look.rights.model)
-    timeline = history_of(rights.model, rights.pk)
+    rights = look.rights
+    timeline = rights.timeline
     newest = len(timeline)
     first, second = look.number("from"), look.number("to")
     first = max(newest - 1, 0) if first is None and second is None else first
     return look.page(
         "compare.html",
         rights=rights,
-        changed=sides_of(timeline.compare(first, second), rights, words),
+        changed=sides_of(timeline.compare(first, second), rights, look.words),
         ends=(first, second),
         newest=newest,
     )
@@ -170,8 +164,7 @@ def compare(look: Look) -> Response:
 def state(look: Look) -> Response:
     """Show the whole state after a revision, with who set each value last."""
     rights, number = look.rights, int(look.part["number"])
-    words = look.site.words(rights.model)
-    timeline = history_of(rights.model, rights.pk)
+    timeline = rights.timeline
     is_asked = look.query.get("blame") != "0"
     setters = timeline.blame(revision=number, most=DEEPEST_BLAME) if is_asked else {}
     try:
@@ -184,8 +177,7 @@ def state(look: Look) -> Response:
         number=number,
         newest=len(timeline),
         is_there=found is not None,
-        nodes=tree(found, words, lambda path: setters.get(path_text(path))),
-        words=words,
+        nodes=tree(found, look.words, lambda path: setters.get(path_text(path))),
         is_asked=is_asked,
         depth=DEEPEST_BLAME,
     )
@@ -224,7 +216,6 @@ def gone(look: Look) -> Response:
     found = _newest(groups, question, look.query.get("before")) if groups else []
     return look.page(
         "deleted.html",
-        title="Deleted documents",
         rows=_gone([*_seen(look, found[:SIZE])]),
         more=found[SIZE - 1][0].record if len(found) > SIZE else None,
         asked=asked,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bson.raw_bson import RawBSONDocument
 
+from mongoengine_history import history_of
 from mongoengine_history.web.veil import Veil
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from mongoengine import Document
     from starlette.requests import Request
 
+    from mongoengine_history import Timeline
     from mongoengine_history.state.patches import DictdifferPatch
 
     Decide = Callable[[Request, type[Document], Any, str | None], object]
@@ -80,6 +82,11 @@ class Rights:
         """The document as the application finds it; a key that looks like an operator is none."""
         found: Document | None = self.model.objects(__raw__={"_id": {"$eq": self.pk}}).first()
         return found
+
+    @property
+    def timeline(self) -> Timeline[Document]:
+        """The history of the document."""
+        return history_of(self.model, self.pk)
 
     @cached_property
     def veil(self) -> Veil:

@@ -7,7 +7,6 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from mongoengine_history import history_of
 from mongoengine_history.errors import HistoryError
 from mongoengine_history.state.revision import CREATE, DELETE, EVENT, REDACT
 from mongoengine_history.web.failures import MESSAGES, told
@@ -88,7 +87,7 @@ def page_of(
     rights: Rights, words: Words, question: Question, before: int | None, size: int
 ) -> list[Row]:
     """Read a page; where something in it cannot be read, one revision after another."""
-    timeline, asked = history_of(rights.model, rights.pk), question.conditions
+    timeline, asked = rights.timeline, question.conditions
     try:
         found = timeline.filter(**asked).page(before=before, size=size)
     except HistoryError:
