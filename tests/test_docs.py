@@ -45,7 +45,9 @@ SITE = "https://mongoengine-history.readthedocs.io/en/latest/"
 
 FENCE = re.compile(r"^(`{3,})([^`\n]*)\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
 #: What is another one in each run: the moment of a write, and an ObjectId.
-VARYING = re.compile(r"\b20\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d{3}(\d{3})?)?\b|\b[0-9a-f]{24}\b")
+VARYING = re.compile(
+    r"\b20\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d{3}(\d{3})?)?(?!\d)|(\b|(?<=%2F))[0-9a-f]{24}\b"
+)
 NAME_IN_TABLE = re.compile(r"^   (\w+)$", re.MULTILINE)
 
 
