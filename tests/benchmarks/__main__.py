@@ -44,7 +44,7 @@ def measured(options: argparse.Namespace) -> Run:
     """Measure one part, or all of them one after another."""
     parts = SHOWN if options.part == "all" else [options.part]
     with server_uri() as uri, tempfile.TemporaryDirectory() as folder:
-        wheel = fetch(options.wheel or Path(folder))
+        wheel = fetch((options.wheel or Path(folder)).resolve())
         run = Run(uri, wheel, options.factor, options.revisions)
         for part in parts:
             start = time.monotonic()

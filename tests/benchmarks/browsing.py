@@ -53,7 +53,7 @@ def opening(life: Life, page: str) -> Act:
 def measured(name: str, lives: list[Life], run: Run) -> list[str]:
     """Take all turns of a page and return its cells."""
     long, short = (Arm(opening(life, PAGES[name])) for life in lives)
-    take_turns([long, short], run.scaled(100, 5))
+    take_turns([long, short], run.scaled(100))
     times = [f"{it.median:.1f}" for it in (long, short)]
     x = ratio(long.milliseconds, short.milliseconds)
     if name == "first page":

@@ -258,7 +258,7 @@ def show_comparing(run: Run) -> None:
 def show_lists(run: Run) -> None:
     title = f"T10: an item inserted at the head of {LENGTH:,} dicts of six leaves (goal: <= 8 ms)"
     show_head(title, ["", "ms", "patches", "bytes"])
-    costs = head_insertion(run.scaled(9))
+    costs = head_insertion(run.scaled(9, 1))
     for name, cost in zip(("this package", "dictdiffer alone, as 1.1"), costs, strict=True):
         show([name, f"{cost.milliseconds:.2f}", f"{cost.patches:,}", f"{cost.bytes:,}"])
     what = f"difference of lists of {LENGTH:,}, one inserted at the head"
