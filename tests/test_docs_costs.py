@@ -105,11 +105,11 @@ OF_CLASSES: dict[str, Callable[[Ticket, Ticket], object]] = {
     "`Model.objects(id=…)` and `update(set__…)` or `delete()`": (
         lambda known, fresh: Ticket.objects(id=known.id).update(set__title="open")
     ),
-    "`Model.objects(…).update(…)` of up to 2,000 documents": (
+    "`Model.objects(…).update(…)` of fewer than 2,000 documents": (
         lambda known, fresh: Ticket.objects.update(title="open")
     ),
-    "`Model.objects.insert([…])` of up to 2,000 documents": (
-        lambda known, fresh: Ticket.objects.insert([Ticket(), Ticket()])
+    "`Model.objects.insert([…], load_bulk=False)` of up to 2,000 documents": (
+        lambda known, fresh: Ticket.objects.insert([Ticket(), Ticket()], load_bulk=False)
     ),
 }
 
