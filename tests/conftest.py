@@ -115,6 +115,18 @@ def client(mongodb_uri: str, commands: RoundTrips) -> Iterator[MongoClient]:
     mongoengine.disconnect_all()
 
 
+@pytest.fixture(scope="session")
+def server_version(client: MongoClient) -> list[int]:
+    return client.server_info()["versionArray"]
+
+
+@pytest.fixture(autouse=True)
+def server_is_new_enough(request: pytest.FixtureRequest) -> None:
+    needed = request.node.get_closest_marker("mongodb")
+    if needed and request.getfixturevalue("server_version") < [*needed.args]:
+        pytest.skip(f"MongoDB {needed.args[0]}.0 or later")
+
+
 def databases() -> list[Database]:
     return [mongoengine.get_db(alias) for alias in ("default", "other")]
 

@@ -73,6 +73,7 @@ def test_what_is_older_than_the_subclasses_is_found_after_a_restore() -> None:
     assert Sheet.objects.get(pk=plain.pk).text == "old"
 
 
+@pytest.mark.mongodb(5)
 @pytest.mark.parametrize(
     "odd", [{"http.status": 200}, {"": 1}, {"$a": "$number"}, {"a.": {"b": 1}}]
 )

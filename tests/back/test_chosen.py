@@ -159,7 +159,7 @@ def test_each_state_is_made_of_the_two(database: Any, old: Any, new: Any, names:
     for wanted in (old, new):
         fields = {"$set": wanted} if wanted else {}
         gone = {name: 1 for name in ("n", "rooms", "tags", "facts") if name not in wanted}
-        House.objects(pk=made.pk).update(__raw__={**fields, "$unset": gone})
+        House.objects(pk=made.pk).update(__raw__={**fields, **({"$unset": gone} if gone else {})})
     there = [name for name in names if name in old or name in new]
     if not there:
         return

@@ -170,7 +170,14 @@ UPSERTS: dict[str, Act] = {
 }
 
 
-@pytest.mark.parametrize("upsert", UPSERTS)
+@pytest.mark.parametrize(
+    "upsert",
+    [
+        # Before, the details of the two commands were in different orders.
+        pytest.param(it, marks=[pytest.mark.mongodb(5)] if it == "a taken key" else [])
+        for it in UPSERTS
+    ],
+)
 def test_an_upsert_is_a_creation_or_an_update(upsert: str) -> None:
     TWINS.both(UPSERTS[upsert])
 
