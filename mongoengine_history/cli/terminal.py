@@ -14,7 +14,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from mongoengine_history.faces.line import WOVEN
 from mongoengine_history.faces.phrases import ENGLISH, SIGNS
 from mongoengine_history.faces.words import Words
 from mongoengine_history.state.telling import json_ready
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from mongoengine import Document
 
     from mongoengine_history import Revision
-    from mongoengine_history.faces.line import Line, Piece
+    from mongoengine_history.faces.line import Line
 
 STYLES: Final = {
     "+": "green",
@@ -155,20 +154,10 @@ class Terminal:
 
 def _flat(line: Line, depth: int) -> Iterator[Text]:
     sign = SIGNS[line.kind]
-    pieces = [(_marked(it), _style(it)) for it in line.pieces]
+    pieces = [(shortened(it.marked, sys.maxsize), STYLES.get(it.role, "")) for it in line.pieces]
     yield Text.assemble("  " * depth, (sign, STYLES.get(sign, "")), " ", *pieces)
     for inner in line.inner:
         yield from _flat(inner, depth + 1)
-
-
-def _marked(piece: Piece) -> str:
-    """Return a piece; of words in a text what is gone and what came shows without colours, too."""
-    before, after = WOVEN.get(piece.role, ("", ""))
-    return f"{before}{shortened(piece.text, sys.maxsize)}{after}"
-
-
-def _style(piece: Piece) -> str:
-    return STYLES.get(piece.role, "")
 
 
 def _cell(value: object) -> Text:

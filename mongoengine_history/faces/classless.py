@@ -9,9 +9,7 @@ from mongoengine import Document
 from mongoengine.connection import DEFAULT_CONNECTION_NAME
 from mongoengine.fields import DynamicField
 
-from mongoengine_history.capture.track_history import track_history
-from mongoengine_history.read.history_of import history_of
-from mongoengine_history.record.history import BaseHistory, History
+from mongoengine_history import BaseHistory, History, history_of, track_history
 from mongoengine_history.state.patches import dictdiffer_paths
 
 if TYPE_CHECKING:

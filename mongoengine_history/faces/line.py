@@ -26,6 +26,12 @@ class Piece(NamedTuple):
     text: str
 
     @property
+    def marked(self) -> str:
+        """The text; of words in a text what is gone, and what came, stands between signs."""
+        before, after = WOVEN.get(self.role, ("", ""))
+        return f"{before}{self.text}{after}"
+
+    @property
     def html(self) -> str:
         """The piece as an element, escaped."""
         tag, text = TAGS.get(self.role), escape(self.text)
@@ -44,8 +50,7 @@ class Line(NamedTuple):
     @property
     def text(self) -> str:
         """What it says itself, without what is inside of it."""
-        marks = ((WOVEN.get(it.role, ("", "")), it.text) for it in self.pieces)
-        return "".join(f"{before}{text}{after}" for (before, after), text in marks)
+        return "".join(it.marked for it in self.pieces)
 
     def texts(self, depth: int = 0) -> Iterator[str]:
         """Yield it and what is inside of it, each behind a sign, deeper ones indented."""

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from string import Formatter
 from typing import TYPE_CHECKING, Any, Final
 
+from mongoengine_history import ABSENT
 from mongoengine_history.documents.fieldpaths import attributes, labels
 from mongoengine_history.faces.line import Line, Piece, html_of
 from mongoengine_history.faces.phrases import ENGLISH, OPERATIONS, PHRASES
@@ -17,7 +18,6 @@ from mongoengine_history.faces.woven import woven
 from mongoengine_history.state import telling
 from mongoengine_history.state.mask import fingerprint_of, is_mask
 from mongoengine_history.state.revision import EVENT
-from mongoengine_history.state.values import ABSENT
 from mongoengine_history.state.wording import shortened
 
 __all__ = ["Words"]
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from mongoengine import Document
 
+    from mongoengine_history import Revision
     from mongoengine_history.faces.phrases import Translations
     from mongoengine_history.state.patches import DictdifferPatch
-    from mongoengine_history.state.revision import Revision
     from mongoengine_history.state.values import Path
 
 AROUND: Final = 20

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from mongoengine import Document
     from starlette.responses import Response
 
-    from mongoengine_history import Revision
-    from mongoengine_history.errors import Conflict
+    from mongoengine_history import Conflict, Revision
     from mongoengine_history.faces.words import Words
     from mongoengine_history.state.patches import DictdifferPatch
     from mongoengine_history.state.values import Path

@@ -16,12 +16,11 @@ if TYPE_CHECKING:
 
     from mongoengine import Document
 
-    from mongoengine_history import Timeline
+    from mongoengine_history import Revision, Timeline
     from mongoengine_history.faces.line import Line, Piece
     from mongoengine_history.faces.question import Question
     from mongoengine_history.faces.words import Words
     from mongoengine_history.state.patches import DictdifferPatch
-    from mongoengine_history.state.revision import Revision
     from mongoengine_history.web.rights import Rights
 
 

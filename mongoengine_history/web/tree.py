@@ -12,8 +12,8 @@ from mongoengine_history.state.wording import shortened
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from mongoengine_history import Revision
     from mongoengine_history.faces.words import Words
-    from mongoengine_history.state.revision import Revision
     from mongoengine_history.state.values import Path
 
 

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
     from mongoengine import Document
 
-    from mongoengine_history.errors import Conflict
+    from mongoengine_history import Conflict, Revision
     from mongoengine_history.state.patches import DictdifferPatch
-    from mongoengine_history.state.revision import Revision
     from mongoengine_history.state.values import Path
 
 
