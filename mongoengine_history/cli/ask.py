@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from mongoengine_history import OptionsError, changeset
-from mongoengine_history.cli.options import kept
+from mongoengine_history.cli.options import kept, several
 from mongoengine_history.faces.identity import identity_in
 from mongoengine_history.faces.reason import needs_reason
 
@@ -23,18 +23,13 @@ if TYPE_CHECKING:
 NO_REASON: Final = "the class asks for one (reason_required): give --reason; nothing was written"
 
 
-def writes(function: Any) -> Any:
-    """Give a command that writes the options of all that do."""
-    for option in reversed(
-        [
-            click.option("--yes", "-y", is_flag=True, help="Do not ask.", **kept()),
-            click.option("--dry-run", is_flag=True, help="Only say what it would do.", **kept()),
-            click.option("--reason", metavar="TEXT", help="Why; it is recorded.", **kept()),
-            click.option("--identity", metavar="WHO", help="Who answers for it.", **kept()),
-        ]
-    ):
-        function = option(function)
-    return function
+writes: Final = several(
+    click.option("--yes", "-y", is_flag=True, help="Do not ask.", **kept()),
+    click.option("--dry-run", is_flag=True, help="Only say what it would do.", **kept()),
+    click.option("--reason", metavar="TEXT", help="Why; it is recorded.", **kept()),
+    click.option("--identity", metavar="WHO", help="Who answers for it.", **kept()),
+)
+"""Gives a command that writes the options of all that do."""
 
 
 def agreed(

@@ -25,8 +25,6 @@ from mongoengine_history.state.mask import is_mask
 from mongoengine_history.state.wording import readable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mongoengine import Document
 
     from mongoengine_history import ChangesetPlan, Conflict, PlanStep
@@ -58,8 +56,7 @@ def go_back(settings: Settings, words: tuple[str, ...], paths: tuple[str, ...]) 
     state before the first revision, 1, 2, …
     """
     target = document_of(settings, words, 1, 1)
-    number = target.number(target.rest[0])
-    return _save(settings, target, lambda it: revert(it, revision=number, **_only(paths)))
+    return _revert(settings, target, target.number(target.rest[0]), paths)
 
 
 @command("undo", short_help="Take back one revision, and keep the later ones.")
@@ -71,7 +68,7 @@ def take_back(settings: Settings, words: tuple[str, ...], paths: tuple[str, ...]
     target = document_of(settings, words, 1, 1)
     number = target.number(target.rest[0])
     try:
-        return _save(settings, target, lambda it: undo(it, number, **_only(paths)))
+        return _save(settings, target, undo(target.document(), number, **_only(paths)))
     except UndoConflictError as error:
         _tell_conflicts(settings, error, target.model)
         if settings.json:
@@ -120,10 +117,9 @@ def bring_back(
     if not paths:
         if revision is not None:
             raise click.UsageError("--revision goes with --path; else use revert")
-        made = restore(target.model, target.key)
-        return _save(settings, target, lambda it: it, made)
+        return _save(settings, target, restore(target.model, target.key))
     number = target.number(revision) if revision else _before_last_change(target, paths)
-    return _save(settings, target, lambda it: revert(it, revision=number, **_only(paths)))
+    return _revert(settings, target, number, paths)
 
 
 def _before_last_change(target: Target, paths: tuple[str, ...]) -> int:
@@ -139,15 +135,12 @@ def _only(paths: tuple[str, ...]) -> dict[str, Any]:
     return {"paths": [*paths]} if paths else {}
 
 
-def _save(
-    settings: Settings,
-    target: Target,
-    put_back: Callable[[Document], Document],
-    made: Document | None = None,
-) -> int:
+def _revert(settings: Settings, target: Target, number: int, paths: tuple[str, ...]) -> int:
+    return _save(settings, target, revert(target.document(), revision=number, **_only(paths)))
+
+
+def _save(settings: Settings, target: Target, document: Document) -> int:
     """Show what saving will change, ask, and save; refuse if somebody wrote meanwhile."""
-    document = target.document() if made is None else made
-    put_back(document)
     with writing(settings):
         planned = preview(document)
     target.check_known(document, planned)

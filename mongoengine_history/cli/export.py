@@ -6,14 +6,13 @@ import csv
 import json
 import sys
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from mongoengine_history import history_of
 from mongoengine_history.cli.connection import OWN_ALIAS
-from mongoengine_history.cli.options import command, words
+from mongoengine_history.cli.options import NEW_FILE, command, words
 from mongoengine_history.cli.target import class_of, document_of
 from mongoengine_history.faces.classless import history_named
 from mongoengine_history.record.history import kept_by
@@ -23,6 +22,7 @@ from mongoengine_history.state.telling import json_ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from mongoengine_history import Holding
     from mongoengine_history.cli.options import Settings
@@ -111,7 +111,7 @@ def _size(count: int) -> str:
 @command("export", short_help="All revisions, as JSON Lines or CSV.")
 @words("[COLLECTION] [KEY]")
 @click.option("--format", "form", type=click.Choice(["jsonl", "csv"]), default="jsonl")
-@click.option("--to", type=click.Path(dir_okay=False, path_type=Path), help="A file that is new.")
+@NEW_FILE
 def export(settings: Settings, words: tuple[str, ...], form: str, to: Path | None) -> int:
     """
     Write all revisions of a document, or of all of a class, the oldest first.

@@ -12,7 +12,7 @@ from mongoengine_history import OptionsError, changeset_of, deleted, recent
 from mongoengine_history.cli.connection import OWN_ALIAS
 from mongoengine_history.cli.look import FEW, asked, conditions
 from mongoengine_history.cli.options import USUAL_HISTORY, command, words
-from mongoengine_history.cli.target import class_of
+from mongoengine_history.cli.target import only_class
 from mongoengine_history.cli.values import value_of
 from mongoengine_history.faces.question import Question
 
@@ -108,10 +108,7 @@ def _models(settings: Settings, name: str | None) -> list[type[Document]]:
 @click.option("--size", "-n", type=click.IntRange(1, sys.maxsize), help="How many at most.")
 def gone(settings: Settings, words: tuple[str, ...], size: int | None) -> int:
     """Tell which documents of a class are gone, and by whom; `restore` brings one back."""
-    model, rest = class_of(settings, words)
-    if rest:
-        raise click.UsageError("too many words")
-    terminal = settings.terminal
+    model, terminal = only_class(settings, words), settings.terminal
     found = [*islice(deleted(model), size)]
     told = terminal.words(model)
     if settings.json:

@@ -11,7 +11,7 @@ from mongoengine_history import backfill, prune, redact
 from mongoengine_history.cli.ask import agreed, writes, writing
 from mongoengine_history.cli.export import holdings_of
 from mongoengine_history.cli.options import command, words
-from mongoengine_history.cli.target import check_unkeyed, class_of, document_of
+from mongoengine_history.cli.target import check_unkeyed, class_of, document_of, only_class
 from mongoengine_history.cli.terminal import counted
 from mongoengine_history.cli.values import age_of, moment_of
 from mongoengine_history.record.indexes import INDEXES
@@ -29,13 +29,6 @@ if TYPE_CHECKING:
     from mongoengine_history.cli.options import Settings
 
 
-def _only_class(settings: Settings, words: tuple[str, ...]) -> type[Document]:
-    model, rest = class_of(settings, words)
-    if rest:
-        raise click.UsageError("too many words")
-    return model
-
-
 @command("prune", short_help="Let the oldest revisions of a class go.")
 @words("[COLLECTION]")
 @click.option("--keep", type=click.IntRange(1), help="How many of each document stay at least.")
@@ -49,7 +42,7 @@ def cut(
 
     What either option keeps, stays; without them what the class says itself (`keep`, `keep_for`).
     """
-    model = _only_class(settings, words)
+    model = only_class(settings, words)
     if not settings.model:
         check_unkeyed(model)
     age: timedelta | datetime | None = age_of(older_than) if older_than else None
@@ -165,7 +158,7 @@ def _missing(history: Collection[Any], wanted: Iterable[str]) -> list[str]:
 @writes
 def begin(settings: Settings, words: tuple[str, ...]) -> int:
     """Keep a version of each stored document without a history, so that it has a past from now."""
-    model = _only_class(settings, words)
+    model = only_class(settings, words)
     about = Place(model).documents.estimated_document_count()
     name = model._get_collection_name()
     if not settings.json:
@@ -199,4 +192,3 @@ def upgrade(settings: Settings) -> int:
 
 
 KEEPING: Final = (cut, erase, indexes, begin, upgrade)
-"""The commands of this file."""

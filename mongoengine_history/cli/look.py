@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from mongoengine_history import Misfit, as_of
-from mongoengine_history.cli.options import command, words
+from mongoengine_history.cli.options import command, several, words
 from mongoengine_history.cli.target import class_of, document_of, told_paths
 from mongoengine_history.cli.terminal import counted
 from mongoengine_history.cli.values import WHEN, last_of, moment_of, number_of, point_of
@@ -26,19 +26,14 @@ FEW: Final = 8
 """Changes of a revision that a list shows."""
 
 
-def asked(function: Any) -> Any:
-    """Give a command the options by which revisions are chosen."""
-    for option in reversed(
-        [
-            click.option("--by", metavar="IDENTITY", help="Who answers for them."),
-            click.option("--touching", metavar="PATH", help="That changed something there."),
-            click.option("--since", metavar="WHEN", help=f"From {WHEN}."),
-            click.option("--until", metavar="WHEN", help="To a moment, or a day, included."),
-            click.option("--operation", metavar="WORD", help="Such as update, delete or undo."),
-        ]
-    ):
-        function = option(function)
-    return function
+asked: Final = several(
+    click.option("--by", metavar="IDENTITY", help="Who answers for them."),
+    click.option("--touching", metavar="PATH", help="That changed something there."),
+    click.option("--since", metavar="WHEN", help=f"From {WHEN}."),
+    click.option("--until", metavar="WHEN", help="To a moment, or a day, included."),
+    click.option("--operation", metavar="WORD", help="Such as update, delete or undo."),
+)
+"""Gives a command the options by which revisions are chosen."""
 
 
 def conditions(settings: Settings, **said: str | None) -> dict[str, Any]:

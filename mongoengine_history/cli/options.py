@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import timezone, tzinfo
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -146,6 +147,17 @@ def kept() -> dict[str, Any]:
     return {"expose_value": False, "callback": _keep}
 
 
+def several(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return what gives a command some options, in their order."""
+
+    def given(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return given
+
+
 def shared(command: C) -> C:
     """Give a command the options that all have; they may stand before its name, too."""
     for option in _shared():
@@ -201,6 +213,11 @@ def command(name: str, **said: Any) -> Callable[[Callable[..., Any]], click.Comm
         return shared(click.command(name, cls=Command, **said)(click.pass_obj(function)))
 
     return made
+
+
+NEW_FILE: Final = click.option(
+    "--to", type=click.Path(dir_okay=False, path_type=Path), help="A file that is new."
+)
 
 
 def words(usage: str) -> Callable[[Any], Any]:

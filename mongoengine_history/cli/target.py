@@ -111,6 +111,14 @@ def class_of(settings: Settings, words: Sequence[str]) -> tuple[type[Document], 
     return settings.classless(words[0]), tuple(words[1:])
 
 
+def only_class(settings: Settings, words: Sequence[str]) -> type[Document]:
+    """Return the class that is meant, by --model or the only word."""
+    model, rest = class_of(settings, words)
+    if rest:
+        raise click.UsageError("too many words")
+    return model
+
+
 def document_of(settings: Settings, words: Sequence[str], least: int = 0, most: int = 0) -> Target:
     """Return the document that is meant, with from *least* to *most* words behind it."""
     model, rest = class_of(settings, words)

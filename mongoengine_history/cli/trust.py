@@ -22,7 +22,7 @@ from mongoengine_history import (
 )
 from mongoengine_history.cli.ask import agreed, writes, writing
 from mongoengine_history.cli.look import DOCUMENT
-from mongoengine_history.cli.options import command, words
+from mongoengine_history.cli.options import NEW_FILE, command, words
 from mongoengine_history.cli.target import check_unkeyed, class_of, document_of
 from mongoengine_history.cli.terminal import counted
 from mongoengine_history.trust.finding import ALTERED, DRIFT
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from mongoengine_history.cli.options import Settings
 
 FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+CHECKSUM_KEY: Final = click.option(
+    "--checksum-key", type=FILE, multiple=True, help="An earlier key of the class."
+)
 
 PERHAPS_KEYED: Final = (
     "A checksum that was made with a key is not found right without it: name the class, which has "
@@ -50,7 +54,7 @@ def _bytes(file: Path | None) -> bytes | None:
 @words("[COLLECTION] [KEY]")
 @click.option("--since", type=FILE, help="A checkpoint: only what was recorded since.")
 @click.option("--public-key", type=FILE, help="The checkpoint has to be signed by it; 32 bytes.")
-@click.option("--checksum-key", type=FILE, multiple=True, help="An earlier key of the class.")
+@CHECKSUM_KEY
 def check(
     settings: Settings,
     words: tuple[str, ...],
@@ -153,8 +157,8 @@ def _verdict(
 
 
 @command("checkpoint", short_help="A head over many histories, to be kept elsewhere.")
-@click.option("--to", type=click.Path(dir_okay=False, path_type=Path), help="A file that is new.")
-@click.option("--origin", metavar="NAME", help="Whose it is; the names of the database else.")
+@NEW_FILE
+@click.option("--origin", metavar="NAME", help="Whose it is; else the names of the database.")
 @click.option("--sign-with", type=FILE, help="A file with the private key: 32 bytes of Ed25519.")
 def head(settings: Settings, to: Path | None, origin: str | None, sign_with: Path | None) -> int:
     """
@@ -174,9 +178,9 @@ def head(settings: Settings, to: Path | None, origin: str | None, sign_with: Pat
 
 @command("proof", short_help="Prove one revision to somebody without the database.")
 @words(f"{DOCUMENT} NUMBER")
-@click.option("--checkpoint", "known", type=FILE, help="The last one that was kept else.")
-@click.option("--checksum-key", type=FILE, multiple=True, help="An earlier key of the class.")
-@click.option("--to", type=click.Path(dir_okay=False, path_type=Path), help="A file that is new.")
+@click.option("--checkpoint", "known", type=FILE, help="The last one that was kept elsewhere.")
+@CHECKSUM_KEY
+@NEW_FILE
 def prove(
     settings: Settings,
     words: tuple[str, ...],
