@@ -196,11 +196,13 @@ class HistoryView(CustomView):
         root = f"{scope.get('root_path', '')}{self.path}"
         await self.browser({**scope, "root_path": root}, receive, send)
 
-    def _may_see(self, request: Any, model: Any, pk: Any, path: str | None) -> bool:
-        return any(it.may_see_history(request, pk, path) for it in self._of(request, model))
+    def _may_see(self, request: Any, model: Any, pk: Any, path: str | None) -> object:
+        answers = (it.may_see_history(request, pk, path) for it in self._of(request, model))
+        return next(filter(None, answers), False)  # as it is: the browser refuses one to be awaited
 
-    def _may_restore(self, request: Any, model: Any, pk: Any, path: str | None) -> bool:
-        return any(it.may_restore_history(request, pk, path) for it in self._of(request, model))
+    def _may_restore(self, request: Any, model: Any, pk: Any, path: str | None) -> object:
+        answers = (it.may_restore_history(request, pk, path) for it in self._of(request, model))
+        return next(filter(None, answers), False)
 
     def _of(self, request: Any, model: Any) -> list[Any]:
         return [it for it in self._views if it.document is model and it.is_accessible(request)]

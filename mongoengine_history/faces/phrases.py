@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import re
+from functools import lru_cache
 from gettext import NullTranslations
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+TOLD_LOG: Final = logging.getLogger("mongoengine_history.faces")
+
+FILLED: Final = re.compile(r"%\((\w+)\)|\{(\w+)")
+"""What stands in a phrase for what it is filled with."""
 
 
 class Translations(Protocol):
@@ -18,6 +29,53 @@ class Translations(Protocol):
 
 ENGLISH: Final = NullTranslations()
 """Tells phrases as they stand here."""
+
+
+def by_names(phrase: str, names: Mapping[str, Any]) -> str:
+    """Fill a phrase with what stands in it between per cent signs and brackets."""
+    if "%" in re.sub(r"%\(\w+\)s|%%", "", phrase):
+        raise ValueError("a per cent sign is written twice")
+    return phrase % names
+
+
+def looked_up(
+    look_up: Callable[..., object],
+    *asked: Any,
+    fill: Callable[[str, Mapping[str, Any]], object] = str.format_map,
+) -> str:
+    """
+    Return a phrase in a language: in English where a catalogue has none that can be filled.
+
+    Args:
+        look_up: ``gettext`` or ``ngettext`` of what knows the language.
+        *asked: What it takes: a phrase; or the one, the one for many, and the number.
+        fill: How the phrase will be filled.
+    """
+    english, *forms = asked
+    if forms:
+        english = asked[0] if asked[-1] == 1 else asked[1]
+    wanted = _names_in(" ".join(map(str, asked)))
+    try:
+        phrase = str(look_up(*asked) or english)
+        fill(phrase, dict.fromkeys(wanted, 0))
+        is_whole = bool(forms) or _names_in(phrase) == wanted
+    except Exception as error:  # of the application: a history is shown all the same
+        _log(str(english), type(error).__name__)
+        return str(english)
+    if not is_whole:
+        _log(str(english), "something is missing in it, or too much")
+    return phrase if is_whole else str(english)
+
+
+@lru_cache(maxsize=1_000)
+def _log(english: str, problem: str) -> None:
+    """Say it once: a page has a hundred phrases."""
+    TOLD_LOG.warning("No translation that can be filled of %r: %s", english, problem)
+
+
+def _names_in(phrase: str) -> set[str]:
+    return {name for pair in FILLED.findall(phrase) for name in pair if name}
+
 
 N_: Final = str
 """Marks a phrase for catalogues; it is looked up where it is told."""

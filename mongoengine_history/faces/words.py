@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mongoengine_history import ABSENT
 from mongoengine_history.documents.fieldpaths import attributes, labels
 from mongoengine_history.faces.line import Line, Piece, html_of
-from mongoengine_history.faces.phrases import ENGLISH, OPERATIONS, PHRASES
+from mongoengine_history.faces.phrases import ENGLISH, OPERATIONS, PHRASES, TOLD_LOG, looked_up
 from mongoengine_history.faces.woven import woven
 from mongoengine_history.state import telling
 from mongoengine_history.state.mask import fingerprint_of, is_mask
@@ -78,7 +78,11 @@ class Words:
 
     def gettext(self, phrase: str) -> str:
         """Return a phrase in the language."""
-        return self.translations.gettext(phrase)
+        return looked_up(self.translations.gettext, phrase)
+
+    def ngettext(self, one: str, many: str, n: int) -> str:
+        """Return the phrase that goes with a number in the language."""
+        return looked_up(self.translations.ngettext, one, many, n)
 
     def done(self, revision: Revision) -> str:
         """Tell what was done; of an event its kind."""
@@ -89,7 +93,16 @@ class Words:
 
     def who(self, identity: Any) -> str:
         """Tell who answers for it; nothing if nobody does."""
-        return "" if identity is None else self.line(self.identity_label(identity))
+        return "" if identity is None else self.line(self._label(identity))
+
+    def _label(self, identity: Any) -> str:
+        """Tell somebody by name; who has none, as whoever is gone, by what was recorded."""
+        try:
+            label = self.identity_label(identity)
+        except Exception:  # of the application: a history is shown all the same
+            TOLD_LOG.warning("identity_label has no name for %r", identity, exc_info=True)
+            label = None
+        return str(identity if label is None else label)
 
     def moment(self, when: datetime) -> str:
         """Tell a moment in the zone, to the second; a naive one is in UTC."""
@@ -193,7 +206,7 @@ class Words:
 
     def more(self, count: int) -> str:
         """Tell that there are some more."""
-        template = self.translations.ngettext("… and {count} more", "… and {count} more", count)
+        template = self.ngettext("… and {count} more", "… and {count} more", count)
         return template.format(count=f"{count:,}")
 
     def html(self, revision: Revision) -> str:

@@ -38,8 +38,9 @@ from mongoengine_history.web.protection import (
     is_from_own_page,
     is_local,
     is_token,
+    named_in,
 )
-from mongoengine_history.web.rights import nobody
+from mongoengine_history.web.rights import check_sync, nobody
 from mongoengine_history.web.site import Site, no_fields, who_sent
 
 __all__ = ["HistoryBrowser", "history_browser"]
@@ -162,7 +163,7 @@ class HistoryBrowser:
 
     def gettext(self, phrase: str) -> str:
         """Return a phrase in the language of the pages, for what leads to them."""
-        return self._site.translations.gettext(phrase)
+        return self._site.gettext(phrase)
 
     def _page(self, *both: Callable[[Look], Response]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
@@ -254,9 +255,15 @@ def history_browser(  # noqa: PLR0913  # each option has its name
     """
     if secret is not None and (not isinstance(secret, bytes) or len(secret) < 16):
         raise OptionsError("secret", "…", "it must be 16 bytes or more")
-    for name, decide in {"may_restore": may_restore, "may_erase": may_erase}.items():
+    decisions = {"may_see": may_see, "may_restore": may_restore, "may_erase": may_erase}
+    for name, decide in decisions.items():
         if decide is not None and may_see is None:
             raise OptionsError(name, decide, "say may_see, too: who may look")
+    told = {"identity": identity, "identity_label": identity_label, "form_fields": form_fields}
+    for name, function in {**decisions, **told}.items():
+        check_sync(name, function)
+    if isinstance(hosts, str) or any(named_in(it) != it for it in hosts):
+        raise OptionsError("hosts", hosts, "it is a list of names in small letters, without ports")
     for model in models:
         check_model(model)
     site = Site(

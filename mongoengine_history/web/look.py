@@ -136,7 +136,7 @@ class Look:
 
     def gettext(self, phrase: str) -> str:
         """Return a phrase in the language of the site."""
-        return self.site.translations.gettext(phrase)
+        return self.site.gettext(phrase)
 
     def say_wrong(self, error: OptionsError) -> str:
         """Tell that something cannot be asked for."""

@@ -65,8 +65,13 @@ def _is_first_hop(request: Request) -> bool:
 
 def host_of(request: Request) -> str | None:
     """Return the name under which a browser sees the pages; None if it is none."""
+    return named_in(request.headers.get("host", ""))
+
+
+def named_in(host: str) -> str | None:
+    """Return the name of a host without its port, in small letters; None if it is none."""
     try:
-        return urlsplit(f"//{request.headers.get('host', '')}").hostname
+        return urlsplit(f"//{host}").hostname
     except ValueError:
         return None
 

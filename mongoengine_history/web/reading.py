@@ -14,6 +14,7 @@ from mongoengine_history import (
     recent,
 )
 from mongoengine_history.faces.question import Question
+from mongoengine_history.record.overview import heads
 from mongoengine_history.record.place import Place
 from mongoengine_history.state.merge import path_text
 from mongoengine_history.state.revision import DELETE, EVENT
@@ -223,18 +224,21 @@ def gone(look: Look) -> Response:
 
 
 def _gone(rows: list[Row]) -> list[Row]:
-    """Leave out documents that are there again; of one that went twice, one deletion is enough."""
-    known: set[object] = set()
+    """Leave out documents that are there again; of one that went twice, the last one is enough."""
+    stored, newest = set[object](), dict[object, int]()
     for model in {it.model for it in rows}:
-        keys = [_key(it) for it in rows if it.model is model]
-        found = Place(model).documents.find({"_id": {"$in": keys}}, {"_id": 1})
-        known.update((model, identifier(it["_id"])) for it in found)
-    left = []
-    for row in rows:
-        key = row.model, identifier(_key(row))
-        left += [row] if key not in known else []
-        known.add(key)
-    return left
+        place, keys = Place(model), [_key(it) for it in rows if it.model is model]
+        found = place.documents.find({"_id": {"$in": keys}}, {"_id": 1})
+        stored.update((model, identifier(it["_id"])) for it in found)
+        newest.update({(model, key): head.number for key, head in heads(place, keys).items()})
+    known = [((it.model, identifier(_key(it))), it) for it in rows]
+    gone = [(key, it) for key, it in known if key not in stored]
+    return [it for key, it in gone if newest.get(key) == it.number or _is_last_deletion(it)]
+
+
+def _is_last_deletion(row: Row) -> bool:
+    deletions = history_of(row.model, row.pk).filter(operation=DELETE)
+    return [it.number for it in deletions.page(size=1)] == [row.number]
 
 
 def _key(row: Row) -> Any:

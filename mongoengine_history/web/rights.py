@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from inspect import isawaitable, iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from bson.raw_bson import RawBSONDocument
 
 from mongoengine_history import history_of
+from mongoengine_history.errors import OptionsError
 from mongoengine_history.web.veil import Veil
 
 if TYPE_CHECKING:
@@ -31,6 +33,20 @@ def nobody(_request: Request, _model: type[Document], _pk: Any, _path: str | Non
 def everybody(_request: Request, _model: type[Document], _pk: Any, _path: str | None) -> bool:
     """Let everybody do it."""
     return True
+
+
+def check_sync(name: str, function: object) -> None:
+    """Raise an OptionsError if a function of the host has to be awaited, which nobody does."""
+    if iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):
+        raise OptionsError(name, function, "nothing awaits it: define it without async")
+
+
+def is_yes(answer: object) -> bool:
+    """Say whether the host said yes. What has to be awaited is no answer, and lets nobody in."""
+    if isawaitable(answer):
+        getattr(answer, "close", bool)()
+        raise TypeError(f"{answer!r} is no answer: nothing awaits a function that says who may")
+    return bool(answer)
 
 
 @dataclass(frozen=True)
@@ -62,7 +78,7 @@ class Rights:
     def _is_let(self, decide: Decide) -> bool:
         """Ask about the class, and the document; one is free only where its class is."""
         asked = [None] if self.pk is None else [None, self.pk]
-        return all(decide(self.request, self.model, pk, None) for pk in asked)
+        return all(is_yes(decide(self.request, self.model, pk, None)) for pk in asked)
 
     @cached_property
     def of_erasing(self) -> Veil:
@@ -98,4 +114,6 @@ class Rights:
         return self._veil(self.may_restore).kept_from(patches)
 
     def _veil(self, decide: Decide) -> Veil:
-        return Veil(self.model, lambda path: bool(decide(self.request, self.model, self.pk, path)))
+        return Veil(
+            self.model, lambda path: is_yes(decide(self.request, self.model, self.pk, path))
+        )

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import escape
 
 from mongoengine_history.faces.line import TAGS, html_of
-from mongoengine_history.faces.phrases import ENGLISH, N_, OPERATIONS
+from mongoengine_history.faces.phrases import ENGLISH, N_, OPERATIONS, by_names, looked_up
 from mongoengine_history.faces.words import Words
 from mongoengine_history.state.revision import RESTORE, REVERT, UNDO
 from mongoengine_history.state.wording import shortened
@@ -128,15 +128,19 @@ class Site:
         environment.tests.update(long=_is_long)
         return environment  # type: ignore[no-any-return]  # mypy knows no extensions
 
+    def gettext(self, phrase: str) -> str:
+        """Return a phrase in the language of the pages."""
+        return looked_up(self.translations.gettext, phrase)
+
     def _gettext(self, message: str) -> str:
-        return escape(self.translations.gettext(message))
+        return escape(looked_up(self.translations.gettext, message, fill=by_names))
 
     def _ngettext(self, one: str, many: str, n: int) -> str:
-        return escape(self.translations.ngettext(one, many, n))
+        return escape(looked_up(self.translations.ngettext, one, many, n, fill=by_names))
 
     def _language(self) -> str:
         """Return the tag of the language, by the header of its catalogue."""
-        named = LANGUAGE.search(self.translations.gettext(CATALOGUE_HEADER))
+        named = LANGUAGE.search(self.gettext(CATALOGUE_HEADER))
         return named[1].replace("_", "-") if named else "en"
 
     def words(self, model: type[Document] | None) -> Words:

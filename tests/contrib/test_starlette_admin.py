@@ -218,6 +218,16 @@ class Tags(HistoryMixin, ModelView):
     fields = ["id", "color"]
 
 
+def test_what_would_have_to_be_awaited_lets_nobody_in(article: Article) -> None:
+    class Waiting(Articles):
+        async def may_see_history(self, *_: Any) -> Any:
+            return False
+
+    client = browsed(Waiting(Article))
+    with pytest.raises(TypeError, match="no answer"):
+        client.get(f"/admin/history/Article/{article.pk}")
+
+
 def test_a_key_may_be_any_text(database: Any) -> None:
     Tag(id="../a?b=<é>", color="blue").save()
     client = browsed(Tags(Tag))

@@ -267,13 +267,14 @@ def test_deletions_are_told_in_pages_the_newest_first(database: Any, monkeypatch
     for name in ("one", "two", "one", "three", "back"):
         Cell(name=name, seats=1).save().delete()
     Cell(name="back", seats=2).save()
+    redact(Cell, "seats", "two")  # a revision that is later than its deletion
     client, address, found = browse(), "/deleted?model=Cell", []
     while address:
         page = client.get(address).text
         found.append(re.findall(r'class="document" href="/Cell/(.*?)"', page))
         older = re.search(r'rel="next" href="(.*?)"', page)
         address = unescape(older[1]) if older else ""
-    assert found == [["three"], ["one", "two"], ["one"]]
+    assert found == [["three"], ["one", "two"], []]
 
 
 @pytest.mark.parametrize(

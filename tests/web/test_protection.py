@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 import pytest
@@ -75,6 +76,38 @@ def test_with_functions_hosts_can_be_named(sheet: Sheet) -> None:
     app = history_browser(Sheet, may_see=everybody, hosts=["shop.example"])
     assert TestClient(app, "http://shop.example").get("/").status_code == 200
     assert TestClient(app, "http://evil.example").get("/").status_code == 421
+
+
+@pytest.mark.parametrize("hosts", ["shop.example", ["Shop.example"], ["shop.example:443"], [""]])
+def test_names_of_hosts_that_no_browser_would_match_are_refused(hosts: Any) -> None:
+    with pytest.raises(OptionsError, match="small letters"):
+        history_browser(Sheet, hosts=hosts)
+
+
+async def nobody_waits(*_: object) -> bool:
+    return False
+
+
+class Waiting:
+    async def __call__(self, *_: object) -> bool:
+        return False
+
+
+DECISIONS = ["may_see", "may_restore", "may_erase"]
+
+
+@pytest.mark.parametrize("name", [*DECISIONS, "identity", "identity_label", "form_fields"])
+@pytest.mark.parametrize("function", [nobody_waits, Waiting(), partial(nobody_waits)])
+def test_what_would_have_to_be_awaited_is_refused(name: str, function: Any) -> None:
+    with pytest.raises(OptionsError, match="async"):
+        history_browser(Sheet, **{"may_see": everybody, name: function})
+
+
+def test_nor_does_an_answer_that_waits_let_anybody_in(sheet: Sheet) -> None:
+    for name, page in zip(DECISIONS, ("", "/2/undo", "/erase"), strict=True):
+        client = browse(user="eve", **{name: lambda *_: nobody_waits()})
+        with pytest.raises(TypeError, match="no answer"):
+            client.get(f"/Sheet/{sheet.pk}{page}")
 
 
 @pytest.mark.parametrize("secret", [b"short", "a text of sixteen", 7])

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from gettext import NullTranslations
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -125,3 +126,44 @@ def test_what_is_said_of_a_form_is_one_too(sheet: Sheet) -> None:
     assert [it.status_code for it in answers] == [422, 409, 403, 413, 422, 403, *[200] * len(DONE)]
     assert [words for it in answers if (words := words_of(it.text) - KNOWN)] == []
     assert all("⟦" in it.text for it in answers)
+
+
+class Broken(NullTranslations):
+    """What hosts give, by mistake."""
+
+    def __init__(self, spoilt: Any) -> None:
+        super().__init__()
+        self.spoilt = spoilt
+
+    def gettext(self, message: str) -> Any:
+        return self.spoilt(message)
+
+    def ngettext(self, one: str, many: str, n: int) -> Any:
+        return self.spoilt(one if n == 1 else many)
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        lambda _: None,
+        lambda it: {}[it],
+        lambda _: "",
+        lambda it: re.sub(r"([{(])(\w)", r"\1x\2", it) if re.search(r"[{(]\w", it) else it,
+        lambda it: re.sub(r"{\w+}|%\(\w+\)s", "", it) or it,
+        lambda it: f"{it} {{" if "{" in it else f"{it} 7 % ",
+    ],
+)
+def test_a_catalogue_that_is_wrong_tells_it_in_english(sheet: Sheet, spoilt: Any) -> None:
+    own = f"/Sheet/{sheet.pk}"
+    for page in (own, "/?q=x", f"{own}/3/undo", f"{own}/2/state", "/deleted"):
+        broken = browse(user="eve", translations=Broken(spoilt)).get(page)
+        english = browse(user="eve").get(page)
+        assert broken.status_code == english.status_code
+        assert words_of(broken.text) - KNOWN == words_of(english.text) - KNOWN
+
+
+def test_somebody_without_a_name_is_told_by_what_was_recorded(sheet: Sheet) -> None:
+    for label in ({}.get, {}.__getitem__):
+        page = browse(identity_label=label).get(f"/Sheet/{sheet.pk}")
+        assert (page.status_code, "ada" in page.text) == (200, True)
+    assert "7" in browse(identity_label=lambda _: 7).get("/").text
