@@ -11,6 +11,7 @@ from mongoengine_history import (
     DocumentDidNotExistError,
     OptionsError,
     changeset_of,
+    history_of,
     recent,
 )
 from mongoengine_history.faces.question import Question
