@@ -26,5 +26,7 @@ def bookmarks(database: Any) -> None:
 
 
 @pytest.fixture
-def images(bookmarks: None) -> None:
+def images(bookmarks: None, server_version: list[int]) -> None:
+    if server_version < [6]:
+        pytest.skip("MongoDB 6.0 or later")
     keep_images(True)

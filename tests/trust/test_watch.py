@@ -123,6 +123,7 @@ def test_images_tell_what_a_document_without_a_history_was(images: None) -> None
     assert names(made) == ["b"]
 
 
+@pytest.mark.mongodb(6)
 def test_without_images_it_is_left_to_the_next_write() -> None:
     keep_images(False)
     with untracked():
