@@ -269,7 +269,7 @@ class BaseHistory(Document, metaclass=_Apart):  # type: ignore[misc]  # MongoEng
     #: How many records the revision has, parts of large values included.
     size = fields.IntField()
     #: ``create``, ``update``, ``delete``, ``revert``, ``undo``, ``restore``, ``external``,
-    #: ``event``, or a later word.
+    #: ``event``, ``redact``, or a later word.
     operation = fields.StringField()
     #: Shared by all revisions of one unit of work.
     changeset = fields.ObjectIdField()

@@ -70,7 +70,7 @@ class Revision:
     #: Who answers for it; None if nobody was named.
     identity: Any
     #: ``create``, ``update``, ``delete``, ``revert``, ``undo``, ``restore``, ``external``,
-    #: ``event``, or a later word.
+    #: ``event``, ``redact``, or a later word.
     operation: str
     #: Why, in words.
     reason: str | None
