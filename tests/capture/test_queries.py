@@ -174,7 +174,7 @@ UPSERTS: dict[str, Act] = {
     "upsert",
     [
         # Before, the details of the two commands were in different orders.
-        pytest.param(it, marks=[pytest.mark.mongodb(5)] if it == "a taken key" else [])
+        pytest.param(it, marks=[pytest.mark.mongodb(6)] if it == "a taken key" else [])
         for it in UPSERTS
     ],
 )
