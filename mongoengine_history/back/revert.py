@@ -67,8 +67,8 @@ def revert(
     ``revert(document, revision=3)`` gives the state right after revision 3, exactly.
 
     Both start from what is stored: unsaved edits are lost. The next ``save()`` stores the state as
-    it was, to the byte within each field, and is recorded as operation ``revert`` if
-    `track_changes` is connected for the class. A document without history comes back unchanged.
+    it was, to the byte within each field, and is recorded as operation ``revert`` if the class is
+    tracked, or `track_changes` connected for it. A document without history comes back unchanged.
 
     Args:
         document: A stored document, or one that was deleted and whose object is still there.
@@ -142,7 +142,8 @@ def undo(
     Each path that the revision set gets the value from before it. Where the value is not what the
     revision left there, nothing is taken back; a list is one value here. It starts from what is
     stored, so unsaved edits are lost. The next ``save()`` is recorded as operation ``undo`` if
-    `track_changes` is connected for the class, so that undoing that revision does it again.
+    the class is tracked, or `track_changes` connected for it, so that undoing that revision does it
+    again.
 
     Args:
         document: A stored document, or one that was deleted, whose deletion is to be undone.
@@ -246,8 +247,8 @@ def restore(model: type[D], pk: object) -> D:
     It has its last state: the one that was deleted or, if the deletion was not recorded, the one
     after the newest revision, or else the one that `backfill` kept. The next ``save()`` inserts
     exactly that, the order of fields included, and is recorded as operation ``restore`` if
-    `track_changes` is connected for the class. If somebody else has stored the document meanwhile,
-    it raises NotUniqueError.
+    the class is tracked, or `track_changes` connected for it. If somebody else has stored the
+    document meanwhile, it raises NotUniqueError.
 
     Args:
         model: The class of the document, or a base class.

@@ -61,10 +61,10 @@ class DocumentTrack:
     """
     Watches one document from now to the end of the ``with`` block.
 
-    Each save inside that changes the stored document becomes one revision, if `track_changes` is
-    connected for its class. The state before is what the save has overwritten on the server.
-    Blocks nest: the innermost identity counts, an outer one where the inner names nobody, and
-    metadata is merged. Used without ``with`` it watches as long as the document lives.
+    Each save inside that changes the stored document becomes one revision, if its class is tracked,
+    or `track_changes` connected for it. The state before is what the save has overwritten on the
+    server. Blocks nest: the innermost identity counts, an outer one where the inner names nobody,
+    and metadata is merged. Used without ``with`` it watches as long as the document lives.
 
     Args:
         document: The document, stored or new.
