@@ -10,7 +10,7 @@ from mongoengine import Document, connection, signals
 
 from mongoengine_history.capture.document_track import track_changes
 from mongoengine_history.documents.fieldpaths import hiding_of
-from mongoengine_history.documents.fieldrules import with_subclasses
+from mongoengine_history.documents.fieldrules import concrete, with_subclasses
 from mongoengine_history.documents.options import is_tracked, options_of
 from mongoengine_history.documents.stand_in import is_stand_in
 from mongoengine_history.errors import OptionsError
@@ -31,8 +31,7 @@ class Databases:
     """The databases of all known classes and of all aliases, without those that have no history."""
 
     def __init__(self) -> None:
-        models = [it for it in with_subclasses(Document) if not it._meta.get("abstract")]
-        known = [it for it in models if not issubclass(it, (BaseHistory, Version))]
+        known = [it for it in concrete(Document) if not issubclass(it, (BaseHistory, Version))]
         of_classes = [(model, _of(model)) for model in known]
         aliases = map(_of, connection._connection_settings)
         found = [it for it in chain((it for _, it in of_classes), aliases) if it is not None]

@@ -14,7 +14,7 @@ from mongoengine_history.capture.collection import RecordingCollection
 from mongoengine_history.capture.fronts import FRONTS, can_record
 from mongoengine_history.capture.tracker import Tracker
 from mongoengine_history.documents.fieldpaths import check_rules
-from mongoengine_history.documents.fieldrules import with_subclasses
+from mongoengine_history.documents.fieldrules import concrete, with_subclasses
 from mongoengine_history.documents.formerly import check_names
 from mongoengine_history.documents.options import (
     NOT_GIVEN,
@@ -284,8 +284,7 @@ def _check_collection(cls: type[Document]) -> None:
     if cls._meta.get("abstract"):
         return
     check_id(cls)
-    tracked = {it for root in _covers for it in with_subclasses(root)}
-    check_names(cls, (it for it in tracked if not it._meta.get("abstract")))
+    check_names(cls, {it for root in _covers for it in concrete(root)})
     kept = kept_by(cls)
     lies_there = kept._get_collection_name() == cls._get_collection_name()
     if lies_there and kept.kept_at in {None, cls._meta.get("db_alias", DEFAULT_CONNECTION_NAME)}:

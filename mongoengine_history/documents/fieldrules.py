@@ -71,6 +71,11 @@ def with_subclasses(model: type[Any]) -> Iterator[type[Any]]:
         yield from with_subclasses(known)
 
 
+def concrete(model: type[Any]) -> Iterator[type[Any]]:
+    """Yield a class and all classes derived from it, but abstract ones, which have no documents."""
+    return (it for it in with_subclasses(model) if not it._meta.get("abstract"))
+
+
 @dataclass
 class Lookup:
     """Looks into fields, and keeps in mind through which classes that has led."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mongoengine import Document
 
-from mongoengine_history.documents.fieldrules import with_subclasses
+from mongoengine_history.documents.fieldrules import concrete, with_subclasses
 from mongoengine_history.documents.options import options_of
 
 if TYPE_CHECKING:
@@ -26,6 +26,5 @@ def needs_reason(subject: Document | type[Document] | ChangesetPlan) -> bool:
     if isinstance(subject, type):
         return any(options_of(it).reason_required for it in with_subclasses(subject))
     steps = {(it.collection, it.document_class) for it in subject.steps}
-    known = (it for it in with_subclasses(Document) if not it._meta.get("abstract"))
-    written = (it for it in known if (it._get_collection_name(), it.__name__) in steps)
+    written = (it for it in concrete(Document) if (it._get_collection_name(), it.__name__) in steps)
     return any(options_of(it).reason_required for it in written)

@@ -13,7 +13,7 @@ from mongoengine import Document
 from pymongo import ASCENDING, DESCENDING
 from pymongo.read_concern import ReadConcern
 
-from mongoengine_history.documents.fieldrules import with_subclasses
+from mongoengine_history.documents.fieldrules import concrete
 from mongoengine_history.documents.formerly import names_of, one_of
 from mongoengine_history.documents.snapshot import check_model
 from mongoengine_history.errors import OptionsError
@@ -209,9 +209,9 @@ class Histories:
 def names_like(name: str) -> tuple[str, ...]:
     """Return all names under which there may be more of a history that has records of one."""
     names = {name}
-    for model in with_subclasses(Document):
+    for model in concrete(Document):
         own = model._meta.get("collection")
-        if own and not model._meta.get("abstract"):
+        if own:
             with suppress(OptionsError):  # of one that can be used nowhere
                 found = names_of(model, own)
                 names |= {*found} if name in found else set()

@@ -16,7 +16,7 @@ import mongoengine
 from mongoengine import Document
 from pymongo.errors import PyMongoError
 
-from mongoengine_history.documents.fieldrules import with_subclasses
+from mongoengine_history.documents.fieldrules import concrete
 from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.errors import (
     HistoryError,
@@ -110,8 +110,7 @@ def place_of(document_class: str, alias: str, database: str, collection: str) ->
     Raises:
         OptionsError: this process does not know the class.
     """
-    known = [it for it in with_subclasses(Document) if not it._meta.get("abstract")]
-    named = [it for it in known if it._class_name == document_class]
+    named = [it for it in concrete(Document) if it._class_name == document_class]
     if not named:
         problem = "import the module that defines this class, then call record() again"
         raise OptionsError("document_class", document_class, problem)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine import Document
 
-from mongoengine_history.documents.fieldrules import with_subclasses
+from mongoengine_history.documents.fieldrules import concrete
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.connected import connected
 from mongoengine_history.record.history import BaseHistory, kept_by
@@ -96,10 +96,8 @@ def _exactly(kept: Collection[Any]) -> Collection[Any]:
 
 def _histories(database: Database[Any]) -> list[Collection[Any]]:
     """Return where the records of the documents of a database lie."""
-    known = [it for it in with_subclasses(BaseHistory) if not it._meta.get("abstract")]
-    beside = [it.beside(database) for it in known if not it.kept_at]
-    models = [it for it in with_subclasses(Document) if not it._meta.get("abstract")]
-    kept = [(it, _kept_apart(it)) for it in models]
+    beside = [it.beside(database) for it in concrete(BaseHistory) if not it.kept_at]
+    kept = [(it, _kept_apart(it)) for it in concrete(Document)]
     apart = [own.beside(database) for it, own in kept if own and _keeps(own, it, database)]
     return list({it.full_name: it for it in [*beside, *apart]}.values())
 

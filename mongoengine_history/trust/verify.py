@@ -11,7 +11,7 @@ import bson
 from mongoengine import Document
 from mongoengine.connection import DEFAULT_CONNECTION_NAME
 
-from mongoengine_history.documents.fieldrules import with_subclasses
+from mongoengine_history.documents.fieldrules import concrete
 from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.documents.snapshot import check_model, check_progress
 from mongoengine_history.errors import HistoryError, OptionsError
@@ -224,8 +224,8 @@ def _begun(place: Place, rules: Rules, key: Any, number: int) -> Inspection:
 def _places(unchecked: list[str]) -> Iterator[Place]:
     """Yield where to look: of each collection once, by the class with which it begins."""
     seen = set()
-    for known in with_subclasses(Document):
-        if not known._meta.get("abstract") and is_tracked(known):
+    for known in concrete(Document):
+        if is_tracked(known):
             if connected(known) is None:
                 unchecked.append(known.__name__)
                 continue

@@ -22,7 +22,7 @@ except ImportError as error:
 from bson.errors import InvalidBSON
 from mongoengine import Document
 
-from mongoengine_history.documents.fieldrules import with_subclasses
+from mongoengine_history.documents.fieldrules import concrete
 from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.documents.snapshot import check_model, stored_key
 from mongoengine_history.errors import HistoryError, OptionsError
@@ -284,6 +284,5 @@ def history_browser(  # noqa: PLR0913  # each option has its name
 
 def _tracked() -> list[type[Document]]:
     """Return the tracked classes, without those below others in the same collection."""
-    known = [it for it in with_subclasses(Document) if not it._meta.get("abstract")]
-    tracked = [it for it in known if is_tracked(it) and not issubclass(it, Classless)]
+    tracked = [it for it in concrete(Document) if is_tracked(it) and not issubclass(it, Classless)]
     return [it for it in tracked if not set(it.__mro__[1:]) & {*tracked}]
