@@ -74,7 +74,8 @@ def check(
     counts = {"documents": 0, "revisions": 0}
     unchecked: list[str] = []
     for target in _targets(settings, words):
-        report = _verified(settings, target, known, keys, findings)
+        report = _verified(settings, target, known, keys)
+        findings += report.all
         counts["documents"] += report.documents
         counts["revisions"] += report.revisions
         unchecked += report.unchecked
@@ -113,17 +114,12 @@ def _targets(settings: Settings, words: tuple[str, ...]) -> Iterator[Any]:
 
 
 def _verified(
-    settings: Settings,
-    target: Any,
-    known: Checkpoint | None,
-    keys: list[bytes],
-    findings: list[Finding],
+    settings: Settings, target: Any, known: Checkpoint | None, keys: list[bytes]
 ) -> Verification:
     name = target.__name__ if isinstance(target, type) else "documents"
     with settings.terminal.progress(name, None) as bar:
         report = verify(target, since=known, keys=keys, progress=lambda it: bar(it.documents))
         found = report.all
-    findings += found
     for finding in found if not settings.json else ():
         settings.terminal.line(str(finding), "red" if _is_fault(settings, finding) else "dim")
     return report

@@ -95,7 +95,7 @@ def _who(value: str, _zone: tzinfo) -> Any:
 
 
 def _between(value: str, zone: tzinfo) -> Between:
-    start, dots, end = _text(value, zone).partition("..")
+    start, dots, end = unquoted(value).partition("..")
     first = _time(start, zone) if start else None
     last = _time(end, zone) if end else None
     if not dots:

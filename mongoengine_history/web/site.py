@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import re
 from dataclasses import dataclass, field
-from datetime import timezone
 from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import escape
 
 from mongoengine_history.faces.line import TAGS, html_of
-from mongoengine_history.faces.phrases import ENGLISH, N_, OPERATIONS, by_names, looked_up
+from mongoengine_history.faces.phrases import N_, OPERATIONS, by_names, looked_up
 from mongoengine_history.faces.words import Words
 from mongoengine_history.state.revision import RESTORE, REVERT, UNDO
 from mongoengine_history.state.wording import shortened
@@ -82,15 +81,15 @@ class Site:
     #: The classes, by names of which each is another one.
     models: Mapping[str, type[Document]]
     may_see: Decide | None
-    may_restore: Decide = nobody
-    may_erase: Decide = nobody
-    identity: Callable[[Request], Any] = who_sent
-    identity_label: Callable[[Any], str] = str
-    zone: tzinfo = timezone.utc
-    hosts: Collection[str] = ()
-    secret: bytes = field(default=b"", repr=False)
-    form_fields: Callable[[Request], Mapping[str, str]] = no_fields
-    translations: Translations = ENGLISH
+    may_restore: Decide
+    may_erase: Decide
+    identity: Callable[[Request], Any]
+    identity_label: Callable[[Any], str]
+    zone: tzinfo
+    hosts: Collection[str]
+    secret: bytes = field(repr=False)
+    form_fields: Callable[[Request], Mapping[str, str]]
+    translations: Translations
 
     @cached_property
     def names(self) -> Mapping[type[Document], str]:
