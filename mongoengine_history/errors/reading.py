@@ -47,7 +47,10 @@ class IncompleteRevisionError(OfDocumentError):
         self, document_id: object, number: int, found: int, size: int, oldest: int = 0
     ) -> None:
         has = f"has {found} of {size} records" if found else "is gone from the history"
-        what = f"{has}; it cannot be read, and no state can be rebuilt through it."
+        what = (
+            f"{has}; it cannot be read, and no state can be rebuilt through it. Bring back from a "
+            "backup what is missing; until then read around it."
+        )
         if oldest > number:
             what = f"was pruned, or deleted: the history begins with revision {oldest}."
         super().__init__(document_id, f"Revision {number} of document {short(document_id)} {what}")
