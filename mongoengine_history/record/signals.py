@@ -35,8 +35,8 @@ revision_recorded: Final = HistorySignal(
     """
     Sent for each revision when it is recorded; in a transaction that may still be undone.
 
-    The sender is the class of the document, *revision* the `Revision`. *document_type* and
-    *document_id* say whose it is.
+    The sender is the class through which was written, a base of the document's where that was a
+    query of the base. *revision* is the `Revision`; *document_type* and *document_id* say whose.
     """,
 )
 
@@ -45,7 +45,7 @@ recording_failed: Final = HistorySignal(
     """
     Sent where a write is done and its records could not be stored, whatever ``on_error`` says.
 
-    The sender is the class of the document, *error* the `HistoryNotRecordedError`.
+    The sender is the class through which was written, *error* the `HistoryNotRecordedError`.
     """,
 )
 
