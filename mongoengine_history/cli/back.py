@@ -21,10 +21,13 @@ from mongoengine_history.cli.ask import agreed, writes, writing
 from mongoengine_history.cli.look import DOCUMENT
 from mongoengine_history.cli.options import command, words
 from mongoengine_history.cli.target import check_known, document_of
+from mongoengine_history.record.place import Place
 from mongoengine_history.state.mask import is_mask
 from mongoengine_history.state.wording import readable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mongoengine import Document
 
     from mongoengine_history import ChangesetPlan, Conflict, PlanStep
@@ -141,6 +144,7 @@ def _revert(settings: Settings, target: Target, number: int, paths: tuple[str, .
 
 def _save(settings: Settings, target: Target, document: Document) -> int:
     """Show what saving will change, ask, and save; refuse if somebody wrote meanwhile."""
+    stored = target.stored  # since before it was loaded
     with writing(settings):
         planned = preview(document)
     target.check_known(document, planned)
@@ -151,7 +155,8 @@ def _save(settings: Settings, target: Target, document: Document) -> int:
         terminal.note("Nothing would change.")
     is_done = bool(planned.patches) and agreed(settings, "Write this?", document)
     if is_done:
-        if preview(document).number != planned.number:
+        is_same = target.read_again() == stored
+        if not is_same or preview(document).number != planned.number:
             raise OptionsError("document", target.key, CHANGED_MEANWHILE)
         with writing(settings):
             document.save()
@@ -175,8 +180,9 @@ def take_back_all(settings: Settings, id: str, *, bypass_methods: bool) -> int: 
     """
     if not ObjectId.is_valid(id):
         raise OptionsError("id", id, "it is an ObjectId, the changeset of a revision")
-    settings.all_models()  # by which its documents are written
+    models = settings.all_models()  # by which its documents are written
     plan = revert_changeset(id, dry_run=True, bypass_methods=bypass_methods)
+    stored = _stored(models, plan)
     for step in plan.steps if not settings.model else ():
         check_known(settings.classless(step.collection)(pk=step.document_id), step.patches)
     _tell_plan(settings, plan)
@@ -184,6 +190,8 @@ def take_back_all(settings: Settings, id: str, *, bypass_methods: bool) -> int: 
         return 1
     if not agreed(settings, f"Write {len(plan.steps)} documents?", plan):
         return 0
+    if _stored(models, plan) != stored:
+        raise OptionsError("id", id, CHANGED_MEANWHILE)
     try:
         with writing(settings), settings.terminal.progress("documents", len(plan.steps)) as bar:
             own = revert_changeset(
@@ -197,6 +205,13 @@ def take_back_all(settings: Settings, id: str, *, bypass_methods: bool) -> int: 
     else:
         settings.terminal.line(f"Written as changeset {own.id}.")
     return 0
+
+
+def _stored(models: Iterable[type[Document]], plan: ChangesetPlan) -> list[bytes | None]:
+    """Read the documents that a plan would write, as far as their classes are known."""
+    places = {(it.database, it.documents.name): it for it in map(Place, models)}
+    steps = [(places.get((it.database, it.collection)), it.document_id) for it in plan.steps]
+    return [place.stored(key) for place, key in steps if place]
 
 
 def _tell_plan(settings: Settings, plan: ChangesetPlan) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -61,8 +62,18 @@ class Target:
         number = number_of(text)
         return self.timeline[number].number if number < 0 else number
 
+    @cached_property
+    def stored(self) -> bytes | None:
+        """It as it was stored when it was looked at first, to the byte; None if it was not."""
+        return self.read_again()
+
+    def read_again(self) -> bytes | None:
+        """Read it as it is stored now, to the byte; None if it is not."""
+        return Place(self.model).stored(self.key)
+
     def document(self) -> Document:
         """Load it, or make an object of one that is gone, to which something is to be put back."""
+        _ = self.stored  # before all else
         its = {"_id": {"$eq": self.key}}  # whatever it looks like, it is no operator
         found: Document | None = self.model.objects(__raw__=its).first()
         return self.model(pk=self.key) if found is None else found

@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
+from bson.raw_bson import RawBSONDocument
 from pymongo import ASCENDING, ReadPreference, WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import ExecutionTimeout, OperationFailure, WTimeoutError
@@ -121,6 +122,13 @@ class Place:
     def documents(self) -> Collection[State]:
         """The collection of the documents: PyMongo's own, whatever class the application has."""
         return Collection.with_options(self._collection, self.wire, PRIMARY, read_concern=LOCAL)
+
+    def stored(self, key: object) -> bytes | None:
+        """Read a document as it is stored now, to the byte; None if it is not."""
+        codec: Any = self.codec.with_options(document_class=RawBSONDocument)
+        raw: Any = Collection.with_options(self.documents, codec)
+        found = raw.find_one({"_id": {"$eq": key}}, session=self.session)
+        return None if found is None else bytes(found.raw)
 
     @property
     def wire(self) -> Any:

@@ -7,10 +7,9 @@ from functools import cached_property
 from inspect import isawaitable, iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
-from bson.raw_bson import RawBSONDocument
-
 from mongoengine_history import history_of
 from mongoengine_history.errors import OptionsError
+from mongoengine_history.record.place import Place
 from mongoengine_history.web.veil import Veil
 
 if TYPE_CHECKING:
@@ -88,10 +87,7 @@ class Rights:
     @property
     def stored(self) -> bytes | None:
         """The document as it is stored now; None if it is not."""
-        collection = self.model._get_collection()
-        codec = collection.codec_options.with_options(document_class=RawBSONDocument)
-        found = collection.with_options(codec_options=codec).find_one({"_id": {"$eq": self.pk}})
-        return None if found is None else bytes(found.raw)
+        return Place(self.model).stored(self.pk)
 
     @property
     def document(self) -> Document | None:

@@ -172,20 +172,37 @@ def test_checksums_with_a_key_are_not_gone_on_with_without_it(run: Any) -> None:
     assert "--checksum-key" in run("verify", "keyed").err
 
 
+@pytest.mark.parametrize("words", [["hook", "door"], ["-m", HOOK, "door"]])
+@pytest.mark.parametrize("past", [True, False])
+@pytest.mark.parametrize("command", ["revert", "undo"])
 def test_somebody_who_writes_meanwhile_is_not_overwritten(
-    run: Any, monkeypatch: pytest.MonkeyPatch
+    run: Any, monkeypatch: pytest.MonkeyPatch, words: list[str], past: bool, command: str
 ) -> None:
     made = hook()
 
-    def answered(*_: object, **__: object) -> bool:
-        Hook.objects.update(set__load=9)
-        return True
+    def answered(*_: object, **__: object) -> None:
+        place = raw_collection("hook")
+        place.update_one({}, {"$set": {"load": 9}}) if past else Hook.objects.update(load=9)
 
     monkeypatch.setattr("click.confirm", answered)
-    ended = run("revert", "hook", "door", 1)
+    ended = run(command, *words, 3 if command == "undo" else 1)
     assert ended.code == 2
     assert "meanwhile" in ended.err
-    assert (stored("hook", "door")["load"], len(history_of(made))) == (9, 4)
+    assert (stored("hook", "door")["load"], len(history_of(made))) == (9, 3 if past else 4)
+
+
+def test_nor_is_somebody_who_writes_before_a_changeset_goes_back(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = hook()
+    with changeset("ann") as block:
+        made.modify(load=7)
+    monkeypatch.setattr("click.confirm", lambda *_, **__: Hook.objects.update(colour="green"))
+    for words in ([], ["-m", HOOK]):
+        ended = run("revert-changeset", *words, block.id)
+        assert (ended.code, "meanwhile" in ended.err) == (2, True)
+        made.reload().modify(colour="red")
+    assert (made.load, len(history_of(made))) == (7, 8)
 
 
 def test_a_changeset_goes_back_as_a_whole(run: Any) -> None:
