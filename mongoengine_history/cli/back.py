@@ -147,7 +147,8 @@ def _save(settings: Settings, target: Target, document: Document) -> int:
     stored = target.stored  # since before it was loaded
     with writing(settings):
         planned = preview(document)
-    target.check_known(document, planned)
+    if target.is_classless:
+        check_known(document, planned.patches)
     terminal, told = settings.terminal, settings.terminal.words(target.model)
     if not settings.json:
         terminal.revision(told, planned)

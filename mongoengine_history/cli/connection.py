@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import unquote_plus
 
 import mongoengine
@@ -13,9 +13,6 @@ from pymongo import MongoClient
 from pymongo.errors import ConfigurationError, ConnectionFailure, PyMongoError
 
 from mongoengine_history.embedded import NoServerError
-
-if TYPE_CHECKING:
-    from pymongo.database import Database
 
 PATIENCE_SECONDS: Final = 5
 """How long a server may take to answer."""
@@ -118,9 +115,3 @@ def expect_answer(client: MongoClient[Any]) -> None:
         where = ", ".join(f"{host}:{port}" if port else str(host) for host, port in sorted(servers))
         problem = f"No MongoDB answers at {where} within {PATIENCE_SECONDS} s."
         raise NoServerError(problem) from None
-
-
-def own_database() -> Database[Any]:
-    """Return the database of the connection for collections whose class is not there."""
-    found: Database[Any] = mongoengine.get_db(OWN_ALIAS)
-    return found

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime, timedelta
 
-    from mongoengine import Document
     from pymongo.collection import Collection
 
     from mongoengine_history import Receipt
@@ -119,11 +118,12 @@ def _tell_receipt(settings: Settings, receipt: Receipt) -> None:
 @writes
 def indexes(settings: Settings) -> int:
     """Create what is missing of the indexes by which a history is found."""
-    return _make_indexes(settings, settings.all_models())
+    return _make_indexes(settings)
 
 
-def _make_indexes(settings: Settings, models: Iterable[type[Document]], **told: Any) -> int:
-    histories = _histories(models)
+def _make_indexes(settings: Settings, **told: Any) -> int:
+    # Of several classes whose records lie in one collection, any will do.
+    histories = {place.beside(""): place for place in map(Place, settings.all_models())}
     wanted = [it.document["name"] for it in INDEXES]
     missing = {it: _missing(it, wanted) for it in histories}
     for history, names in missing.items():
@@ -141,11 +141,6 @@ def _make_indexes(settings: Settings, models: Iterable[type[Document]], **told: 
     elif is_done:
         settings.terminal.line("They are created.")
     return 0
-
-
-def _histories(models: Iterable[type[Document]]) -> dict[Collection[Any], Place]:
-    """Return the collections in which records of classes are kept, each once."""
-    return {place.beside(""): place for place in map(Place, models)}
 
 
 def _missing(history: Collection[Any], wanted: Iterable[str]) -> list[str]:
@@ -188,7 +183,7 @@ def upgrade(settings: Settings) -> int:
         settings.terminal.line("They stay as they are, and are read as what was before revision 1.")
     elif not settings.json:
         settings.terminal.line("There are no records of 1.1.")
-    return _make_indexes(settings, settings.all_models(), records=found)
+    return _make_indexes(settings, records=found)
 
 
 KEEPING: Final = (cut, erase, indexes, begin, upgrade)

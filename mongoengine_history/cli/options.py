@@ -22,7 +22,6 @@ from mongoengine_history.cli.connection import (
     database_of,
     expect_answer,
     is_registered,
-    own_database,
 )
 from mongoengine_history.cli.models import imported
 from mongoengine_history.cli.terminal import Terminal
@@ -93,7 +92,8 @@ class Settings:
         if self.model:
             return self.models
         self.reach_own()
-        names = history_named(self.kept_in).beside(own_database()).distinct("document_type")
+        records = history_named(self.kept_in).beside(mongoengine.get_db(OWN_ALIAS))
+        names = records.distinct("document_type")
         named = sorted(it for it in names if isinstance(it, str) and it)
         return [self.classless(it) for it in named]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from mongoengine import Document
 
-    from mongoengine_history import Revision, Timeline
+    from mongoengine_history import Timeline
     from mongoengine_history.cli.options import Settings
     from mongoengine_history.state.patches import DictdifferPatch
     from mongoengine_history.state.values import Path
@@ -77,11 +77,6 @@ class Target:
         its = {"_id": {"$eq": self.key}}  # whatever it looks like, it is no operator
         found: Document | None = self.model.objects(__raw__=its).first()
         return self.model(pk=self.key) if found is None else found
-
-    def check_known(self, document: Document, planned: Revision) -> None:
-        """Raise an OptionsError if only the own class could write what is planned."""
-        if self.is_classless:
-            check_known(document, planned.patches)
 
 
 def told_paths(paths: Sequence[Path]) -> str:
