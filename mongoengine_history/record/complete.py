@@ -73,8 +73,8 @@ def complete(
         try:
             if number < beginning:
                 continue
-            if expected not in {None, number}:
-                raise gone(revisions, int(expected or 0))
+            if expected is not None and expected != number:
+                raise gone(revisions, expected)
             whole = _whole(revisions, records)
         except RevisionPrunedError as error:
             if first is not None:

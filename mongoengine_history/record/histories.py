@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 MAJORITY: Final = ReadConcern("majority")
 """What may still be rolled back by a failover is nothing to sign."""
 
+UNTIL_MAJORITY: Final = 30_000
+"""Milliseconds to wait for that."""
+
 ON_ITS_WAY: Final = 0.2
 """Seconds to wait for the rest of a revision."""
 
@@ -81,6 +84,7 @@ class Histories:
             raise OptionsError("models", models, problem)
         if self._place.in_transaction:
             raise OptionsError("models", models, "it cannot be done inside a transaction")
+        _wait_for_majority(self._place.history)
         self._place.history = self._place.history.with_options(read_concern=MAJORITY)
         self._names = {name for it in places for name in it.names} if models else None
 
@@ -216,6 +220,14 @@ def names_like(name: str) -> tuple[str, ...]:
                 found = names_of(model, own)
                 names |= {*found} if name in found else set()
     return tuple(sorted(names))
+
+
+def _wait_for_majority(history: Collection[Any]) -> None:
+    """Wait until the majority has what is there now, whatever its writers have waited for."""
+    options: dict[str, Any] = {"sort": [("_id", DESCENDING)], "max_time_ms": UNTIL_MAJORITY}
+    with history.database.client.start_session(causal_consistency=True) as session:
+        for read in (history, history.with_options(read_concern=MAJORITY)):
+            read.find_one({}, {"_id": 1}, session=session, **options)
 
 
 def types_in(history: Collection[Any], session: Any) -> list[str]:

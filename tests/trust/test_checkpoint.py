@@ -328,3 +328,14 @@ def test_it_is_put_where_it_is_wanted(database: Database[Any], tmp_path: Path) -
         checkpoint(to=path)
     with pytest.raises(OptionsError, match="a path"):
         checkpoint(to=5)  # type: ignore[arg-type]
+
+
+def test_what_was_written_just_before_is_waited_for_until_the_majority_has_it(
+    commands: Any,
+) -> None:
+    Deed(text="a").save()
+    commands.clear()
+    checkpoint()
+    concerns = [command.get("readConcern", {}) for command in commands.sent]
+    assert [it.get("level") for it in concerns[:2]] == ["local", "majority"]
+    assert "afterClusterTime" in concerns[1]
