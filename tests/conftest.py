@@ -7,6 +7,8 @@ import os
 import uuid
 from collections import deque
 from collections.abc import Iterator, Mapping
+from signal import SIGINT, default_int_handler
+from signal import signal as interrupt
 from typing import Any
 
 import mongoengine
@@ -67,6 +69,12 @@ class RoundTrips(monitoring.CommandListener):
 
     def failed(self, event: monitoring.CommandFailedEvent) -> None:
         pass
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """Let programs that tests start hear Ctrl-C, also where a shell has begun them in the back."""
+    interrupt(SIGINT, default_int_handler)
 
 
 @pytest.fixture(scope="module", autouse=True)
