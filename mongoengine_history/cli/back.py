@@ -201,10 +201,8 @@ def take_back_all(settings: Settings, id: str, *, bypass_methods: bool) -> int: 
     except ChangesetConflictError as error:
         settings.terminal.note(str(error))
         return 1
-    if settings.json:
-        settings.terminal.json({"written": True, "changeset": str(own.id)})
-    else:
-        settings.terminal.line(f"Written as changeset {own.id}.")
+    told = {"written": True, "changeset": str(own.id)}
+    settings.answer(told, f"Written as changeset {own.id}.")
     return 0
 
 

@@ -63,10 +63,8 @@ def cut(
             done = prune(model, **said, progress=lambda it: bar(it.documents))
     names = ("documents", "shortened", "removed", "revisions", "held")
     numbers = {name: getattr(done, name) for name in names}
-    if settings.json:
-        settings.terminal.json({"written": is_done, **numbers})
-    elif is_done:
-        settings.terminal.line(f"Gone: {counted(done.revisions, 'revision')}.")
+    gone = f"Gone: {counted(done.revisions, 'revision')}." if is_done else ""
+    settings.answer({"written": is_done, **numbers}, gone)
     for finding in done.findings:
         settings.terminal.note(str(finding))
     return 3 if done.findings else 0
@@ -105,13 +103,11 @@ def erase(settings: Settings, words: tuple[str, ...]) -> int:
 
 
 def _tell_receipt(settings: Settings, receipt: Receipt) -> None:
-    if settings.json:
-        names = ("what", "document_id", "documents", "values", "revisions", "revision", "reason")
-        told = {name: getattr(receipt, name) for name in names}
-        settings.terminal.json({"written": True, **told})
-    else:
-        whose = counted(receipt.documents, "document")
-        settings.terminal.line(f"Erased: {counted(receipt.values, 'value')} of {whose}.")
+    names = ("what", "document_id", "documents", "values", "revisions", "revision", "reason")
+    told = {name: getattr(receipt, name) for name in names}
+    whose = counted(receipt.documents, "document")
+    erased = f"Erased: {counted(receipt.values, 'value')} of {whose}."
+    settings.answer({"written": True, **told}, erased)
 
 
 @command("indexes", short_help="Create the indexes of the history.")
@@ -135,11 +131,9 @@ def _make_indexes(settings: Settings, **told: Any) -> int:
         for history, place in histories.items():
             place.ensure_indexes()
             missing[history] = _missing(history, wanted)
-    if settings.json:
-        left = {history.full_name: names for history, names in missing.items()}
-        settings.terminal.json({"written": is_done, "missing": left, **told})
-    elif is_done:
-        settings.terminal.line("They are created.")
+    left = {history.full_name: names for history, names in missing.items()}
+    created = "They are created." if is_done else ""
+    settings.answer({"written": is_done, "missing": left, **told}, created)
     return 0
 
 
@@ -162,10 +156,8 @@ def begin(settings: Settings, words: tuple[str, ...]) -> int:
     if is_done:
         with settings.terminal.progress("documents", about) as bar:
             done = backfill(model, progress=bar)
-    if settings.json:
-        settings.terminal.json({"written": is_done, "documents": done})
-    elif is_done:
-        settings.terminal.line(f"Gone through: {counted(done, 'document')}.")
+    gone_through = f"Gone through: {counted(done, 'document')}." if is_done else ""
+    settings.answer({"written": is_done, "documents": done}, gone_through)
     return 0
 
 

@@ -74,6 +74,13 @@ class Settings:
         """Where all is told."""
         return Terminal(self.zone)
 
+    def answer(self, data: Any, text: str, indent: int | None = 2) -> None:
+        """Tell data where JSON is asked for, else a text, if there is one."""
+        if self.json:
+            self.terminal.json(data, indent)
+        elif text:
+            self.terminal.line(text)
+
     @cached_property
     def models(self) -> list[type[Document]]:
         """The classes that were named, connected."""

@@ -230,10 +230,8 @@ def _recorded(settings: Settings, subject: Document | type[Document]) -> int:
     with writing(settings), settings.terminal.progress("documents", None) as bar:
         said: dict[str, Any] = {"progress": lambda it: bar(it.looked)} if is_class else {}
         report = reconcile(subject, **said)
-    if settings.json:
-        settings.terminal.json({"written": True, "recorded": [*map(_data, report.recorded)]})
-    else:
-        settings.terminal.line(f"Recorded: {counted(len(report.recorded), 'revision')}.")
+    told = f"Recorded: {counted(len(report.recorded), 'revision')}."
+    settings.answer({"written": True, "recorded": [*map(_data, report.recorded)]}, told)
     for finding in report.findings:
         settings.terminal.note(str(finding))
     return 3 if report.findings else 0
@@ -268,18 +266,13 @@ def follow(settings: Settings, words: tuple[str, ...]) -> int:
     try:
         with watch(*models) as watcher:
             for it in watcher:
-                _tell(settings, it)
+                told = (
+                    f"{it.document_type} {it.document_id}: revision {it.revision}, {it.operation}"
+                )
+                settings.answer(_data(it), told, indent=None)
     except KeyboardInterrupt:
         pass
     return 0
-
-
-def _tell(settings: Settings, it: Reconciled) -> None:
-    if settings.json:
-        settings.terminal.json(_data(it), indent=None)
-    else:
-        where = f"{it.document_type} {it.document_id}"
-        settings.terminal.line(f"{where}: revision {it.revision}, {it.operation}")
 
 
 TRUSTING: Final = (check, head, prove, record, follow)
