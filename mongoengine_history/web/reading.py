@@ -53,27 +53,22 @@ def latest(look: Look) -> Response:
     """Show what changed last, of all documents that may be seen."""
     question, problem = _question(look)
     models = [it for it in look.seen_models if look.site.is_named(it, question.model)]
-    found: list[Found] = []
+    rows, more = list[Row](), None
+    try:
+        groups = [[it] for it in models] if question.path else look.histories(models)
+        rows, more = _newest(look, groups, question)
+    except OptionsError as error:
+        problem = look.say_wrong(error)
     if not models:
         problem = problem or look.gettext(MESSAGES["model"])
-    else:
-        try:
-            groups = [[it] for it in models] if question.path else look.histories(models)
-            found = _newest(groups, question, look.query.get("before"))
-        except OptionsError as error:
-            problem = look.say_wrong(error)
-    return look.page(
-        "latest.html",
-        rows=[*_seen(look, found[:SIZE])],
-        more=found[SIZE - 1][0].record if len(found) > SIZE else None,
-        problem=problem,
-    )
+    return look.page("latest.html", rows=rows, more=more, problem=problem)
 
 
 def _newest(
-    groups: list[list[type[Document]]], question: Question, before: str | None
-) -> list[Found]:
-    """Read a page, and one more, of each group of classes; one that has no such path has none."""
+    look: Look, groups: list[list[type[Document]]], question: Question
+) -> tuple[list[Row], Any]:
+    """Tell a page of all groups of classes, and the record behind which the next one begins."""
+    before = look.query.get("before")
     last = ObjectId(before) if before and ObjectId.is_valid(before) else None
     found: dict[Any, Found] = {}
     problems = []
@@ -84,9 +79,11 @@ def _newest(
             problems.append(error)
             continue
         found.update({it.record: (it, group) for it in chosen.page(before=last, size=SIZE + 1)})
-    if len(problems) == len(groups):
+    if problems and len(problems) == len(groups):
         raise problems[0]
-    return [found[it] for it in sorted(found, reverse=True)[: SIZE + 1]]
+    records = sorted(found, reverse=True)
+    rows = [*_seen(look, map(found.__getitem__, records[:SIZE]))]
+    return rows, records[SIZE - 1] if len(records) > SIZE else None
 
 
 def document(look: Look) -> Response:
@@ -214,14 +211,8 @@ def gone(look: Look) -> Response:
     """List the deletions that were recorded last, of documents that are still gone."""
     asked = look.query.get("model")
     models = [it for it in look.seen_models if look.site.is_named(it, asked)]
-    groups, question = look.histories(models), Question(operation=DELETE)
-    found = _newest(groups, question, look.query.get("before")) if groups else []
-    return look.page(
-        "deleted.html",
-        rows=_gone([*_seen(look, found[:SIZE])]),
-        more=found[SIZE - 1][0].record if len(found) > SIZE else None,
-        asked=asked,
-    )
+    rows, more = _newest(look, look.histories(models), Question(operation=DELETE))
+    return look.page("deleted.html", rows=_gone(rows), more=more, asked=asked)
 
 
 def _gone(rows: list[Row]) -> list[Row]:
