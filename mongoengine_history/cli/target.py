@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from mongoengine.fields import StringField
 
-from mongoengine_history import OptionsError, history_of, verify
+from mongoengine_history import OptionsError, RevisionNotFoundError, history_of, verify
 from mongoengine_history.cli.values import number_of, readings
 from mongoengine_history.documents.snapshot import stored_key
 from mongoengine_history.faces.classless import unknown_of
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 HIDDEN_OR_UNKNOWN: Final = (
     "What is stored at {paths} is not in the history: it was written past it, or the own class "
     "hides it. Name the class by --model, or reconcile the document first."
+)
+
+NOTHING_THERE_YET: Final = (
+    "the database has no such collection, and it has no history; is its name, or that of the "
+    "database, another?"
 )
 
 KEYED: Final = (
@@ -106,7 +111,9 @@ def check_unkeyed(subject: Document | type[Document]) -> None:
         raise OptionsError("document", found, KEYED)
 
 
-def class_of(settings: Settings, words: Sequence[str]) -> tuple[type[Document], tuple[str, ...]]:
+def class_of(
+    settings: Settings, words: Sequence[str], *, may_be_gone: bool = False
+) -> tuple[type[Document], tuple[str, ...]]:
     """Return the class that is meant, by --model or the first word, and the words behind it."""
     if settings.model:
         if len(settings.model) > 1:
@@ -114,7 +121,19 @@ def class_of(settings: Settings, words: Sequence[str]) -> tuple[type[Document], 
         return settings.models[0], tuple(words)
     if not words:
         raise click.UsageError("name the collection, or the class by --model")
-    return settings.classless(words[0]), tuple(words[1:])
+    model = settings.classless(words[0])
+    if not may_be_gone:
+        _check_there(model)
+    return model, tuple(words[1:])
+
+
+def _check_there(model: type[Document]) -> None:
+    """Raise an OptionsError if a collection holds nothing, and never has: nothing is no answer."""
+    name, database = model._get_collection_name(), model._get_collection().database
+    known = database.list_collection_names(filter={"name": name}, authorizedCollections=True)
+    history = kept_by(model).beside(database)
+    if not known and history.find_one({"document_type": name}, {"_id": 1}) is None:
+        raise OptionsError("collection", name, NOTHING_THERE_YET)
 
 
 def only_class(settings: Settings, words: Sequence[str]) -> type[Document]:
@@ -141,8 +160,10 @@ def _key(model: type[Document], text: str, *, is_classless: bool) -> Any:
     found = [*_keys(model, text, is_classless=is_classless)]
     if not found:
         stored_key(model, text)  # which says why it is none
-    known = (it for it in found if len(found) == 1 or _is_known(model, it))
-    return next(known, found[0])
+    for key in found:
+        if _is_known(model, key):
+            return key
+    raise RevisionNotFoundError(found[0], 1, 0)
 
 
 def _keys(model: type[Document], text: str, *, is_classless: bool) -> Iterator[Any]:

@@ -73,7 +73,7 @@ def check(
     findings: list[Finding] = []
     counts = {"documents": 0, "revisions": 0}
     unchecked: list[str] = []
-    for target in _targets(settings, words):
+    for target in _targets(settings, words, since):
         report = _verified(settings, target, known, keys)
         findings += report.all
         counts["documents"] += report.documents
@@ -96,14 +96,14 @@ def _checkpoint(since: Path | None, public_key: Path | None) -> Checkpoint | Non
     return known.signed_by(key) if known and key is not None else known
 
 
-def _targets(settings: Settings, words: tuple[str, ...]) -> Iterator[Any]:
+def _targets(settings: Settings, words: tuple[str, ...], since: Path | None) -> Iterator[Any]:
     if not words:
         models = settings.everything()
         yield from models
         if not models:
             yield None
         return
-    model, rest = class_of(settings, words)
+    model, rest = class_of(settings, words, may_be_gone=since is not None)
     if not rest:
         yield model
         return
