@@ -30,12 +30,8 @@ if TYPE_CHECKING:
     from mongoengine_history.web.rights import Rights
 
 
-def look_at(look: Look) -> Response:
-    """Show what would be taken back."""
-    return _shown(look)
-
-
-def _shown(look: Look, notice: str = "", status: int = 200, reason: str = "") -> Response:
+def look_at(look: Look, notice: str = "", status: int = 200, reason: str = "") -> Response:
+    """Show what would be taken back, with a notice where it was to be done and was not."""
     plan, rights = _plan(look)
     return look.form(
         "plan.html",
@@ -114,9 +110,9 @@ def carry_out(look: Look) -> Response:
     plan, rights = _plan(look)
     reason = look.given("reason")
     if plan.conflicts or not look.has_mark(_mark(look, plan, rights)):
-        return _shown(look, look.gettext(MESSAGES["stale"]), 409, reason)
+        return look_at(look, look.gettext(MESSAGES["stale"]), 409, reason)
     if not reason and needs_reason(plan):
-        return _shown(look, look.gettext(MESSAGES["reason"]), 422)
+        return look_at(look, look.gettext(MESSAGES["reason"]), 422)
     with changeset(look.site.identity(look.request), reason=reason or None):
         try:
             own = revert_changeset(look.part["id"], reason=reason or None)

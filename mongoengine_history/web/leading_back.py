@@ -139,13 +139,10 @@ def look_at(look: Look) -> Response:
 
 def _shown(way: Way, notice: str = "", status: int = 200, reason: str = "") -> Response:
     look = way.look
-    conflicts: list[Conflict] = []
     try:
-        shown: Revision | None = way.preview
+        shown = way.preview
     except UndoConflictError as error:
-        conflicts, shown = error.conflicts, None
-    if shown is None:
-        return _refused(way, conflicts)
+        return _refused(way, error.conflicts)
     rights = look.rights
     return look.form(
         "preview.html",
