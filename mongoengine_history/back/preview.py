@@ -27,6 +27,9 @@ def preview(document: Document) -> Revision:
     It is as of now: another write changes it, and then its number is another one, too. Edits of the
     application that came since are not in it.
 
+    Args:
+        document: What one of them returned, before it is saved.
+
     Returns:
         A revision that is not recorded; without patches if nothing would change. What the class
         hides stays hidden.

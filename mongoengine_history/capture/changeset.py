@@ -225,6 +225,12 @@ def untracked(function: F | None = None) -> Block[None] | F:
     A context manager, and a decorator as `changeset` is. It holds for its thread or asyncio task,
     and for the tasks started inside. What was written there is drift: the history does not know
     it.
+
+    Args:
+        function: What is decorated, where nothing stands in brackets behind ``@untracked``.
+
+    Raises:
+        OptionsError: it is no function or method.
     """
     block = Block(lambda: (None, None))
     return block if function is None else block(function)

@@ -1,1 +1,1 @@
-"""Changesets for web frameworks and task queues. Each module needs the framework that it names."""
+"""Changesets, pages and checks within a framework. Each module needs the one that it names."""

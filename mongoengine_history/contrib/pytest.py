@@ -76,7 +76,15 @@ def one_revision(
 
 @contextmanager
 def no_revision(document: Any) -> Iterator[None]:
-    """Assert that a block leaves no revision of a document."""
+    """
+    Assert that a block leaves no revision of a document.
+
+    Args:
+        document: Saved, or to be saved in the block.
+
+    Raises:
+        AssertionError: it left one, or several.
+    """
     before = _count(document)
     yield
     found = history_of(document)[before + 1 :] if document.pk is not None else []

@@ -19,7 +19,7 @@ class HistoryError(Exception):
 
 
 class HistoryWarning(UserWarning):
-    """Something is not recorded, and nothing was refused."""
+    """Something is not recorded, or not read as it was, and nothing was refused."""
 
 
 def _portable(fact: object) -> object:

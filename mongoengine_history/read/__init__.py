@@ -1,1 +1,1 @@
-"""What was, for users: one document, or a whole class. Writes nothing."""
+"""What was, for users. Writes nothing but what a write in doubt has done."""

@@ -27,6 +27,9 @@ def deleted(model: type[Document]) -> Iterator[Recorded]:
     `restore` brings them back. It goes through the histories of the class in batches, in the order
     of primary keys, with one look into an index for each.
 
+    Args:
+        model: The class; documents of its subclasses are among them.
+
     Returns:
         For each its newest revision: who deleted it, when and why; or the last that was recorded,
         if its deletion was not. Those of which that cannot be read are left out, as `verify` says.

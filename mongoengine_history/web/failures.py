@@ -1,4 +1,4 @@
-"""What a page says where something cannot be shown, or done: never a value."""
+"""What a page says where something cannot be shown, or done: never a value of a document."""
 
 from __future__ import annotations
 
