@@ -10,7 +10,7 @@ import click
 from mongoengine_history import OptionsError, changeset
 from mongoengine_history.cli.options import kept, several
 from mongoengine_history.faces.identity import identity_in
-from mongoengine_history.faces.reason import needs_reason
+from mongoengine_history.faces.reason import needs_reason, reason_in
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -49,7 +49,7 @@ def agreed(
         settings.terminal.note("Nothing was written: --dry-run.")
         return False
     is_needed = subject is not None and needs_reason(subject)
-    if is_needed and not (settings.reason or "").strip():
+    if is_needed and not reason_in(settings.reason):
         settings.reason = _reason(settings)
     if not settings.yes:
         click.confirm(question, abort=True, err=True)
@@ -61,7 +61,7 @@ def _reason(settings: Settings) -> str:
         raise OptionsError("reason", settings.reason, NO_REASON)
     reason = ""
     while not reason:
-        reason = click.prompt("Why?", prompt_suffix=" ", err=True).strip()
+        reason = reason_in(click.prompt("Why?", prompt_suffix=" ", err=True))
     return reason
 
 

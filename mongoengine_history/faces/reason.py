@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from mongoengine_history import ChangesetPlan
 
 
+def reason_in(text: str | None) -> str:
+    """Return a reason without the spaces around it; nothing if it has no sign that is seen."""
+    text = (text or "").strip()
+    return text if any(it.isprintable() and not it.isspace() for it in text) else ""
+
+
 def needs_reason(subject: Document | type[Document] | ChangesetPlan) -> bool:
     """
     Say whether something needs a reason. Reads nothing.

@@ -14,7 +14,7 @@ from mongoengine_history import (
     undo,
 )
 from mongoengine_history.documents.fieldrules import with_subclasses
-from mongoengine_history.faces.reason import needs_reason
+from mongoengine_history.faces.reason import needs_reason, reason_in
 from mongoengine_history.web.failures import MESSAGES, Failure
 from mongoengine_history.web.leading_back import REFUSED, conflicts_told
 from mongoengine_history.web.reading import of_changeset
@@ -108,7 +108,7 @@ def _mark(look: Look, plan: ChangesetPlan, rights: list[Rights]) -> str:
 def carry_out(look: Look) -> Response:
     """Write what was shown, if it is still the same; otherwise show it anew."""
     plan, rights = _plan(look)
-    reason = look.given("reason")
+    reason = reason_in(look.given("reason"))
     if plan.conflicts or not look.has_mark(_mark(look, plan, rights)):
         return look_at(look, look.gettext(MESSAGES["stale"]), 409, reason)
     if not reason and needs_reason(plan):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine_history import HistoryError, OptionsError, changeset, redact
 from mongoengine_history.documents.fieldpaths import keys_of
-from mongoengine_history.faces.reason import needs_reason
+from mongoengine_history.faces.reason import needs_reason, reason_in
 from mongoengine_history.state.rules import ANY
 from mongoengine_history.web.failures import MESSAGES, Failure
 from mongoengine_history.web.rows import Row
@@ -92,7 +92,8 @@ def _mark(look: Look, path: str) -> str:
 
 def carry_out(look: Look) -> Response:
     """Erase what was shown, if it is still the same and was typed again."""
-    path, again, reason = map(look.given, ("path", "again", "reason"))
+    path, again = map(look.given, ("path", "again"))
+    reason = reason_in(look.given("reason"))
     rights = look.rights
     if not rights.erases:
         raise Failure(403, "forbidden")

@@ -19,7 +19,7 @@ from mongoengine_history import (
     undo,
 )
 from mongoengine_history.faces.line import Piece
-from mongoengine_history.faces.reason import needs_reason
+from mongoengine_history.faces.reason import needs_reason, reason_in
 from mongoengine_history.state.patches import dictdiffer_paths, outermost_list
 from mongoengine_history.web.failures import MESSAGES, Failure
 from mongoengine_history.web.rows import Row, Sides, sides_of
@@ -93,7 +93,11 @@ class Way:
     @property
     def changed(self) -> list[Path]:
         """The paths that change, each list as one."""
-        return list(dict.fromkeys(_paths(self.preview.patches)))
+        return self.told(_paths(self.preview.patches))
+
+    def told(self, paths: Iterable[Path]) -> list[Path]:
+        """Return each of some paths, as far as who looks may know it."""
+        return list(dict.fromkeys(map(self.look.rights.veil.shown, paths)))
 
 
 def _paths(patches: Sequence[DictdifferPatch]) -> Iterable[Path]:
@@ -186,8 +190,8 @@ def _refused(way: Way, conflicts: Sequence[Conflict]) -> Response:
     """Show what later writes are in the way of."""
     look, words = way.look, way.look.words
     revision = look.rights.timeline[way.number]
-    in_the_way = [it.path for it in conflicts]
-    others = dict.fromkeys(it for it in _paths(revision.patches) if it not in in_the_way)
+    in_the_way = way.told(it.path for it in conflicts)
+    others = [it for it in way.told(_paths(revision.patches)) if it not in in_the_way]
     return look.page(
         "conflicts.html",
         409,
@@ -200,7 +204,8 @@ def _refused(way: Way, conflicts: Sequence[Conflict]) -> Response:
 
 def conflicts_told(conflicts: Sequence[Conflict], rights: Rights, words: Words) -> list[Sides]:
     """Tell of each conflict the path, what was left there, and what is there now."""
-    return [_conflict_told(it, words) for it in map(rights.veil.conflict, conflicts)]
+    told = {it.path: it for it in map(rights.veil.conflict, conflicts)}
+    return [_conflict_told(it, words) for it in told.values()]
 
 
 def _conflict_told(conflict: Conflict, words: Words) -> Sides:
@@ -243,7 +248,7 @@ def _objection(way: Way, reason: str) -> tuple[str, int] | None:
 def carry_out(look: Look) -> Response:
     """Write what was shown, if it is still the same; otherwise show it anew."""
     way = _way(look, look.said.get("path"))
-    reason = look.given("reason")
+    reason = reason_in(look.given("reason"))
     if look.given("look"):  # the paths were chosen, and nothing is decided yet
         return _shown(way, reason=reason)
     try:

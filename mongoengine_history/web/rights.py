@@ -8,6 +8,7 @@ from inspect import isawaitable, iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from mongoengine_history import history_of
+from mongoengine_history.documents.fieldpaths import attributes
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.place import Place
 from mongoengine_history.web.veil import Veil
@@ -107,7 +108,8 @@ class Rights:
 
     def refused(self, patches: Sequence[DictdifferPatch]) -> list[str]:
         """Name the paths of changes that must not be made by who sent the request."""
-        return self._veil(self.may_restore).kept_from(patches)
+        closed = map(self.veil.shown, self._veil(self.may_restore).closed_in(patches))
+        return [".".join(map(str, attributes(self.model, it))) for it in dict.fromkeys(closed)]
 
     def _veil(self, decide: Decide) -> Veil:
         return Veil(

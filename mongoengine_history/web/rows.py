@@ -146,4 +146,4 @@ def side_by_side(lines: Sequence[Line], depth: int = 0) -> Iterator[Sides]:
 
 def sides_of(patches: Iterable[DictdifferPatch], rights: Rights, words: Words) -> list[Sides]:
     """Tell changes, which need be of no revision, side by side."""
-    return [*side_by_side(words.changes(map(rights.veil.patch, patches)))]
+    return [*side_by_side(words.changes(rights.veil.patches(patches)))]

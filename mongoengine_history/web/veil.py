@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from mongoengine.fields import ListField
 
-from mongoengine_history.documents.fieldpaths import attributes
 from mongoengine_history.documents.fieldrules import Lookup, with_subclasses
 from mongoengine_history.documents.renamed import stored_today
 from mongoengine_history.state.mask import BLANK
@@ -59,12 +58,28 @@ class Veil:
             return [self.value((*path, index), it) for index, it in enumerate(value)]
         return value
 
+    def shown(self, path: Iterable[str | int]) -> Path:
+        """Return a path up to the first key that is not free: others are a part of its value."""
+        path = tuple(path)
+        ends = (end for end in range(1, len(path)) if not self.allows(path[:end]))
+        return path[: next(ends, len(path))]
+
     def revision(self, revision: Revision) -> Revision:
         """Return a revision with masks in it."""
-        return replace(revision, patches=tuple(map(self.patch, revision.patches)))
+        return replace(revision, patches=tuple(self.patches(revision.patches)))
 
-    def patch(self, patch: DictdifferPatch) -> DictdifferPatch:
-        """Return one of dictdiffer's patches with masks in it."""
+    def patches(self, patches: Iterable[DictdifferPatch]) -> Iterator[DictdifferPatch]:
+        """Yield dictdiffer's patches with masks in them, one for all that is inside of a mask."""
+        masked: set[Path] = set()
+        for patch in patches:
+            path = self.shown(patch[1])
+            if self.allows(path):
+                yield self._patch(patch)
+            elif path not in masked:
+                masked.add(path)
+                yield CHANGE, [*path], (BLANK, BLANK)
+
+    def _patch(self, patch: DictdifferPatch) -> DictdifferPatch:
         action, root, data = patch
         path = tuple(root)
         if action == CHANGE:
@@ -74,12 +89,8 @@ class Veil:
     def conflict(self, conflict: Conflict) -> Conflict:
         """Return a conflict with masks in it."""
         sides = (self.value(conflict.path, it) for it in (conflict.expected, conflict.found))
-        return replace(conflict, **dict(zip(("expected", "found"), sides, strict=True)))
-
-    def kept_from(self, patches: Sequence[DictdifferPatch]) -> list[str]:
-        """Name the paths that patches set and that are not free."""
-        closed = (attributes(self.model, path) for path in self.closed_in(patches))
-        return [".".join(map(str, names)) for names in closed]
+        masked = dict(zip(("expected", "found"), sides, strict=True))
+        return replace(conflict, path=self.shown(conflict.path), **masked)
 
     def closed_in(self, patches: Sequence[DictdifferPatch]) -> list[Path]:
         """Return the paths of stored names that patches set and that are not free."""

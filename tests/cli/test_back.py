@@ -280,7 +280,7 @@ def test_a_reason_is_given_where_the_class_asks_for_one(run: Any, deed: Deed) ->
     whole = ["revert-changeset", history_of(deed)[-1].changeset]
     for words in (["revert", "mill", 1], ["undo", "mill", 2], whole, ["redact", "acres", "mill"]):
         assert run("-m", DEED, *words, "--dry-run").code == 0
-        for said in ([YES], [YES, "--reason", " "], []):
+        for said in ([YES], [YES, "--reason", " "], [YES, "--reason", "\u200b"], []):
             ended = run("-m", DEED, *words, *said, answer="y\nbecause\n")
             assert (ended.code, "--reason" in ended.err) == (2, True)
     assert len(history_of(deed)) == 2

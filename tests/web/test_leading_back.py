@@ -208,7 +208,7 @@ class TestStale:
 class TestReason:
     def test_it_is_needed(self, sheet: Sheet) -> None:
         client, address = browse(user="eve"), f"/Sheet/{sheet.pk}/2/undo"
-        for reason in ("", "  \n"):
+        for reason in ("", "  \n", "\u200b \u2060"):  # nothing of which is seen
             answer = decide(client, address, reason=reason)
             assert answer.status_code == 422
             assert "Say why." in answer.text

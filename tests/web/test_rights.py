@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.browsing import Cell, Sheet, Street, Ware, browse, decide, fields_of, send, text_of
+from support.browsing import (
+    Cell,
+    Sheet,
+    Street,
+    Ware,
+    browse,
+    decide,
+    everybody,
+    fields_of,
+    send,
+    text_of,
+)
 
 from mongoengine_history import changeset, history_of, revert_changeset
 
@@ -51,6 +62,27 @@ def test_a_path_that_is_hidden_hides_all_below_it(sheet: Sheet) -> None:
     for address in addresses(sheet):
         page = client.get(address).text
         assert not [it for it in ("Leeds", "York", "Mill Lane", "pot") if it in page], address
+
+
+def test_keys_inside_of_what_is_hidden_are_a_part_of_it(sheet: Sheet) -> None:
+    sheet.modify(facts={"k": 1})
+    sheet.modify(facts={"k": 2, "ann@x": 3, "bob@x": [4]})
+    sheet.modify(facts={"ann@x": 5})
+    client = browse(user="eve", may_see=hiding("facts"), may_erase=everybody)
+    own, later = f"/Sheet/{sheet.pk}", history_of(sheet)[4].changeset
+    pages = ["", "/4", "/5", "/5/state", "/compare?from=3", "/4/undo", "/3/revert", "/1/revert"]
+    for address in ["/", *(own + it for it in pages), f"{own}/erase?path=facts", "/?q=path:facts"]:
+        page = client.get(address).text
+        assert "hidden" in page or "erase" in address, address
+        assert "@x" not in page, address
+    assert client.get(f"/changesets/{later}").status_code == 404
+    line = 'class="edited"><code>facts</code>: <del>hidden</del> → <ins>hidden</ins>'
+    assert client.get(f"{own}/newest?size=1").text.count(line) == 1
+    assert text_of(client.get(f"{own}/4/undo").text).count("hidden") == 2
+    assert decide(client, f"{own}/3/revert").status_code == 303
+    assert Sheet.objects.get().facts == {"k": 1}
+    closed = browse(user="eve", may_see=hiding("facts"), may_restore=hiding("facts"))
+    assert "@x" not in closed.get(f"{own}/5/revert").text
 
 
 def test_hidden_values_are_not_told_by_conflicts(sheet: Sheet) -> None:
