@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bson import ObjectId
 from pymongo import ASCENDING
 
-from mongoengine_history.errors import OptionsError
-from mongoengine_history.read.recorded import Recorded
+from mongoengine_history.read.recorded import Recorded, object_id
 from mongoengine_history.record.committed import Committed
 from mongoengine_history.record.overview import SMALL, batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bson import ObjectId
     from mongoengine import Document
 
 
@@ -36,11 +35,10 @@ def changeset_of(
     Raises:
         OptionsError: it is no id of a changeset, or another argument cannot be used.
     """
-    if not ObjectId.is_valid(changeset) or isinstance(changeset, bytes):
-        raise OptionsError("changeset", changeset, "it is the id of a changeset, an ObjectId")
+    key = object_id("changeset", changeset, "it is the id of a changeset, an ObjectId")
     committed = Committed(models, using)
     # What is equal in an index stands in the order in which it was inserted.
     order = {"changeset": ASCENDING}
-    names = committed.newest([{"changeset": ObjectId(changeset)}], {"$eq": 0}, order)
+    names = committed.newest([{"changeset": key}], {"$eq": 0}, order)
     found = (told for some in batches(names, SMALL) for told in committed.read_all(some))
     return (Recorded(*it) for it in found)

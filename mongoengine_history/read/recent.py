@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pymongo import DESCENDING
 
-from mongoengine_history.read.recorded import Recorded
+from mongoengine_history.read.recorded import Recorded, object_id
 from mongoengine_history.read.selection import check_size, conditions_of
 from mongoengine_history.record.committed import Committed
 from mongoengine_history.record.complete import RECORD
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 
 FIRST_RECORD: Final = {"$eq": 0}
+
+A_RECORD: Final = "it is the record of a revision, an ObjectId"
 
 LAST_FIRST: Final = {"_id": DESCENDING}
 
@@ -88,14 +90,17 @@ class Recent:
         Read some of them. What cannot be read is left out, and logged.
 
         Args:
-            before: `Recorded.record` of the last one of the page before; None begins anew.
+            before: `Recorded.record` of the last one of the page before, or its 24 digits; None
+                begins anew.
             size: How many, at most; 1 to 1,000.
 
         Raises:
-            OptionsError: *size* is no such number.
+            OptionsError: *size* is no such number, or *before* no record.
         """
         check_size(size)
-        earlier = [] if before is None else [{"_id": {"$lt": before}}]
+        earlier = (
+            [] if before is None else [{"_id": {"$lt": object_id("before", before, A_RECORD)}}]
+        )
         return list(islice(self._read(size, earlier), size))
 
     def _read(self, at_once: int, bound: Sequence[Mapping[str, Any]] = ()) -> Iterator[Recorded]:

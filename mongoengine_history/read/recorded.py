@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bson import ObjectId
+
+from mongoengine_history.errors import OptionsError
+
 if TYPE_CHECKING:
     from mongoengine_history.state.revision import Revision
 
@@ -21,3 +25,10 @@ class Recorded:
     revision: Revision
     #: The ``_id`` of its first record, behind which `recent` goes on.
     record: Any = field(repr=False)
+
+
+def object_id(name: str, given: Any, problem: str) -> ObjectId:
+    """Return an ObjectId, given it or its 24 digits; OptionsError if it is neither."""
+    if not isinstance(given, ObjectId | str) or not ObjectId.is_valid(given):
+        raise OptionsError(name, given, problem)
+    return ObjectId(given)
