@@ -269,6 +269,7 @@ def without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "click", None)
     for name in [it for it in sys.modules if it.startswith("mongoengine_history.cli")]:
         monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr("mongoengine_history.cli")  # so that it is put back, too
 
 
 def test_without_the_extra_it_says_what_to_install(
