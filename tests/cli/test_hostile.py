@@ -43,6 +43,8 @@ OPENING = "mongoengine_history.cli.connection.expect_answer"
         ["search", "--since", "5000y"],
         ["search", "by:" + "\udcff"],
         ["search", "--before", "nothing-of-that-kind", "nonsense"],
+        ["search", "--before", "nothing"],
+        ["search", "--before", '{"$gt": 1}'],
         ["deleted", "hook", "-n", HUGE],
         ["prune", "hook", "--older-than", "5000y"],
         ["revert", "hook", "door", HUGE, "--yes"],

@@ -67,7 +67,7 @@ def test_pages_have_each_once(database: Any, steps: list[Any], size: int) -> Non
         found, before = [], None
         while page := recent(Cup).filter(**asked).page(before=before, size=size):
             found += page
-            before = page[-1].record
+            before = str(page[-1].record) if len(page) % 2 else page[-1].record
         kept = wanted
         if "by" in asked:
             kept = [it for it, (_, who) in zip(wanted[3:], steps, strict=True) if who == "ada"]
@@ -106,6 +106,9 @@ def test_a_changeset_is_told_in_the_order_of_writing() -> None:
 def test_what_is_no_id_of_a_changeset_is_refused(wrong: Any) -> None:
     with pytest.raises(OptionsError, match="changeset"):
         changeset_of(wrong)
+    if wrong is not None:  # which is the first page
+        with pytest.raises(OptionsError, match="before"):
+            recent(Cup).page(before=wrong)
 
 
 def test_a_deletion_of_long_ago_is_found_without_a_look_at_what_came_since(commands: Any) -> None:
