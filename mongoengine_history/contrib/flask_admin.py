@@ -161,11 +161,13 @@ class HistoryView(BaseView):
         """Show a page of the browser."""
         return self.browser.below(self.url or "")
 
-    def _may_see(self, _request: Any, model: Any, pk: Any, path: str | None) -> bool:
-        return any(it.may_see_history(pk, path) for it in self._of(model))
+    def _may_see(self, _request: Any, model: Any, pk: Any, path: str | None) -> object:
+        answers = (it.may_see_history(pk, path) for it in self._of(model))
+        return next(filter(None, answers), False)  # as it is: the browser refuses one to be awaited
 
-    def _may_restore(self, _request: Any, model: Any, pk: Any, path: str | None) -> bool:
-        return any(it.may_restore_history(pk, path) for it in self._of(model))
+    def _may_restore(self, _request: Any, model: Any, pk: Any, path: str | None) -> object:
+        answers = (it.may_restore_history(pk, path) for it in self._of(model))
+        return next(filter(None, answers), False)
 
     def _of(self, model: Any) -> list[Any]:
         return [it for it in self._views if it.model is model and it.is_accessible()]

@@ -192,6 +192,15 @@ def test_who_may_not_edit_leads_nothing_back(article: Article) -> None:
     assert client.get(f"{own}/2/undo").status_code == 403
 
 
+def test_what_would_have_to_be_awaited_lets_nobody_in(article: Article) -> None:
+    class Waiting(Articles):
+        async def may_see_history(self, *_: Any) -> Any:
+            return False
+
+    answer = browsed(Waiting(Article)).get(f"/admin/history/Article/{article.pk}")
+    assert (answer.status_code, "as asked" in answer.text) == (500, False)
+
+
 def test_a_class_belongs_to_views_that_are_accessible(article: Article) -> None:
     class Closed(Articles):
         def is_accessible(self) -> bool:
