@@ -59,11 +59,17 @@ class Line(NamedTuple):
             yield from inner.texts(depth + 1)
 
 
-def html_of(lines: Iterable[Line]) -> str:
-    """Return a list as HTML, with a class for each kind; nothing if there are no lines."""
+def cut(text: str, most: int | None) -> str:
+    """Return the beginning of a text that has more than so many characters."""
+    return text if most is None or len(text) <= most else f"{text[:most]}…"
+
+
+def html_of(lines: Iterable[Line], most: int | None = None) -> str:
+    """Return a list as HTML, with a class for each kind, pieces cut; nothing without lines."""
     items = [
-        f'<li class="{escape(it.kind)}">{"".join(piece.html for piece in it.pieces)}'
-        f"{html_of(it.inner)}</li>"
+        f'<li class="{escape(it.kind)}">'
+        f"{''.join(piece._replace(text=cut(piece.text, most)).html for piece in it.pieces)}"
+        f"{html_of(it.inner, most)}</li>"
         for it in lines
     ]
     return f"<ul>{''.join(items)}</ul>" if items else ""

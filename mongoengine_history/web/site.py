@@ -14,7 +14,7 @@ from zlib import crc32
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import escape
 
-from mongoengine_history.faces.line import TAGS, html_of
+from mongoengine_history.faces.line import TAGS, cut, html_of
 from mongoengine_history.faces.phrases import N_, OPERATIONS, by_names, looked_up
 from mongoengine_history.faces.words import Words
 from mongoengine_history.state.revision import RESTORE, REVERT, UNDO
@@ -122,7 +122,9 @@ class Site:
             DONE=DONE, OPERATIONS=OPERATIONS, TAGS=TAGS, LONGEST_IN_LISTS=LONGEST_IN_LISTS
         )
         environment.globals.update(language=self._language)
-        environment.filters.update(colour=_colour, initials=_initials, plain=plain, html=html_of)
+        environment.filters.update(
+            colour=_colour, initials=_initials, plain=plain, html=html_of, cut=cut
+        )
         environment.filters.update(grouped="{:,}".format)
         environment.tests.update(long=_is_long)
         return environment  # type: ignore[no-any-return]  # mypy knows no extensions

@@ -153,9 +153,12 @@ class TestDocument:
         sheet.note = "word " * 200_000
         sheet.save()
         client, words = browse(), sheet.note.count("word")
-        for page in ("/", f"/Sheet/{sheet.pk}", f"/changesets/{history_of(sheet)[1].changeset}"):
+        sheet.modify(note="a" * 200_000 + " one more word")  # and of what stayed the same
+        sheet.modify(note="a" * 200_000 + " two more words")
+        own, block = f"/Sheet/{sheet.pk}", history_of(sheet)[1].changeset
+        for page in ("/", own, f"{own}/newest", f"/changesets/{block}"):
             answer = client.get(page).text
-            assert len(answer) < 50_000, page
+            assert len(answer) < 60_000, page
         whole = client.get(f"/Sheet/{sheet.pk}/4").text
         assert (whole.count("word ") >= words, "1,000,002 characters" in whole) == (True, True)
 
