@@ -107,10 +107,14 @@ def find(chromium: Any, selector: str) -> Any:
     return chromium.find_element("css selector", selector)
 
 
+def waiting(chromium: Any) -> Any:
+    """Wait for something, though a page goes away just as it is looked at."""
+    return WebDriverWait(chromium, 20, ignored_exceptions=[WebDriverException])
+
+
 def shows(chromium: Any, said: str) -> bool:
     """Wait until a page says something."""
-    waiting = WebDriverWait(chromium, 20, ignored_exceptions=[WebDriverException])
-    return waiting.until(lambda it: said in find(it, "main").text)
+    return waiting(chromium).until(lambda it: said in find(it, "main").text)
 
 
 def leads(chromium: Any, address: str) -> bool:
@@ -187,7 +191,7 @@ def test_revert_of_one_path_by_keyboard(chromium: Any, site: str, sheet: Sheet, 
         press(chromium, *([] if path == "street.city" else [" "]))
     reach(chromium, "button[name='look']")
     press(chromium, ENTER)
-    assert WebDriverWait(chromium, 20).until(lambda it: "wares" not in find(it, ".sides").text)
+    assert waiting(chromium).until(lambda it: "wares" not in find(it, ".sides").text)
     chromium.execute_script(axe)
     assert chromium.execute_async_script(SERIOUS) == []
     reach(chromium, "#reason")
@@ -248,7 +252,7 @@ def test_search_compare_revert_and_restore_by_mouse(
             choice.click()
     find(chromium, "#reason").send_keys("the wrong city")
     find(chromium, "button[name='look']").click()
-    assert WebDriverWait(chromium, 20).until(lambda it: "wares" not in find(it, ".sides").text)
+    assert waiting(chromium).until(lambda it: "wares" not in find(it, ".sides").text)
     find(chromium, ".danger").click()
     assert shows(chromium, "The document is reverted.")
     sheet.reload()
