@@ -133,20 +133,41 @@ def near(
 
     They are read up to these, or to later ones: *until*.
     """
+    last = {it: max((until or numbers).get(it, numbers.get(it, 0)), 1) for it in keys}
+    wanted = {name: 0 for name in FOLDABLE if name != "document_id"}
+    query = {"$or": _ranges(place, keys, numbers, last)}
+    found = place.find(BY_REVISION, query, projection=wanted, batch_size=MOST)
+    groups = (list(own) for _, own in groupby(found, _told_apart))
+    known = ((encode(own[0].get("document_id")), own) for own in groups)
+    near = ((it, _until(last.get(it, math.inf), own)) for it, own in known)
+    return near if len(place.names) == 1 else _joined(near)
+
+
+def _ranges(
+    place: Place,
+    keys: Mapping[bytes, Any],
+    numbers: Mapping[bytes, int],
+    last: Mapping[bytes, int],
+) -> list[dict[str, Any]]:
+    """
+    Return conditions of the revisions to read, and of a few more: at most twice as many numbers.
+
+    The server goes through a few ranges of many keys much faster than through a range of each.
+    """
     every = place.options.version_every
-    ranges = []
+    ranges: defaultdict[tuple[int, int], list[Any]] = defaultdict(list)
     for encoded, key in keys.items():
         number = numbers.get(encoded, 0)
-        bounds = {
-            "$gte": number - number % every if every else number,
-            "$lte": max((until or numbers).get(encoded, number), 1),
-        }
-        ranges.append({**place.owned(key), "revision": bounds})
-    wanted = {name: 0 for name in FOLDABLE if name != "document_id"}
-    found = place.find(BY_REVISION, {"$or": ranges}, projection=wanted, batch_size=MOST)
-    groups = (list(own) for _, own in groupby(found, _told_apart))
-    near = ((encode(own[0].get("document_id")), own) for own in groups)
-    return near if len(place.names) == 1 else _joined(near)
+        first = number - number % every if every else number
+        ranges[first, last[encoded].bit_length()].append(key)
+    return [
+        {**place.of(some), "revision": {"$gte": first, "$lte": (1 << bits) - 1}}
+        for (first, bits), some in ranges.items()
+    ]
+
+
+def _until(last: float, records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [it for it in records if it["revision"] <= last]
 
 
 def _told_apart(record: Mapping[str, Any]) -> Any:
