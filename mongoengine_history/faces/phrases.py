@@ -54,17 +54,30 @@ def looked_up(
     english, *forms = asked
     if forms:
         english = asked[0] if asked[-1] == 1 else asked[1]
-    wanted = _names_in(" ".join(map(str, asked)))
     try:
         phrase = str(look_up(*asked) or english)
-        fill(phrase, dict.fromkeys(wanted, 0))
-        is_whole = bool(forms) or _names_in(phrase) == wanted
     except Exception as error:  # of the application: a history is shown all the same
-        _log(str(english), type(error).__name__)
-        return str(english)
-    if not is_whole:
-        _log(str(english), "something is missing in it, or too much")
-    return phrase if is_whole else str(english)
+        problem: str | None = type(error).__name__
+    else:
+        problem = _problem_in(phrase, fill, *asked[: 2 if forms else 1])
+    if problem is None:
+        return phrase
+    _log(str(english), problem)
+    return str(english)
+
+
+@lru_cache(maxsize=1_000)  # a page has hundreds of phrases, the same ones each time
+def _problem_in(
+    phrase: str, fill: Callable[[str, Mapping[str, Any]], object], *english: str
+) -> str | None:
+    """Say why a phrase cannot stand for an English one, or for those of one and of many."""
+    wanted = _names_in(" ".join(english))
+    try:
+        fill(phrase, dict.fromkeys(wanted, 0))
+    except Exception as error:  # of whatever kind, since a catalogue may hold anything
+        return type(error).__name__
+    is_whole = len(english) > 1 or _names_in(phrase) == wanted
+    return None if is_whole else "something is missing in it, or too much"
 
 
 @lru_cache(maxsize=1_000)
