@@ -218,12 +218,13 @@ def gone(look: Look) -> Response:
 def _gone(rows: list[Row]) -> list[Row]:
     """Leave out documents that are there again; of one that went twice, the last one is enough."""
     stored, newest = set[object](), dict[object, int]()
+    keyed = [(it, _key(it)) for it in rows]
     for model in {it.model for it in rows}:
-        place, keys = Place(model), [_key(it) for it in rows if it.model is model]
+        place, keys = Place(model), [key for it, key in keyed if it.model is model]
         found = place.documents.find({"_id": {"$in": keys}}, {"_id": 1})
         stored.update((model, identifier(it["_id"])) for it in found)
         newest.update({(model, key): head.number for key, head in heads(place, keys).items()})
-    known = [((it.model, identifier(_key(it))), it) for it in rows]
+    known = [((it.model, identifier(key)), it) for it, key in keyed]
     gone = [(key, it) for key, it in known if key not in stored]
     return [it for key, it in gone if newest.get(key) == it.number or _is_last_deletion(it)]
 
