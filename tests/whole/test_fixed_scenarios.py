@@ -21,6 +21,7 @@ from pymongo import UpdateOne
 from support.browsing import browse
 
 from mongoengine_history import (
+    History,
     as_of,
     changeset,
     history_of,
@@ -185,7 +186,8 @@ SCENARIOS: dict[str, Callable[[], Act]] = {
 
 @pytest.fixture(autouse=True)
 def indexed(database: Any) -> None:
-    """The indexes of the history are there."""
+    """The indexes of the history are there, whatever dropped them before; the process knows."""
+    History.ensure_indexes()
     stored().delete()
 
 
