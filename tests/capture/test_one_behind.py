@@ -14,6 +14,7 @@ from mongoengine import Document
 from mongoengine.errors import OperationError
 from pymongo.errors import OperationFailure
 from support.changes import automatic, tracked_otherwise
+from support.refusing import refusing
 from support.twins import recorded
 
 from mongoengine_history import HistoryNotRecordedError, changeset, revision_recorded
@@ -40,16 +41,6 @@ def beads(database: Any, monkeypatch: Any) -> None:
     Bead.objects.insert([Bead(text="a") for _ in range(5)])
     for module in (queries, append_many):
         monkeypatch.setattr(module, "MOST", 2)
-
-
-@contextmanager
-def refusing(database: Any) -> Iterator[None]:
-    """Let the server take no record while the block is open."""
-    database.command("collMod", "history", validator={"no such field": 1})
-    try:
-        yield
-    finally:
-        database.command("collMod", "history", validator={})
 
 
 def slowed(monkeypatch: Any, name: str, act: Callable[[], object]) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import mongoengine as me
@@ -14,6 +13,7 @@ from mongoengine import Document, signals
 from mongoengine.errors import ValidationError
 from support.changes import automatic
 from support.documents import raw
+from support.refusing import refusing
 from support.twins import numbers, recorded
 
 from mongoengine_history import (
@@ -259,16 +259,6 @@ def test_a_save_costs_one_round_trip_more_however_often_it_is_repeated(commands:
         commands.clear()
         change(note, text)
         assert list(commands.names) == ["findAndModify", "insert"]
-
-
-@contextmanager
-def refusing(database: Any) -> Iterator[None]:
-    """Let the server take no record while the block is open."""
-    database.command("collMod", "history", validator={"no such field": 1})
-    try:
-        yield
-    finally:
-        database.command("collMod", "history", validator={})
 
 
 def put_back(error: HistoryNotRecordedError, database: Any) -> None:

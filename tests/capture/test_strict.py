@@ -15,6 +15,7 @@ from pymongo import DeleteMany, InsertOne, UpdateMany
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
+from support.refusing import refusing
 from support.twins import Act, Model, Twins, raws
 
 from mongoengine_history import (
@@ -258,13 +259,12 @@ def test_an_empty_collection_may_be_dropped(pages: Model) -> None:
 
 
 @pytest.fixture
-def refusing(database: Any) -> Iterator[None]:
+def refused(database: Any) -> Iterator[None]:
     """MongoDB refuses every record."""
     History.ensure_indexes()
     History(document_type="made").save()
-    database.command("collMod", "history", validator={"document_type": {"$exists": False}})
-    yield
-    database.command("collMod", "history", validator={})
+    with refusing(database):
+        yield
 
 
 def writes_of_all_kinds() -> None:
@@ -278,7 +278,7 @@ def writes_of_all_kinds() -> None:
 
 
 def test_on_error_log_goes_on_and_the_log_has_what_is_missing(
-    refusing: None, caplog: Any, database: Any
+    refused: None, caplog: Any, database: Any
 ) -> None:
     track_history(Page, on_error="log")
     try:
@@ -299,7 +299,7 @@ def test_on_error_log_goes_on_and_the_log_has_what_is_missing(
     assert History.objects(document_type="pages").count() == 0
 
 
-def test_what_was_logged_can_be_inserted_later(refusing: None, caplog: Any, database: Any) -> None:
+def test_what_was_logged_can_be_inserted_later(refused: None, caplog: Any, database: Any) -> None:
     track_history(Page, on_error="log")
     try:
         page = Page(name="a").save()
@@ -313,7 +313,7 @@ def test_what_was_logged_can_be_inserted_later(refusing: None, caplog: Any, data
     assert history_of(page).state(2) == {"name": "b"}
 
 
-def test_on_error_raise_raises_after_the_write(refusing: None) -> None:
+def test_on_error_raise_raises_after_the_write(refused: None) -> None:
     track_history(Page)
     try:
         with pytest.raises(HistoryNotRecordedError) as caught:

@@ -54,6 +54,12 @@ def links(page: Any) -> list[str]:
     return [unescape(it) for it in re.findall(r'href="(.*?)"', page.text)]
 
 
+def history_of_an_odd_key(client: Any, listing: str) -> Any:
+    """Store a tag whose key is made of signs, and follow its link on the page of all."""
+    Tag(id="../a?b=<é>", color="blue").save()
+    return client.get(next(it for it in links(client.get(listing)) if "/history/Tag/" in it))
+
+
 def lead_back(client: Any, address: str, **changed: Any) -> Any:
     """Look at a preview, and send its form with all that is hidden in it."""
     page = client.get(address)
