@@ -37,7 +37,7 @@ def delete_before(place: Place, numbers: Iterable[tuple[Any, int]]) -> None:
 
     It goes by rising numbers: what is left of it meanwhile stands before a mark.
     """
-    beginnings, hint = list(numbers), dict.fromkeys(BY_REVISION, ASCENDING)
+    beginnings, hint = list(numbers), [(name, ASCENDING) for name in BY_REVISION]
     requests = [
         DeleteMany({**place.owned({"$eq": key}), "revision": {"$gte": 0, "$lt": number}}, hint=hint)
         for key, number in beginnings
