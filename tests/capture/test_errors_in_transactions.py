@@ -12,7 +12,7 @@ from pymongo import DeleteMany, DeleteOne, InsertOne, MongoClient, ReplaceOne, U
 from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, PyMongoError
 from support.saying import OF_TIME, filled_for
-from support.twins import IDS, Model, Twins, contents, numbers, raws, recorded, settled
+from support.twins import IDS, Model, Twins, contents, numbers, raws, recorded, settled, shown
 
 from mongoengine_history import DocumentTrack, History
 from mongoengine_history.record.sessions import is_transient
@@ -162,7 +162,9 @@ def told(error: BaseException | None) -> Any:
     details = getattr(error, "details", None) or {}
     known = sorted((name, it) for name, it in details.items() if name not in OF_TIME)
     labels = [it for it in LABELS if isinstance(error, PyMongoError) and error.has_error_label(it)]
-    texts = [settled(it) for it in (str(error).partition(", full error")[0], str(known))]
+    # Of a replacement older PyMongo says, too, that it is one.
+    said = shown(known).replace("multi: False, ", "")
+    texts = [settled(it) for it in (str(error).partition(", full error")[0], said)]
     return type(error), getattr(error, "code", None), labels, *texts, told(error.__cause__)
 
 
