@@ -22,7 +22,7 @@ import django.urls
 import mongoengine
 import pytest
 from pymongo import MongoClient
-from pymongo.client_session import ClientSession
+from support.binding import CAN_BIND
 
 import mongoengine_history
 from mongoengine_history.cli.main import commands as cli
@@ -110,7 +110,7 @@ def python_blocks(page: Path) -> list[Block]:
 def is_runnable(page: Path) -> bool:
     """Not all that pages show is there with the oldest Python and the oldest PyMongo."""
     if page.stem in {"events", "revert-a-changeset", "transactions"}:
-        return hasattr(ClientSession, "bind")
+        return CAN_BIND
     return page.stem != "admin" or util.find_spec("starlette_admin") is not None
 
 

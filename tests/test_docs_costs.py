@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from mongoengine import Document, IntField, StringField, signals
-from pymongo.client_session import ClientSession
+from support.binding import need_binding
 
 from mongoengine_history import (
     DocumentTrack,
@@ -136,8 +136,8 @@ def connected() -> None:
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("operation", [CREATION, *OF_ONE])
 def test_the_costs_of_one_document_are_true(operation: str, way: Any, commands: Any) -> None:
-    if "transaction" in operation and not hasattr(ClientSession, "bind"):
-        pytest.skip("ClientSession.bind came with PyMongo 4.17")
+    if "transaction" in operation:
+        need_binding()
     known = Ticket(title="door")
     with way(known):
         ready(known).save()

@@ -10,10 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 from benchmarks.page import PAGE, PLACE, PLOTS, numbers
 from benchmarks.plots import told
-from pymongo.client_session import ClientSession
+from support.binding import binds
 
 DOCS = Path(__file__).parents[1] / "docs"
 TESTS = Path(__file__).parent
@@ -53,7 +52,7 @@ def test_what_is_not_reached_has_a_reason() -> None:
     assert {it for it in names if not re.search(rf"\b{it}\b", reasons, re.IGNORECASE)} == set()
 
 
-@pytest.mark.skipif(not hasattr(ClientSession, "bind"), reason="it came with PyMongo 4.17")
+@binds
 def test_one_command_measures_and_writes_all_of_it(
     mongodb_uri: str, request: Any, tmp_path: Path
 ) -> None:

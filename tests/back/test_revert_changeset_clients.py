@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import mongoengine as me
 import pytest
-from pymongo import MongoClient
+from support.binding import binds
 
 from mongoengine_history import (
     History,
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 AGAIN = "rc_again"
-
-atomic = pytest.mark.skipif(
-    not hasattr(MongoClient, "_get_bound_session"), reason="PyMongo binds sessions from 4.17 on"
-)
 
 
 class Plate(me.Document):
@@ -73,7 +69,7 @@ def test_two_clients_have_no_common_transaction() -> None:
     assert History.objects(changeset=done.id).count() == 2
 
 
-@atomic
+@binds
 @pytest.mark.parametrize("model", [Plate, Twin])
 def test_what_one_of_them_wrote_is_taken_back_in_a_transaction_of_it(model: Any) -> None:
     with changeset() as done:
@@ -84,7 +80,7 @@ def test_what_one_of_them_wrote_is_taken_back_in_a_transaction_of_it(model: Any)
     assert history_of(model, made.pk)[-1].operation == "delete"
 
 
-@atomic
+@binds
 @pytest.mark.parametrize("model", [Plate, Twin])
 def test_inside_a_transaction_it_is_a_part_of_it(model: Any) -> None:
     with changeset(atomic=model._meta.get("db_alias", True)):
@@ -97,7 +93,7 @@ def test_inside_a_transaction_it_is_a_part_of_it(model: Any) -> None:
     assert model.objects.get().cents == 0
 
 
-@atomic
+@binds
 @pytest.mark.parametrize("model", [Plate, Twin])
 def test_what_another_client_than_that_of_the_session_wrote_is_refused(model: Any) -> None:
     with changeset() as done:
@@ -111,7 +107,7 @@ def test_what_another_client_than_that_of_the_session_wrote_is_refused(model: An
     assert counts() == ((2, 1) if model is Plate else (1, 2))
 
 
-@atomic
+@binds
 class TestWriteConcern:
     """PyMongo sends that of a client in a session that is only bound, too; no server takes it."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from mongoengine import signals
 from mongoengine.errors import OperationError
-from pymongo.client_session import ClientSession
+from support.binding import binds
 from support.library import Far, Volume, contents, stocked, told, tracking
 
 from mongoengine_history import (
@@ -24,10 +24,6 @@ from mongoengine_history import (
     revert_changeset,
 )
 from mongoengine_history.record.sessions import is_transient
-
-atomic = pytest.mark.skipif(
-    not hasattr(ClientSession, "bind"), reason="PyMongo binds sessions from 4.17 on"
-)
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +56,7 @@ def changed_both() -> Any:
     return book, atlas, done
 
 
-@atomic
+@binds
 def test_a_write_that_fails_takes_all_others_back() -> None:
     _, _, done = changed_both()
     before, known = contents(), History.objects.count()
@@ -127,7 +123,7 @@ def test_without_transactions_what_was_written_without_a_record_is_told(
     assert Volume.objects.get().title == "a"
 
 
-@atomic
+@binds
 def test_inside_a_transaction_it_is_a_part_of_it(client: Any) -> None:
     book = Volume(title="a").save()
     with changeset() as done:
@@ -201,7 +197,7 @@ def clocked(monkeypatch: Any, *readings: float) -> None:
     monkeypatch.setattr("mongoengine_history.record.sessions.monotonic", clock.__next__)
 
 
-@atomic
+@binds
 def test_whom_others_always_overtake_is_told_so_after_a_while(monkeypatch: Any) -> None:
     done, overtake = overtaken()
     known = History.objects.count()
@@ -219,7 +215,7 @@ def test_whom_others_always_overtake_is_told_so_after_a_while(monkeypatch: Any) 
     assert sorted(Volume.objects.scalar("title")) == ["a", "b"]
 
 
-@atomic
+@binds
 def test_in_parts_it_is_told_with_what_was_written(monkeypatch: Any) -> None:
     done, overtake = overtaken()
     monkeypatch.setattr("mongoengine_history.back.revert_changeset.LARGEST_TRANSACTION", 1)
@@ -233,7 +229,7 @@ def test_in_parts_it_is_told_with_what_was_written(monkeypatch: Any) -> None:
         signals.pre_save.disconnect(overtake, sender=Volume)
 
 
-@atomic
+@binds
 def test_a_changeset_of_another_connection_is_one_transaction_there() -> None:
     first, second = Far(name="a").save(), Far(name="b").save()
     with changeset() as done:
@@ -252,7 +248,7 @@ def test_a_changeset_of_another_connection_is_one_transaction_there() -> None:
     assert set(Far.objects.scalar("name")) == {"changed"}
 
 
-@atomic
+@binds
 def test_a_transaction_cannot_be_joined_by_documents_of_another_connection() -> None:
     far, book = Far(name="a").save(), Volume(title="a").save()
     with changeset() as done:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from mongoengine import signals
+from support.binding import binds
 from support.ways import (
     TRACKED,
     Asking,
@@ -112,6 +113,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("story", "why"), REFUSED.items(), ids=lambda it: str(it)[:20])
+@binds
 def test_what_is_refused_is_told_and_can_be_written_all_the_same(story: Any, why: str) -> None:
     done = story()
     before, known = stored(), History.objects.count()
@@ -133,6 +135,7 @@ def test_what_is_known_to_be_refused_stands_in_the_plan(story: Any) -> None:
     assert f"(refused: {plan.steps[0].problem})" in str(plan.steps[0])
 
 
+@binds
 def test_a_save_that_does_nothing_is_told() -> None:
     kept = Refusing(name="a").save()
     with changeset() as done:

@@ -9,6 +9,7 @@ import mongoengine as me
 import pytest
 from mongoengine import signals
 from pymongo.errors import OperationFailure
+from support.binding import binds
 from support.library import by_another
 from support.ways import TRACKED, Entry, Hidden, Refusing, Total
 
@@ -77,6 +78,7 @@ def test_a_plan_tells_of_conflicts() -> None:
     assert plan.steps == ()
 
 
+@binds
 def test_large_changesets_go_in_parts_and_say_how_far_they_are(monkeypatch: Any) -> None:
     monkeypatch.setattr("mongoengine_history.back.revert_changeset.LARGEST_TRANSACTION", 3)
     monkeypatch.setattr("mongoengine_history.back.steps.MOST", 2)
@@ -95,6 +97,7 @@ def test_large_changesets_go_in_parts_and_say_how_far_they_are(monkeypatch: Any)
     assert Total.objects.count() == 6
 
 
+@binds
 def test_of_parts_that_are_done_the_error_says_so_and_how_to_go_back(monkeypatch: Any) -> None:
     monkeypatch.setattr("mongoengine_history.back.revert_changeset.LARGEST_TRANSACTION", 2)
     Total.objects.insert([Total(cents=number) for number in range(2)])
@@ -113,6 +116,7 @@ def test_of_parts_that_are_done_the_error_says_so_and_how_to_go_back(monkeypatch
     assert (sorted(Total.objects.scalar("cents")), Refusing.objects.count()) == ([0, 1], 1)
 
 
+@binds
 def test_a_conflict_with_another_transaction_is_tried_again() -> None:
     total = Total(cents=1).save()
     other = Entry.objects.insert(Entry(total=total, cents=3))
@@ -150,6 +154,7 @@ def test_without_transactions_what_others_write_meanwhile_is_a_conflict(alone: N
     assert (caught.value.__cause__.document_id, Total.objects.get().cents) == (total.pk, 9)
 
 
+@binds
 def test_in_a_transaction_of_the_application_the_conflict_is_told_as_the_server_tells_it(
     client: Any,
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from bson import ObjectId
 from mongoengine import signals
 from pymongo import MongoClient
+from support.binding import binds
 from support.changes import agrees, deleted, edited, told, watched
 from support.documents import Address, Line, raw, stored
 from support.papers import Letter
@@ -212,9 +213,8 @@ def test_a_switched_document_is_undone_where_it_lies() -> None:
     assert Letter.objects.get().title == "here"
 
 
+@binds
 def test_in_a_transaction_that_is_aborted_nothing_is_left_of_it(client: MongoClient) -> None:
-    if not hasattr(MongoClient, "_get_bound_session"):
-        pytest.skip("PyMongo binds sessions from 4.17 on")
     letter, gone = Letter(title="a").save(), Letter(title="x")
     edited(letter, title="b")
     edited(gone)

@@ -13,7 +13,7 @@ import mongoengine as me
 import pytest
 from mongoengine import CASCADE, Document, connection, signals
 from mongoengine.errors import BulkWriteError, OperationError
-from pymongo.client_session import ClientSession
+from support.binding import CAN_BIND, binds
 from support.changes import automatic
 from support.documents import raw
 from support.twins import contents, numbers, recorded
@@ -30,9 +30,6 @@ from mongoengine_history import (
     untracked,
 )
 from mongoengine_history.record.place import indexed
-
-CAN_BIND = hasattr(ClientSession, "bind")
-atomically = pytest.mark.skipif(not CAN_BIND, reason="it needs PyMongo 4.17 or later")
 
 
 class Account(Document):
@@ -115,7 +112,7 @@ WRITES: dict[str, Callable[[], Any]] = {
 }
 
 
-@atomically
+@binds
 @pytest.mark.parametrize("write", WRITES)
 def test_all_is_undone_after_an_exception(write: str) -> None:
     before = everything()
@@ -127,7 +124,7 @@ def test_all_is_undone_after_an_exception(write: str) -> None:
     assert everything() == before
 
 
-@atomically
+@binds
 @pytest.mark.parametrize("write", WRITES)
 def test_all_is_done_and_recorded_at_the_end(write: str) -> None:
     known, before = revisions(), everything()
@@ -139,14 +136,14 @@ def test_all_is_done_and_recorded_at_the_end(write: str) -> None:
     assert [stored for stored, _ in everything()] != [stored for stored, _ in before]
 
 
-@atomically
+@binds
 def test_each_revision_of_an_atomic_unit_of_work_tells_what_was_stored() -> None:
     for write in ("save", "update", "create", "insert", "modify", "delete all"):
         with recorded(Account), recorded(Card), changeset(atomic=True):
             WRITES[write]()
 
 
-@atomically
+@binds
 def test_others_see_nothing_before_the_end() -> None:
     with ThreadPoolExecutor(1) as outside, changeset(atomic=True):
         pay(account(), 5)
@@ -157,7 +154,7 @@ def test_others_see_nothing_before_the_end() -> None:
     assert account().balance == 15
 
 
-@atomically
+@binds
 def test_of_two_writers_one_gives_way_and_leaves_nothing() -> None:
     def slower() -> None:
         with changeset("slower", atomic=True):
@@ -173,7 +170,7 @@ def test_of_two_writers_one_gives_way_and_leaves_nothing() -> None:
     assert [it.identity for it in history_of(account())] == [None, None, "faster"]
 
 
-@atomically
+@binds
 def test_inner_units_of_work_belong_to_the_outer_one() -> None:
     before = everything()
     with pytest.raises(ZeroDivisionError), changeset("outer", atomic=True) as outer:
@@ -192,7 +189,7 @@ def test_inner_units_of_work_belong_to_the_outer_one() -> None:
     assert [it.identity for it in history_of(account("ben"))] == [None, None, "outer"]
 
 
-@atomically
+@binds
 def test_a_transaction_inside_of_another_is_refused_before_anything_is_written() -> None:
     inner = changeset("inner", atomic=True)
     with changeset("outer", atomic=True):
@@ -209,7 +206,7 @@ def test_a_transaction_inside_of_another_is_refused_before_anything_is_written()
     assert account("ben").balance == 15
 
 
-@atomically
+@binds
 def test_a_connection_may_be_named_and_need_not_be_if_there_is_one(
     mongodb_uri: str, monkeypatch: Any
 ) -> None:
@@ -239,7 +236,7 @@ def test_a_connection_may_be_named_and_need_not_be_if_there_is_one(
         changeset(atomic=1)  # type: ignore[arg-type]
 
 
-@atomically
+@binds
 def test_a_task_that_outlives_its_transaction_is_told_so() -> None:
     async def late(over: asyncio.Event) -> None:
         await over.wait()
@@ -270,7 +267,7 @@ CALLS: dict[str, Callable[[], Any]] = {
 }
 
 
-@atomically
+@binds
 @pytest.mark.parametrize("call", CALLS)
 def test_whatever_outlives_a_transaction_is_told_so(call: str) -> None:
     with changeset(atomic=True):
@@ -281,7 +278,7 @@ def test_whatever_outlives_a_transaction_is_told_so(call: str) -> None:
     assert account().balance == 15
 
 
-@atomically
+@binds
 def test_a_document_goes_on_after_its_write_was_undone() -> None:
     kept = pay(account(), 1)
     with pytest.raises(ZeroDivisionError), changeset(atomic=True):
@@ -299,7 +296,7 @@ def test_a_document_goes_on_after_its_write_was_undone() -> None:
     assert numbers(Account)["anna"] == [1, 2, 3, 4, 5, 6]
 
 
-@atomically
+@binds
 def test_a_history_without_indexes_gets_them_before_the_work_begins(database: Any) -> None:
     History.drop_collection()
     indexed.clear()  # as in a new process
@@ -309,7 +306,7 @@ def test_a_history_without_indexes_gets_them_before_the_work_begins(database: An
     assert len(database["history"].index_information()) > 1
 
 
-@atomically
+@binds
 @pytest.mark.parametrize(
     "failing",
     [

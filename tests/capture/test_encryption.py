@@ -13,11 +13,11 @@ from bson.binary import STANDARD
 from bson.codec_options import CodecOptions
 from mongoengine import Document, DynamicField, StringField, signals
 from pymongo import MongoClient, ReturnDocument
-from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.encryption import Algorithm, ClientEncryption
 from pymongo.encryption_options import AutoEncryptionOpts
 from pymongo.errors import InvalidOperation
+from support.binding import binds
 
 from mongoengine_history import (
     DocumentTrack,
@@ -307,7 +307,7 @@ def test_a_session_of_the_client_is_refused(raw: Database) -> None:
     assert raw["person"].count_documents({"name": "a"}) == 0
 
 
-@pytest.mark.skipif(not hasattr(ClientSession, "bind"), reason="it came with PyMongo 4.17")
+@binds
 def test_a_bound_session_of_the_client_is_refused(raw: Database) -> None:
     with mongoengine.get_connection("decrypting").start_session() as session, session.bind():
         for write in (Person(name="a").save, Person.objects.delete):
@@ -318,7 +318,7 @@ def test_a_bound_session_of_the_client_is_refused(raw: Database) -> None:
     assert raw["person"].count_documents({}) == 1
 
 
-@pytest.mark.skipif(not hasattr(ClientSession, "bind"), reason="it came with PyMongo 4.17")
+@binds
 def test_an_atomic_changeset_is_refused(raw: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     decrypting = mongoengine.get_connection("decrypting")
     monkeypatch.setitem(mongoengine.connection._connections, "default", decrypting)

@@ -11,6 +11,7 @@ from mongoengine import NotUniqueError
 from pymongo import DeleteMany, DeleteOne, InsertOne, MongoClient, ReplaceOne, UpdateMany, UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, PyMongoError
+from support.binding import need_binding
 from support.saying import OF_TIME, filled_for
 from support.twins import IDS, Model, Twins, contents, numbers, raws, recorded, settled, shown
 
@@ -128,14 +129,9 @@ DOCUMENTS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def can_bind() -> None:
-    if not hasattr(ClientSession, "bind"):
-        pytest.skip("PyMongo binds sessions from 4.17 on")
-
-
 @contextmanager
 def bound(client: MongoClient) -> Iterator[dict[str, Any]]:
-    can_bind()
+    need_binding()
     with client.start_session() as session, session.bind(), session.start_transaction():
         yield {}
 
@@ -162,9 +158,7 @@ def told(error: BaseException | None) -> Any:
     details = getattr(error, "details", None) or {}
     known = sorted((name, it) for name, it in details.items() if name not in OF_TIME)
     labels = [it for it in LABELS if isinstance(error, PyMongoError) and error.has_error_label(it)]
-    # Of a replacement older PyMongo says, too, that it is one.
-    said = shown(known).replace("multi: False, ", "")
-    texts = [settled(it) for it in (str(error).partition(", full error")[0], said)]
+    texts = [settled(it) for it in (str(error).partition(", full error")[0], shown(known))]
     return type(error), getattr(error, "code", None), labels, *texts, told(error.__cause__)
 
 
@@ -279,7 +273,7 @@ def test_a_transaction_that_failed_for_good_is_not_run_again(
     filled: None, case: str, is_bound: bool
 ) -> None:
     if is_bound:
-        can_bind()
+        need_binding()
     failed, calls = run(AGAIN[case], TWINS.tracked, is_bound=is_bound)
     assert (failed, calls) == run(AGAIN[case], TWINS.plain, is_bound=is_bound)
     assert (failed is not None, calls) == (True, 1)
@@ -288,7 +282,7 @@ def test_a_transaction_that_failed_for_good_is_not_run_again(
 @pytest.mark.parametrize("is_bound", [True, False])
 def test_requests_of_all_kinds_are_done_in_a_transaction(filled: None, is_bound: bool) -> None:
     if is_bound:
-        can_bind()
+        need_binding()
     requests = [
         InsertOne({"_id": IDS[5], "name": "new"}),
         UpdateOne(KEY, {"$set": {"name": "b"}}),
@@ -316,7 +310,7 @@ def test_nothing_is_asked_in_a_transaction_that_is_over(filled: None, commands: 
 
 
 def test_a_stale_copy_that_is_new_is_told_as_a_key_that_is_taken(filled: None) -> None:
-    can_bind()
+    need_binding()
     taken = TWINS.tracked(pk=IDS[1])
     with pytest.raises(NotUniqueError) as caught, bound(TWINS.tracked._get_db().client):
         with DocumentTrack(taken, refuse_stale=True):

@@ -13,6 +13,7 @@ import pytest
 from mongoengine import Document
 from mongoengine.errors import OperationError
 from pymongo.errors import OperationFailure
+from support.binding import binds
 from support.changes import automatic, tracked_otherwise
 from support.refusing import refusing
 from support.twins import recorded
@@ -119,7 +120,9 @@ def heard() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("block", [lambda: changeset(atomic=True), heard])
+@pytest.mark.parametrize(
+    "block", [pytest.param(lambda: changeset(atomic=True), marks=binds), heard]
+)
 def test_all_is_done_by_the_caller_where_something_belongs_to_its_thread(
     monkeypatch: Any, block: Any
 ) -> None:

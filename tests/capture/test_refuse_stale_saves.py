@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pickle
 
-import mongoengine as me
 import pytest
 from mongoengine.errors import NotUniqueError, OperationError, SaveConditionError
+from support.binding import binds
 from support.documents import raw
 from support.stale import (
     Card,
@@ -201,9 +201,8 @@ def test_what_is_not_recorded_is_refused_all_the_same() -> None:
     assert recorded() == []
 
 
+@binds
 def test_a_transaction_ends_with_what_is_refused() -> None:
-    if not hasattr(me.connection.get_connection(), "_get_bound_session"):
-        pytest.skip("PyMongo binds sessions from 4.17 on")
     card, other = loaded(Card, {"text": "a"}), loaded(Card, {"text": "a"})
     with DocumentTrack(card, refuse_stale=True), pytest.raises(HistoryError, match="changed"):
         by_another(card, {"$set": {"text": "z"}})

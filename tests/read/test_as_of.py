@@ -9,6 +9,7 @@ import mongoengine as me
 import pytest
 from mongoengine import signals
 from pymongo import MongoClient
+from support.binding import binds
 from support.changes import deleted, edited, watched
 from support.moments import moment_after, now
 from support.recipes import Recipe
@@ -173,9 +174,8 @@ def test_without_the_indexes_of_the_history_it_is_slower_but_right(database: Any
         assert seats(moment) == expected
 
 
+@binds
 def test_inside_a_transaction_it_sees_what_that_has_written(client: MongoClient) -> None:
-    if not hasattr(MongoClient, "_get_bound_session"):
-        pytest.skip("PyMongo binds sessions from 4.17 on")
     room = Room(name="a")
     before = moment_after(edited(room))
     Room(name="b").save()

@@ -14,6 +14,7 @@ import pytest
 from bson import ObjectId
 from mongoengine.context_managers import switch_collection, switch_db
 from pymongo import MongoClient
+from support.binding import binds
 from support.books import Bare, Book, Full, Kept
 from support.changes import deleted, edited, numbers, watch, watched
 from support.documents import Address, raw
@@ -294,11 +295,10 @@ class TestSurroundings:
             assert ask() == expected
         History.ensure_indexes()
 
+    @binds
     def test_inside_a_transaction_what_that_has_written_is_seen(
         self, kept: Kept, client: MongoClient
     ) -> None:
-        if not hasattr(MongoClient, "_get_bound_session"):
-            pytest.skip("PyMongo binds sessions from 4.17 on")
         expected = self.read(kept)
         with client.start_session() as session, session.bind(end_session=False):
             session.start_transaction()

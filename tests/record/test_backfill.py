@@ -16,8 +16,8 @@ from bson.raw_bson import RawBSONDocument
 from hypothesis import given
 from hypothesis import strategies as st
 from mongoengine import Document, signals
-from pymongo.client_session import ClientSession
 from pymongo.errors import OperationFailure
+from support.binding import binds, need_binding
 from support.strategies import examples, states
 
 from mongoengine_history import (
@@ -195,8 +195,8 @@ def test_documents_that_have_a_history_are_left_alone(tracked: None, model: Mode
 @pytest.mark.parametrize("kind", ["save", "query", "save in a transaction", "block"])
 def test_the_first_revision_takes_the_place_of_the_version(database: Any, kind: str) -> None:
     """It has the state that the write found, though the document was changed meanwhile."""
-    if "transaction" in kind and not hasattr(ClientSession, "bind"):
-        pytest.skip("PyMongo binds sessions from 4.17 on")
+    if "transaction" in kind:
+        need_binding()
     if kind == "block":
         signals.post_save.connect(track_changes, sender=Old)
     else:
@@ -379,9 +379,8 @@ def test_what_keeps_no_versions_is_refused(model: Any) -> None:
         backfill(model)
 
 
+@binds
 def test_inside_a_transaction_it_is_refused(tracked: None) -> None:
-    if not hasattr(ClientSession, "bind"):
-        pytest.skip("PyMongo binds sessions from 4.17 on")
     filled(Old, [{"_id": 1}])
     with changeset(atomic=True), pytest.raises(OptionsError, match="transaction"):
         backfill(Old)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from support.binding import binds
 from support.changes import edited, numbers
 from support.documents import fields_of, raw
 from support.erased import ERASURES, Sheet, all_but, by_history, known, now, prove, raw_deleted
@@ -224,9 +225,8 @@ def test_many_documents_of_one_collection_begin_anew_one_by_one(warnings: Any) -
     assert [numbers(history_of(it)) for it in sheets] == [[1, 2, 3, 4], [1], [1, 2, 3, 4]]
 
 
+@binds
 def test_inside_a_transaction_it_begins_anew_as_well(client: Any) -> None:
-    if not hasattr(type(client), "_get_bound_session"):
-        pytest.skip("PyMongo binds sessions from 4.17 on")
     sheet = known(Sheet)
     by_history(sheet, "")
     before = now(sheet)

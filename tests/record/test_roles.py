@@ -8,6 +8,7 @@ from typing import Any
 import mongoengine as me
 import pytest
 from pymongo import MongoClient
+from support.binding import binds
 from support.changes import automatic
 from support.passwords import asking_for_passwords
 
@@ -95,6 +96,7 @@ def test_it_is_told_where_there_is_no_history_at_all(
     assert len(history_of(Chest(id=1, n=1).save())) == 1
 
 
+@binds
 def test_a_server_without_transactions_says_so_when_the_block_begins(
     root: MongoClient[Any], limited: MongoClient[Any]
 ) -> None:

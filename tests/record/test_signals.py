@@ -11,6 +11,7 @@ import mongoengine as me
 import pytest
 from bson import ObjectId
 from pymongo.collection import Collection
+from support.binding import binds
 from support.changes import automatic, tracked_otherwise
 from support.unanswered import unanswered
 
@@ -173,6 +174,7 @@ def test_what_a_receiver_writes_is_recorded_as_its_own(database: Any, is_watched
     assert [it.identity for it in history_of(Diary.objects.get())] == ["ada"]
 
 
+@binds
 def test_in_a_transaction_it_is_heard_before_the_commit(heard: list[Any]) -> None:
     with pytest.raises(ZeroDivisionError), changeset(atomic=True):
         Bell().save()

@@ -7,6 +7,7 @@ from typing import Any
 import mongoengine as me
 import pytest
 from pymongo import MongoClient
+from support.binding import binds
 from support.changes import edited, watched
 from support.documents import raw
 from support.memos import Page, revisions
@@ -16,9 +17,8 @@ from mongoengine_history import History, IndexesMissingError, backfill, revert
 connected = watched(Page, deletions=False)
 
 
+@binds
 def test_an_aborted_transaction_leaves_neither_document_nor_history(client: MongoClient) -> None:
-    if not hasattr(MongoClient, "_get_bound_session"):
-        pytest.skip("PyMongo binds sessions from 4.17 on")
     page, other = Page(text="a").save(), Page(text="o").save()
     edited(page, text="b")
     with client.start_session() as session, session.bind(end_session=False):
@@ -38,11 +38,10 @@ def test_an_aborted_transaction_leaves_neither_document_nor_history(client: Mong
     assert raw(page)["text"] == "e"
 
 
+@binds
 def test_the_first_use_of_all_may_be_inside_a_transaction(
     client: MongoClient, database: Any
 ) -> None:
-    if not hasattr(MongoClient, "_get_bound_session"):
-        pytest.skip("PyMongo binds sessions from 4.17 on")
     from mongoengine_history.record import place
 
     page = Page(text="a").save()
@@ -55,9 +54,8 @@ def test_the_first_use_of_all_may_be_inside_a_transaction(
     assert "history_revision" in database.history.index_information()
 
 
+@binds
 def test_a_conflict_inside_a_transaction_is_left_to_the_transaction(client: MongoClient) -> None:
-    if not hasattr(MongoClient, "_get_bound_session"):
-        pytest.skip("PyMongo binds sessions from 4.17 on")
     from pymongo.errors import PyMongoError
 
     page = Page(text="a").save()
@@ -71,11 +69,10 @@ def test_a_conflict_inside_a_transaction_is_left_to_the_transaction(client: Mong
     assert revisions(page) == [1]
 
 
+@binds
 def test_indexes_that_a_transaction_keeps_from_being_made_are_asked_for(
     client: MongoClient, database: Any, monkeypatch: Any
 ) -> None:
-    if not hasattr(MongoClient, "_get_bound_session"):
-        pytest.skip("PyMongo binds sessions from 4.17 on")
     from mongoengine_history.record import place
 
     monkeypatch.setattr(place, "PATIENCE", 200)
@@ -96,12 +93,11 @@ def test_indexes_that_a_transaction_keeps_from_being_made_are_asked_for(
     assert revisions(page) == [1, 2]
 
 
+@binds
 def test_only_who_has_something_to_remove_needs_the_right_to(
     client: MongoClient, commands: Any
 ) -> None:
     """The server ends a transaction at the first command that it refuses."""
-    if not hasattr(MongoClient, "_get_bound_session"):
-        pytest.skip("PyMongo binds sessions from 4.17 on")
     page, kept = Page(text="a").save(), Page(text="b").save()
     Page._get_collection().delete_one({"_id": page.pk})
     backfill(Page)

@@ -9,6 +9,7 @@ import mongoengine as me
 import pytest
 from mongoengine import signals
 from pymongo import MongoClient
+from support.binding import binds
 
 from mongoengine_history import DocumentTrack, History, history_of, track_changes
 from mongoengine_history.record.head import LONGEST_TURN, Head, Turn
@@ -74,9 +75,8 @@ def test_threads_that_save_one_document_meet_no_conflict(commands: Any) -> None:
     assert numbers() == list(range(1, len(numbers()) + 1))
 
 
+@binds
 def test_nobody_learns_of_a_number_that_may_be_undone(client: MongoClient) -> None:
-    if not hasattr(MongoClient, "_get_bound_session"):
-        pytest.skip("PyMongo binds sessions from 4.17 on")
     first, second = two_objects()
     with client.start_session() as session, session.bind(end_session=False):
         session.start_transaction()

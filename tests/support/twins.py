@@ -157,6 +157,7 @@ def settled(text: str) -> str:
     """Take out of a text which of the twins it is about, and ids that are new each time."""
     ids: dict[str, str] = {}
     text = NEW_ID.sub(lambda found: ids.setdefault(found[0], f"new id {len(ids)}"), text)
+    text = text.replace("multi: False, ", "")  # older PyMongo says it of a replacement, too
     return NAMES.sub(r"\1", CLOCK.sub("now", PLAN.sub("", text)))
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mongoengine import Document
-from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
+from support.binding import binds
 from support.changes import automatic, tracked, tracked_otherwise
 from support.stored_history import history
 from support.strategies import examples
@@ -188,7 +188,7 @@ def test_a_history_of_its_own(database: Database[Any]) -> None:
             checkpoint(Deed, Will)
 
 
-@pytest.mark.skipif(not hasattr(ClientSession, "bind"), reason="it needs PyMongo 4.17 or later")
+@binds
 def test_what_may_never_be_committed_is_not_signed(client: Any, database: Database[Any]) -> None:
     with client.start_session() as session, session.bind(), session.start_transaction():
         with pytest.raises(OptionsError, match="transaction"):

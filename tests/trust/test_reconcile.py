@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.binding import binds
 from support.changes import automatic, edited, told, tracked_otherwise
 from support.crates import Crate, collection, crate, paths, write
 from support.crews import Overlap
@@ -251,6 +252,7 @@ class TestOthers:
         assert newest.metadata == {"reconciled": {"last_known": 3, "overlap": True}}
         assert (history_of(made).state(4)["name"], history_of(made).compare(-1)) == ("bob", [])
 
+    @binds
     def test_it_is_refused_in_a_transaction(self) -> None:
         made = crate()
         with pytest.raises(OptionsError, match="transaction"), changeset(atomic=True):

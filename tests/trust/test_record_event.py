@@ -8,6 +8,7 @@ import mongoengine as me
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.binding import binds
 from support.changes import automatic, tracked_otherwise
 from support.unanswered import unanswered
 
@@ -191,6 +192,7 @@ def test_who_says_so_in_a_block_of_the_document_counts(deed: Deed) -> None:
     assert operations(deed) == ["create", "event", "update"]
 
 
+@binds
 def test_in_a_transaction_it_is_part_of_it(deed: Deed) -> None:
     with pytest.raises(ZeroDivisionError), changeset(atomic=True):
         record_event("read", deed)

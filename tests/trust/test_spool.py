@@ -17,6 +17,7 @@ import mongoengine as me
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.binding import binds
 from support.changes import tracked
 from support.unanswered import unanswered
 
@@ -207,6 +208,7 @@ def test_what_comes_while_it_is_flushed_stays(file: Path, monkeypatch: Any) -> N
     assert told(other) == [("create", None), ("update", "ada")]
 
 
+@binds
 def test_in_a_transaction_it_stays_as_it_is(file: Path, database: Any) -> None:
     packet = Packet(weight=1).save()
     with refusing():

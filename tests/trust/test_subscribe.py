@@ -13,6 +13,7 @@ from bson import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 from pymongo.errors import OperationFailure
+from support.binding import binds
 from support.changes import automatic, tracked_otherwise
 from support.strategies import examples
 from support.unanswered import unanswered
@@ -171,6 +172,7 @@ def test_the_last_one_comes_again_unless_it_was_done(name: str) -> None:
     assert [it[2] for it in told(name)] == [2]
 
 
+@binds
 def test_its_place_is_part_of_the_transaction(name: str) -> None:
     told(name)
     Song(title="a").save()
@@ -189,6 +191,7 @@ def test_its_place_is_part_of_the_transaction(name: str) -> None:
     assert told(name, Song) == []
 
 
+@binds
 def test_what_was_undone_never_comes(name: str) -> None:
     told(name)
     with pytest.raises(ZeroDivisionError), changeset(atomic=True):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from mongoengine import Document, signals
 from pymongo import DeleteMany, InsertOne, ReplaceOne, ReturnDocument, UpdateMany, UpdateOne
-from pymongo.client_session import ClientSession
+from support.binding import CAN_BIND
 from support.changes import deleted
 from support.vault import (
     HIDING,
@@ -149,7 +149,7 @@ def before_it_is_tracked(model: Model) -> None:
 
 
 def in_a_transaction(model: Model) -> None:
-    with changeset("ann", atomic=hasattr(ClientSession, "bind")):
+    with changeset("ann", atomic=CAN_BIND):
         saved(refill(made(model)))
         model.objects(lines__0__qty=0).update(token=secret(), set__lines__0__card=secret())
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from pymongo import MongoClient
+from support.binding import binds, need_binding
 from support.changes import edited, watched
 from support.crews import (
     PATIENCE,
@@ -151,8 +152,7 @@ def test_first_saves_of_many_threads_leave_the_first_state_as_it_was(apart: None
 @pytest.fixture
 def bound(client: MongoClient) -> Iterator[Any]:
     """A session that all operations join."""
-    if not hasattr(MongoClient, "_get_bound_session"):
-        pytest.skip("PyMongo binds sessions from 4.17 on")
+    need_binding()
     with client.start_session() as session, session.bind(end_session=False):
         yield session
 
@@ -184,12 +184,11 @@ def test_a_writer_inside_a_transaction_reads_the_newest_number_first(
 
 
 @pytest.mark.usefixtures("apart")
+@binds
 def test_who_takes_the_number_of_an_open_transaction_lets_it_run_again(
     client: MongoClient, monkeypatch: Any
 ) -> None:
     """It ends with a conflict that PyMongo's ``with_transaction`` knows how to handle."""
-    if not hasattr(MongoClient, "_get_bound_session"):
-        pytest.skip("PyMongo binds sessions from 4.17 on")
     begun(Sheet, 1)
     other = Sheet.objects.get()
     late = Overlap(monkeypatch, lambda: edited(other, "bob", lines=["b"]))

@@ -12,6 +12,7 @@ from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 from mongoengine.context_managers import switch_collection
+from support.binding import binds
 from support.moments import now
 
 from mongoengine_history import (
@@ -186,7 +187,7 @@ def test_a_changeset_from_before_to_since_is_taken_back(database: Any, note: Obj
 
 
 @pytest.mark.parametrize("every", [0, 1, 2, 100])
-@pytest.mark.parametrize("how", ["save", "query", "transaction"])
+@pytest.mark.parametrize("how", ["save", "query", pytest.param("transaction", marks=binds)])
 def test_a_version_kept_early_gives_way_to_the_first_revision(
     database: Any, how: str, every: int
 ) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymongo.collection import Collection
 from pymongo.database import Database
+from support.binding import binds
 from support.changes import automatic, tracked_otherwise
 from support.diaries import PATHS, Diary, filled, found, marked, scripts
 from support.strategies import examples
@@ -269,6 +270,7 @@ def test_what_is_left_of_a_value_is_proven(database: Database[Any]) -> None:
     assert told == ["what is left of erased values is not what its redaction says"]
 
 
+@binds
 def test_a_transaction_is_refused(database: Database[Any]) -> None:
     diary = filled().save()
     with changeset(atomic=True), pytest.raises(OptionsError):
