@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,8 @@ from mongoengine_history.record.entries import Entry, Found, entries_of
 from mongoengine_history.record.head import NO_HEAD
 from mongoengine_history.record.inserts import duplicate_in, is_unmet, missing, take_out
 from mongoengine_history.record.not_recorded import not_recorded
-from mongoengine_history.record.overview import MOST, heads, states_of
+from mongoengine_history.record.one_behind import OneBehind
+from mongoengine_history.record.overview import MOST, batches, heads, states_of
 from mongoengine_history.record.place import projection
 from mongoengine_history.record.reaction import react
 from mongoengine_history.record.revisions import Revisions
@@ -41,6 +43,15 @@ class Bulk:
         #: What could not be recorded since the last `react`.
         self.lost: list[HistoryNotRecordedError] = []
         place.ensure_indexes()
+
+    def soon(self, behind: OneBehind, record: Callable[[], None], count: int) -> None:
+        """Record a *count* of documents: one behind, if they are so many that more may follow."""
+        is_bound = self.place.session or revision_recorded.receivers  # to the thread of the caller
+        if count < MOST or is_bound:
+            behind.wait()
+            record()
+        else:
+            behind.do(record)
 
     def batches(
         self, query: Mapping[str, Any], roots: set[str] | None = None, **options: Any
@@ -143,16 +154,20 @@ class Bulk:
         operation: str = CREATE,
     ) -> None:
         """Record that documents are there now; *fresh* keys were made just now, by `identifier`."""
-        for start in range(0, len(documents), MOST):
-            made = documents[start : start + MOST]
-            try:
-                made = self.opened(made, fresh)
-            except PyMongoError as error:
-                if self.place.in_transaction:
-                    raise
-                self._lose(self._created(made, operation), error)
-            else:
-                self._insert([*self._created(made, operation)])
+        with OneBehind() as behind:
+            for made in batches(documents, MOST):
+                entries = self._opened(made, fresh, operation)
+                self.soon(behind, partial(self._insert, entries), len(made))
+
+    def _opened(self, made: Sequence[Found], fresh: Set[object], operation: str) -> list[Entry]:
+        """Lay out the first revisions of documents; none where that cannot be read."""
+        try:
+            return [*self._created(self.opened(made, fresh), operation)]
+        except PyMongoError as error:
+            if self.place.in_transaction:
+                raise
+            self._lose(self._created(made, operation), error)
+            return []
 
     def opened(self, made: Sequence[Found], fresh: Set[object] = frozenset()) -> list[Found]:
         """Read the newest revisions of documents that are there now, but of *fresh* ones."""

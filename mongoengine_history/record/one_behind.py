@@ -33,6 +33,11 @@ class OneBehind:
             self._pool.shutdown()
         self.wait()
 
+    @property
+    def is_open(self) -> bool:
+        """Say whether something was begun that was not waited for yet."""
+        return self._last is not None
+
     def wait(self) -> None:
         """Wait until all is done that was begun."""
         last, self._last = self._last, None

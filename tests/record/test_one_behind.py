@@ -1,0 +1,215 @@
+"""Batches of one write: one is recorded while the next is written, and none is lost."""
+
+from __future__ import annotations
+
+import concurrent.futures.thread
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import mongoengine as me
+import pytest
+from mongoengine import Document
+from mongoengine.errors import OperationError
+from pymongo import DeleteOne, InsertOne, UpdateOne
+from pymongo.errors import OperationFailure
+from support.binding import binds
+from support.changes import automatic, tracked_otherwise
+from support.refusing import refusing
+from support.twins import recorded
+
+from mongoengine_history import HistoryNotRecordedError, changeset, history_of, revision_recorded
+from mongoengine_history.capture import requests
+from mongoengine_history.record import append_many
+
+
+class Bead(Document):
+    meta = {"collection": "beads", "auto_create_index": False}
+    text = me.StringField()
+
+
+tracking = automatic(Bead)
+
+
+def bulk_write(make: Callable[[Any], Any], *more: Any) -> Any:
+    keys = [{"_id": key} for key in Bead.objects.order_by("id").scalar("id")]
+    return Bead._get_collection().bulk_write([*map(make, keys), *more])
+
+
+WRITES: dict[str, Callable[[], Any]] = {
+    "update": lambda: Bead.objects.update(text="b"),
+    "delete": lambda: Bead.objects.delete(),  # noqa: PLW0108  # there is no connection yet
+    "requests to update": lambda: bulk_write(lambda it: UpdateOne(it, {"$set": {"text": "b"}})),
+    "requests to delete": lambda: bulk_write(DeleteOne),
+    "requests to insert": lambda: bulk_write(lambda _: InsertOne({"text": "b"})),
+    "insert": lambda: Bead.objects.insert([Bead(text="b") for _ in range(6)]),
+}
+
+
+@pytest.fixture(autouse=True)
+def beads(database: Any, monkeypatch: Any) -> None:
+    """Store six documents, which are written in batches of two."""
+    Bead.objects.insert([Bead(text="a") for _ in range(6)])
+    for module in (requests, append_many):
+        monkeypatch.setattr(module, "MOST", 2)
+
+
+def slowed(monkeypatch: Any, act: Callable[[], object], *names: str) -> None:
+    """Do something before each batch is recorded."""
+    for name in names or ("updated", "deleted", "several"):
+        record = getattr(append_many.Bulk, name)
+
+        def slow(self: Any, *arguments: Any, record: Any = record) -> Any:
+            act()
+            return record(self, *arguments)
+
+        monkeypatch.setattr(append_many.Bulk, name, slow)
+
+
+def comes_true(is_true: Callable[[], bool]) -> bool:
+    end = time.monotonic() + 2
+    while not is_true() and time.monotonic() < end:
+        time.sleep(0.001)
+    return is_true()
+
+
+def written() -> int:
+    """Count the documents that were written, which nobody records then."""
+    return 6 - Bead.objects(text="a").count() or Bead.objects(text="b").count()
+
+
+@pytest.mark.parametrize("write", [it for it in WRITES if it != "insert"])
+def test_the_next_batch_is_written_while_one_is_recorded(monkeypatch: Any, write: str) -> None:
+    counts = iter([4, 6, 6])  # when each of the three is recorded, at least
+    behind: list[bool] = []
+
+    def next_is_written() -> None:
+        count = next(counts)
+        behind.append(comes_true(lambda: written() >= count))
+
+    slowed(monkeypatch, next_is_written)
+    with recorded(Bead):
+        WRITES[write]()
+    assert behind == [True] * 3
+
+
+def test_the_records_of_a_batch_are_laid_out_while_those_of_one_are_inserted(
+    monkeypatch: Any,
+) -> None:
+    laid_out: list[int] = []
+    counts = iter([2, 3, 3])
+    opened = append_many.Bulk.opened
+    monkeypatch.setattr(
+        append_many.Bulk, "opened", lambda *them: laid_out.append(1) or opened(*them)
+    )
+    behind: list[bool] = []
+
+    def next_is_laid_out() -> None:
+        count = next(counts)
+        behind.append(comes_true(lambda: len(laid_out) >= count))
+
+    slowed(monkeypatch, next_is_laid_out, "_insert")
+    with recorded(Bead):
+        WRITES["insert"]()
+    assert behind == [True] * 3
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_batch_that_could_not_be_recorded_is_told_with_the_one_that_was_written_meanwhile(
+    database: Any, write: str
+) -> None:
+    with recorded(Bead):
+        with refusing(database), pytest.raises(HistoryNotRecordedError) as caught:
+            WRITES[write]()
+        assert len(caught.value.records) == written()
+        assert written() in ({6} if write == "insert" else {2, 4})
+        caught.value.record()
+
+
+def test_a_read_that_fails_hides_no_batch_that_could_not_be_recorded(
+    database: Any, monkeypatch: Any, caplog: Any
+) -> None:
+    batches = append_many.Bulk.batches
+
+    def failing(self: Any, *arguments: Any, **options: Any) -> Iterator[Any]:
+        yield next(batches(self, *arguments, **options))
+        raise OperationFailure("away")
+
+    monkeypatch.setattr(append_many.Bulk, "batches", failing)
+    with recorded(Bead):
+        with refusing(database), pytest.raises(OperationError, match="away"):
+            Bead.objects.update(text="b")
+        (told,) = (each.error for each in caplog.records if hasattr(each, "error"))
+        assert len(told.records) == Bead.objects(text="b").count() == 2
+        told.record()
+
+
+def test_a_request_that_fails_hides_no_batch_that_could_not_be_recorded(
+    database: Any, monkeypatch: Any
+) -> None:
+    slowed(monkeypatch, lambda: comes_true(lambda: written() == 3))
+    asked = [*(InsertOne({"text": "b"}) for _ in range(3)), InsertOne({"_id": Bead.objects[0].pk})]
+    with recorded(Bead):
+        with refusing(database), pytest.raises(HistoryNotRecordedError) as caught:
+            Bead._get_collection().bulk_write(asked)
+        assert len(caught.value.records) == written() == 3
+        caught.value.record()
+
+
+def test_a_document_that_comes_again_is_read_when_it_was_recorded(monkeypatch: Any) -> None:
+    slowed(monkeypatch, lambda: time.sleep(0.02), "stored")
+    beads = [*Bead.objects.order_by("id")[:2]]
+    both = [UpdateOne({"_id": it.pk}, {"$inc": {"count": 1}}) for it in beads]
+    with recorded(Bead, once=False):
+        Bead._get_collection().bulk_write([*both, *both, both[0], DeleteOne({"count": 2})])
+    told = [[it.patches[-1][2] for it in history_of(Bead, bead.pk)[2:]] for bead in beads]
+    assert told == [
+        [[("count", 1)], (1, 2), (2, 3)],
+        [[("count", 1)], (1, 2), [("text", "a"), ("count", 2)]],
+    ]
+
+
+def test_who_and_why_are_those_of_the_block(monkeypatch: Any) -> None:
+    with changeset("ada", reason="tidy"):
+        Bead.objects.update(text="b")
+        WRITES["requests to delete"]()
+    found = me.get_db()["history"].find({"operation": {"$ne": "create"}, "position": 0})
+    assert [(it["identity"], it["reason"]) for it in found] == [("ada", "tidy")] * 12
+
+
+@contextmanager
+def heard() -> Iterator[None]:
+    with revision_recorded.connected_to(lambda *_, **__: None, sender=Bead):
+        yield
+
+
+@pytest.mark.parametrize("write", ["update", "requests to update", "insert"])
+@pytest.mark.parametrize(
+    "block", [pytest.param(lambda: changeset(atomic=True), marks=binds), heard]
+)
+def test_all_is_done_by_the_caller_where_something_belongs_to_its_thread(
+    monkeypatch: Any, block: Any, write: str
+) -> None:
+    threads = set[int]()
+    slowed(monkeypatch, lambda: threads.add(threading.get_ident()), "_insert")
+    with recorded(Bead), block():
+        WRITES[write]()
+    assert threads == {threading.get_ident()}
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_all_is_recorded_where_no_thread_can_begin(monkeypatch: Any, write: str) -> None:
+    monkeypatch.setattr(concurrent.futures.thread, "_shutdown", True)  # as at the end of a process
+    with recorded(Bead):
+        WRITES[write]()
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_class_that_logs_what_could_not_be_recorded_is_written_on(
+    database: Any, write: str
+) -> None:
+    with tracked_otherwise(Bead, on_error="log"), refusing(database):
+        WRITES[write]()
+    assert written() == 6
