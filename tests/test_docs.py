@@ -23,6 +23,7 @@ import mongoengine
 import pytest
 from pymongo import MongoClient
 from support.binding import CAN_BIND
+from support.installed import ADMINS, WHY, is_there
 
 import mongoengine_history
 from mongoengine_history.cli.main import commands as cli
@@ -38,7 +39,7 @@ CONNECTORS = {
     for name in ("asgi", "celery", "django", "flask", "flask_admin", "pytest", "starlette_admin")
 } | {f"mongoengine_history.{name}" for name in ("faces.words", "web.browser", "web.django")}
 
-TOO_OLD = "ClientSession.bind came with PyMongo 4.17, starlette-admin needs Python 3.11"
+NOT_THERE = f"ClientSession.bind came with PyMongo 4.17; {WHY}"
 
 pytestmark = pytest.mark.usefixtures("collections")
 
@@ -108,10 +109,10 @@ def python_blocks(page: Path) -> list[Block]:
 
 
 def is_runnable(page: Path) -> bool:
-    """Not all that pages show is there with the oldest Python and the oldest PyMongo."""
+    """Not all that pages show is there with each Python, PyMongo and MongoEngine."""
     if page.stem in {"events", "revert-a-changeset", "transactions"}:
         return CAN_BIND
-    return page.stem != "admin" or util.find_spec("starlette_admin") is not None
+    return page.stem != "admin" or all(map(is_there, ADMINS))
 
 
 @pytest.fixture
@@ -150,7 +151,7 @@ def names(
 )
 def test_each_block_of_a_page_runs(page: Path, names: dict[str, Any]) -> None:
     if not is_runnable(page):
-        pytest.skip(TOO_OLD)
+        pytest.skip(NOT_THERE)
     for block in python_blocks(page):
         block.run(names)
 
@@ -209,7 +210,7 @@ def test_no_block_escapes(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_examples_import_public_names_only(page: Path) -> None:
     if not is_runnable(page):
-        pytest.skip(TOO_OLD)
+        pytest.skip(NOT_THERE)
     for block in python_blocks(page):
         code = block.code
         if block.language == "pycon":
@@ -310,6 +311,7 @@ def test_links_of_the_readme_lead_to_pages() -> None:
         assert not page or (DOCS / page).with_suffix(".md").exists(), link
 
 
+@pytest.mark.skipif(not is_there(ADMINS[0]), reason=WHY)
 def test_sphinx_has_nothing_to_complain_about(tmp_path: Path) -> None:
     docs = shutil.copytree(DOCS, tmp_path / "docs", ignore=lambda *_: {"_build", "reference"})
     shutil.copy(ROOT / "README.md", tmp_path)  # the home page shows some of it

@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.installed import ADMINS, need
+
+need(ADMINS[0])
+
 from flask import Flask, redirect
 from flask.testing import FlaskClient
 from flask_admin import Admin

@@ -6,8 +6,9 @@ from html import unescape
 from typing import Any
 
 import pytest
+from support.installed import ADMINS, need
 
-pytest.importorskip("starlette_admin", reason="it needs Python 3.11")
+need(ADMINS[1])
 
 from dataclasses import dataclass
 
