@@ -167,7 +167,12 @@ def _ranges(
 
 
 def _until(last: float, records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return [it for it in records if it["revision"] <= last]
+    """Leave out later revisions; a number that is none stays, for who reads it to say so."""
+    return [it for it in records if not _is_number_above(last, it["revision"])]
+
+
+def _is_number_above(last: float, number: Any) -> bool:
+    return isinstance(number, int | float) and number > last
 
 
 def _told_apart(record: Mapping[str, Any]) -> Any:

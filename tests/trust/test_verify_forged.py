@@ -7,7 +7,7 @@ from typing import Any
 import mongoengine as me
 import pytest
 from bson import ObjectId
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from mongoengine import Document
 from pymongo.database import Database
@@ -68,6 +68,7 @@ def forge(database: Database[Any], key: ObjectId, forged: list[tuple[int, str, A
 
 
 @given(forgeries)
+@example([(0, "revision", [0])])
 @examples(40)
 def test_a_forged_history_keeps_nobody_from_verifying_and_reconciling(
     database: Database[Any], forged: list[tuple[int, str, Any]]
