@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -75,8 +75,8 @@ class Groups:
         if before is None:
             return None
         group = _Group(self._bulk, requests, before, ordered=ordered)
-        details = group.write(self._collection, self._behind, ordered=ordered, **options)
         self._open = tokens
+        details = group.write(self._collection, self._behind, ordered=ordered, **options)
         if not self._behind.is_open:
             self.wait()
         return group.done(details)
@@ -141,8 +141,8 @@ class _Group:
             if self._bulk.place.in_transaction:  # which is over by that, with all that was done
                 return details
         except BaseException as error:
-            behind.wait()
-            self._bulk.settle(self._by_operation, error, lambda: self._record(None))
+            settle = partial(self._bulk.settle, self._by_operation, error)
+            behind.do_here(lambda: settle(lambda: self._record(None)))
             raise
 
         def record() -> None:

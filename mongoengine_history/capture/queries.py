@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import bson
@@ -90,8 +91,8 @@ class QueryWrite:
         try:
             result = self._write(batch)
         except BaseException as error:
-            self._behind.wait()
-            self._bulk.settle({operation: batch}, error, lambda: record(batch, None))
+            settle = partial(self._bulk.settle, {operation: batch}, error)
+            self._behind.do_here(lambda: settle(lambda: record(batch, None)))
             raise
 
         def recorded() -> None:

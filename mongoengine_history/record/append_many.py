@@ -48,8 +48,7 @@ class Bulk:
         """Record a *count* of documents: one behind, if they are so many that more may follow."""
         is_bound = self.place.session or revision_recorded.receivers  # to the thread of the caller
         if count < MOST or is_bound:
-            behind.wait()
-            record()
+            behind.do_here(record)
         else:
             behind.do(record)
 

@@ -16,7 +16,8 @@ class OneBehind:
     Does things in order, in a thread of its own, at most one behind its caller.
 
     The thread begins with the first of them; each has the context of its caller. At the end of the
-    block all are done. What one of them raises comes out where it is waited for.
+    block all are done, also those behind one that failed, and after a signal. What one of them
+    raises comes out where it is waited for.
     """
 
     def __init__(self) -> None:
@@ -30,7 +31,10 @@ class OneBehind:
     def __exit__(self, *_: object) -> None:
         """Wait until all is done."""
         if self._pool:
-            self._pool.shutdown()
+            try:
+                self._pool.shutdown()
+            finally:  # a signal may have ended the waiting
+                self._pool.shutdown()
         self.wait()
 
     @property
@@ -45,11 +49,21 @@ class OneBehind:
             last.result()
 
     def do(self, act: Callable[[], None]) -> None:
-        """Do something behind what was begun before."""
-        self.wait()
+        """Do something behind what was begun before, for which is waited."""
+        before = self._last
         self._pool = self._pool or ThreadPoolExecutor(1, "mongoengine_history")
-        try:
+        try:  # before any waiting, which a signal may end
             self._last = self._pool.submit(copy_context().run, act)
         except RuntimeError:  # no thread can begin, as at the end of a process
             self._pool = None
+            self.do_here(act)
+        else:
+            if before:
+                before.result()
+
+    def do_here(self, act: Callable[[], None]) -> None:
+        """Do something in the thread of the caller, when all is done that was begun before."""
+        try:
+            self.wait()
+        finally:
             act()

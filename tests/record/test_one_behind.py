@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 import mongoengine as me
@@ -213,3 +214,59 @@ def test_a_class_that_logs_what_could_not_be_recorded_is_written_on(
     with tracked_otherwise(Bead, on_error="log"), refusing(database):
         WRITES[write]()
     assert written() == 6
+
+
+def interrupt(monkeypatch: Any, cls: type, name: str) -> None:
+    """Let a signal end what waits, the first time."""
+    wait = getattr(cls, name)
+
+    def interrupted(*_: Any) -> None:
+        monkeypatch.setattr(cls, name, wait)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cls, name, interrupted)
+
+
+@pytest.mark.parametrize("write", [it for it in WRITES if it != "insert"])
+def test_a_signal_that_ends_the_waiting_loses_no_batch_that_is_written(
+    monkeypatch: Any, write: str
+) -> None:
+    with recorded(Bead):
+        interrupt(monkeypatch, concurrent.futures.Future, "result")
+        with pytest.raises(KeyboardInterrupt):
+            WRITES[write]()
+        assert written() == 4
+
+
+def test_what_was_begun_is_done_before_a_signal_goes_on(
+    database: Any, monkeypatch: Any, caplog: Any
+) -> None:
+    monkeypatch.setattr(append_many, "MOST", 6)
+    slowed(monkeypatch, lambda: time.sleep(0.1))
+    interrupt(monkeypatch, concurrent.futures.ThreadPoolExecutor, "shutdown")
+    with recorded(Bead):
+        with refusing(database), pytest.raises(KeyboardInterrupt):
+            Bead.objects.update(text="b")
+        (told,) = (each.error for each in caplog.records if hasattr(each, "error"))
+        assert len(told.records) == Bead.objects(text="b").count() == 6
+        told.record()
+
+
+@pytest.mark.parametrize("size", [2, 4], ids=["in another thread", "here"])
+@pytest.mark.parametrize("is_refused", [False, True], ids=["is written", "fails half-way"])
+def test_a_batch_that_is_written_is_recorded_although_the_one_before_it_was_not(
+    database: Any, monkeypatch: Any, size: int, *, is_refused: bool
+) -> None:
+    def lost() -> None:
+        if next(calls) == 0:
+            raise RuntimeError("of the first one")
+
+    calls = count()
+    monkeypatch.setattr(append_many, "MOST", size)
+    last = Bead.objects.order_by("id")[size + 1].pk if is_refused else None
+    database.command("collMod", "beads", validator={"_id": {"$ne": last}})
+    slowed(monkeypatch, lost, "updated")
+    with pytest.raises(RuntimeError, match="of the first one"):
+        Bead.objects.update(text="b")
+    found = [history_of(it)[-1].operation for it in Bead.objects(text="b").order_by("id")]
+    assert found == ["external"] * size + ["update"] * (2 - is_refused)
