@@ -94,7 +94,7 @@ def numbers_at(place: Place, keys: list[Any], stamp: int) -> dict[bytes, Any]:
     numbers: dict[bytes, Any] = {}
     for name in place.names:
         for it in _grouped(place, [name], query, order, ["revision"]):
-            if it["revision"]:
+            if it["revision"] or not is_number(it["revision"]):
                 found = encode(it["_id"])
                 numbers[found] = max(numbers.get(found, 0), it["revision"], key=_at_last)
     return numbers

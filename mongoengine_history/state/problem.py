@@ -32,7 +32,7 @@ LONGEST_PROBLEM: Final = 200
 
 def is_number(value: object) -> bool:
     """Say whether *value* may be the number of a revision, or of version 0."""
-    return isinstance(value, int) and 0 <= value < LARGEST_NUMBER
+    return isinstance(value, int) and type(value) is not bool and 0 <= value < LARGEST_NUMBER
 
 
 def is_stamp(value: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -9,10 +10,11 @@ from typing import Any
 
 import mongoengine as me
 import pytest
-from bson import Int64
-from support.changes import automatic, numbers
+from bson import Decimal128, Int64
+from support.changes import automatic, numbers, tracked
 
 from mongoengine_history import (
+    HistoryError,
     IncompleteRevisionError,
     MalformedRecordError,
     Misfit,
@@ -132,6 +134,38 @@ def test_of_a_class_the_document_is_named(card: Card, edit: Any) -> None:
     [misfit] = [it for it in found if isinstance(it, Misfit)]
     assert isinstance(misfit.error, MalformedRecordError)
     assert (misfit.error.document_id, misfit.error.record) == (1, key)
+
+
+class Deck(me.Document):
+    meta = {"collection": "malformed_decks"}
+    key = me.IntField(primary_key=True)
+    text = me.StringField()
+
+
+@pytest.mark.parametrize("right", [2, 3])
+@pytest.mark.parametrize("number", [Decimal128("1.5"), [1.5], True, None, [], "2", 2.5, math.nan])
+def test_of_a_class_with_a_number_of_another_type_each_is_read_as_alone(
+    database: Any, number: Any, right: int
+) -> None:
+    def told(it: Any) -> tuple[Any, Any]:
+        return (it.document_id, type(it.error)) if isinstance(it, Misfit) else (it.key, it.text)
+
+    def alone(when: datetime) -> Any:
+        try:
+            return history_of(Deck, 1).at(when).text
+        except HistoryError as error:
+            return type(error)
+
+    with tracked(Deck):
+        for text in "123":
+            for key in (1, 2):
+                Deck(key=key, text=text).save()
+        mine = {"document_type": "malformed_decks", "document_id": 1}
+        database.history.update_one({**mine, "revision": right}, {"$set": {"revision": number}})
+        for stamp in database.history.distinct("stamp", mine):
+            when = datetime.fromtimestamp(stamp / 1e6, timezone.utc)
+            assert dict(map(told, as_of(Deck, when)))[1] == alone(when)
+        assert dict(map(told, as_of(Deck, datetime.now(timezone.utc))))[2] == "3"
 
 
 def test_a_changeset_is_not_begun_to_be_taken_back(database: Any, card: Card) -> None:
