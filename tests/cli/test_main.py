@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from click.shell_completion import BashComplete
 from pymongo.database import Database
 from support.fetching import fetched
+from support.running import running
 from support.shelves import HOOK, Loose, Shelf, hook, raw_collection
 
 from mongoengine_history import __version__, changeset, history_of
@@ -234,8 +237,8 @@ class TestTheProgram:
         made = hook()
         env = {**os.environ, "MONGODB_URI": mongodb_uri}
         command = [*PROGRAM, "--database", database.name, "watch", "hook", "--json"]
-        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        with subprocess.Popen(command, cwd=tmp_path, env=env, **pipes) as process:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with running(command, cwd=tmp_path, env=env, **pipes) as process:
             assert "Watching" in process.stderr.readline()
             time.sleep(1)
             raw_collection("hook").update_one({}, {"$set": {"load": 9}})
@@ -251,14 +254,13 @@ class TestTheProgram:
         hook()
         env = {**os.environ, "MONGODB_URI": mongodb_uri}
         command = [*PROGRAM, "--database", database.name, "browse", "--port", "0"]
-        with subprocess.Popen(
-            command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True
-        ) as process:
+        with running(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE) as process:
             address = process.stdout.readline().strip()
             assert address.startswith("http://127.0.0.1:")
-            assert "door" in fetched(address)
-            process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 0
+            with socket.create_connection(urlsplit(address).netloc.split(":")):  # asks for nothing
+                assert "door" in fetched(address)
+                process.send_signal(signal.SIGINT)
+                assert process.wait(20) == 0
 
     def test_demo_is_one_of_the_commands(self, program: Any) -> None:
         assert subprocess.run([*PROGRAM, "demo", "--help"], capture_output=True, check=False).stdout

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 from pymongo import MongoClient
 from support.fetching import fetched
+from support.running import running
 
 from mongoengine_history.demo import program
 from mongoengine_history.demo.order import WIDTH, Order, compare, table
@@ -153,7 +154,7 @@ class TestTheExample:
     def test_shows_the_history_in_a_browser(self, mongodb_uri: str) -> None:
         before = databases(mongodb_uri)
         command = [*COMMAND, "--uri", mongodb_uri, "--browse"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        with running(command, stdout=subprocess.PIPE) as process:
             address = next(line.split()[1] for line in process.stdout if line.startswith("Open "))
             assert "Frida has moved" in fetched(address)
             process.send_signal(signal.SIGINT)

@@ -9,6 +9,6 @@ from urllib.parse import urlsplit
 
 def fetched(address: str) -> str:
     """Return a page; a program like ``curl`` would not be let in."""
-    with closing(HTTPConnection(urlsplit(address).netloc)) as connection:
+    with closing(HTTPConnection(urlsplit(address).netloc, timeout=20)) as connection:
         connection.request("GET", urlsplit(address).path, headers={"Connection": "keep-alive"})
         return connection.getresponse().read().decode()
