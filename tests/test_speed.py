@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+from benchmarks.__main__ import parsed
 from benchmarks.page import PAGE, PLACE, PLOTS, numbers
 from benchmarks.plots import told
 from support.binding import binds
@@ -74,3 +76,23 @@ def test_one_command_measures_and_writes_all_of_it(
     assert {it.name for it in (tmp_path / PLOTS).iterdir()} == {
         f"{point.plot}.svg" for point in kept.points
     }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["page"], "--docs"),
+        (["all", "--docs", "nowhere"], "nowhere is no folder"),
+        (["all", "--docs", str(TESTS)], "there is no speed.md"),
+        (["all", "--revisions", "nowhere"], "nowhere is no folder"),
+        (["saves", "0"], "0 is no number above 0"),
+        (["saves", "nan"], "nan is no number above 0"),
+    ],
+)
+def test_what_cannot_be_measured_or_written_is_told_at_once(
+    monkeypatch: Any, capsys: Any, arguments: list[str], expected: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *arguments])
+    with pytest.raises(SystemExit):
+        parsed()
+    assert expected in capsys.readouterr().err

@@ -21,6 +21,7 @@ real revisions take on the disk.
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 import time
 from pathlib import Path
@@ -58,11 +59,28 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks")
     parts = ["all", "page", *SHOWN, *OTHERS]
     parser.add_argument("part", nargs="?", default="saves", choices=parts)
-    parser.add_argument("factor", nargs="?", default=1.0, type=float)
-    parser.add_argument("--revisions", type=Path, help="folder of real revisions")
-    parser.add_argument("--docs", type=Path, help="folder of speed.md, which is written")
+    parser.add_argument("factor", nargs="?", default=1.0, type=positive)
+    parser.add_argument("--revisions", type=folder, help="folder of real revisions")
+    parser.add_argument("--docs", type=folder, help="folder of speed.md, which is written")
     parser.add_argument("--wheel", type=Path, help="folder in which 1.1 lies, or is put")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.docs and not (options.docs / page.PAGE).exists():
+        parser.error(f"there is no {page.PAGE} in {options.docs}")
+    if options.part == "page" and not options.docs:
+        parser.error("the page is made anew in a folder: --docs")
+    return options
+
+
+def folder(text: str) -> Path:
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is no folder")
+    return Path(text)
+
+
+def positive(text: str) -> float:
+    if not 0 < float(text) < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no number above 0")
+    return float(text)
 
 
 def main() -> None:
