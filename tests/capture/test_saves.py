@@ -27,7 +27,6 @@ from mongoengine_history import (
     untrack_history,
     untracked,
 )
-from mongoengine_history.record import append_many
 
 
 class Unrecorded(Document):
@@ -299,18 +298,6 @@ def test_what_was_written_but_not_recorded_can_be_recorded_later(database: Any, 
     with recorded(Note):
         with refusing(database), pytest.raises(HistoryNotRecordedError, match="written") as caught:
             REFUSED[write](note)
-        put_back(caught.value, database)
-
-
-def test_an_update_stops_at_the_batch_that_could_not_be_recorded(
-    database: Any, monkeypatch: Any
-) -> None:
-    monkeypatch.setattr(append_many, "MOST", 2)
-    Note.objects.insert([Note(text="a") for _ in range(5)])
-    with recorded(Note):
-        with refusing(database), pytest.raises(HistoryNotRecordedError) as caught:
-            Note.objects.update(text="b")
-        assert Note.objects(text="b").count() == len(caught.value.records) == 2
         put_back(caught.value, database)
 
 
