@@ -95,7 +95,7 @@ class RevisionConflictError(OfDocumentError):
         super().__init__(
             document_id,
             f"No free revision number for document {short(document_id)} in {attempts} attempts: "
-            "too many writers at once.",
+            "too many writers at once. Record it by record() of the error that came of this.",
         )
         #: How often a number was tried.
         self.attempts = attempts

@@ -42,6 +42,9 @@ EXTERNAL: Final = "external"
 EVENT: Final = "event"
 REDACT: Final = "redact"
 
+OPERATIONS: Final = (CREATE, UPDATE, DELETE, REVERT, UNDO, RESTORE, EXTERNAL, EVENT, REDACT)
+"""All words for what a revision is."""
+
 ANEW: Final = {CREATE, RESTORE}
 """Operations that start from nothing, whatever the history had before."""
 

@@ -91,6 +91,10 @@ ASKED_WRONGLY: Final = {
         "{value} is no day or moment, such as 2026-01-31 or 2026-01-31T09:30; two of them are "
         "2026-01-01..2026-02-01."
     ),
+    "operation": N_(
+        "{value} is no operation. They are create, update, delete, revert, undo, restore, "
+        "external, event and redact."
+    ),
     "question": N_(
         "{value} cannot be asked for: write by:ada, model:Invoice, path:address.city, "
         "operation:update or between:2026-01-01..2026-02-01, each of them once, with spaces "

@@ -212,7 +212,8 @@ def gone(look: Look) -> Response:
     asked = look.query.get("model")
     models = [it for it in look.seen_models if look.site.is_named(it, asked)]
     rows, more = _newest(look, look.histories(models), Question(operation=DELETE))
-    return look.page("deleted.html", rows=_gone(rows), more=more, asked=asked)
+    problem = None if models else look.gettext(MESSAGES["model"])
+    return look.page("deleted.html", rows=_gone(rows), more=more, asked=asked, problem=problem)
 
 
 def _gone(rows: list[Row]) -> list[Row]:

@@ -217,4 +217,4 @@ def test_nothing_is_smuggled_into_a_terminal_or_a_page(state: dict[str, Any]) ->
 def test_the_ends_of_time_are_told_in_any_zone(hours: int) -> None:
     words = Words(zone=timezone(timedelta(hours=hours)))
     for moment in (datetime.min, datetime.max):
-        assert words.moment(moment).startswith(str(moment.year))
+        assert words.moment(moment).lstrip("0").startswith(str(moment.year))

@@ -70,7 +70,9 @@ def test_the_query_box_and_the_address_say_what_is_shown(
     assert unescape(re.search(r'id="q".*?value="(.*?)"', page)[1]) == question
 
 
-@pytest.mark.parametrize("question", ["ada", "by:", "model:Nothing", "between:soon", "path:..x"])
+@pytest.mark.parametrize(
+    "question", ["ada", "by:", "model:Nothing", "between:soon", "path:..x", "operation:updated"]
+)
 def test_what_cannot_be_asked_is_said(sheet: Sheet, question: str) -> None:
     answer = browse().get("/", params={"q": question})
     assert answer.status_code == 200
@@ -263,6 +265,8 @@ def test_deleted_documents(sheet: Sheet) -> None:
     assert f"Sheet {sheet.pk}" in page
     assert "there" not in page
     assert "Cell gone" not in seen("/deleted?model=Sheet")
+    assert 'role="alert"' not in seen("/deleted?model=Sheet")
+    assert "There is no such class" in seen("/deleted?model=Sheets")
 
 
 def test_deletions_are_told_in_pages_the_newest_first(database: Any, monkeypatch: Any) -> None:
