@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
 import mongoengine
@@ -13,6 +13,9 @@ from pymongo import MongoClient
 from pymongo.errors import ConfigurationError, ConnectionFailure, PyMongoError
 
 from mongoengine_history.embedded import NoServerError
+
+if TYPE_CHECKING:
+    from pymongo.database import Database
 
 PATIENCE_SECONDS: Final = 5
 """How long a server may take to answer."""
@@ -74,6 +77,12 @@ def connect(uri: str, database: str | None, alias: str) -> MongoClient[Any]:
 def also(alias: str, other: str) -> None:
     """Let another alias lead to the same."""
     _register(other, database_of(alias), mongoengine.get_connection(alias))
+
+
+def is_there(database: Database[Any], collection: str) -> bool:
+    """Say whether a database has a collection."""
+    found = database.list_collection_names(filter={"name": collection}, authorizedCollections=True)
+    return bool(found)
 
 
 def _register(alias: str, database: str, client: MongoClient[Any]) -> None:

@@ -22,11 +22,13 @@ from mongoengine_history.cli.connection import (
     database_of,
     expect_answer,
     is_registered,
+    is_there,
 )
 from mongoengine_history.cli.models import imported
 from mongoengine_history.cli.terminal import Terminal
 from mongoengine_history.cli.values import zone_of
 from mongoengine_history.embedded import NoServerError
+from mongoengine_history.errors import OptionsError
 from mongoengine_history.faces.classless import classless, history_named
 
 if TYPE_CHECKING:
@@ -111,11 +113,19 @@ class Settings:
         return [] if is_all and DEFAULT_CONNECTION_NAME in self._aliases else models
 
     def reach_own(self) -> None:
-        """Connect to where collections lie whose classes are not named."""
+        """Connect to where collections lie whose classes are not named, and their records."""
         self._reach(OWN_ALIAS)
+        if self.kept_in != USUAL_HISTORY:
+            self._check_kept()
         if not is_registered(DEFAULT_CONNECTION_NAME):  # which means all, where no class is given
             also(OWN_ALIAS, DEFAULT_CONNECTION_NAME)
             self._aliases.add(DEFAULT_CONNECTION_NAME)
+
+    def _check_kept(self) -> None:
+        """Raise an OptionsError if records are named that are not there: nothing is no answer."""
+        if not is_there(mongoengine.get_db(OWN_ALIAS), self.kept_in):
+            problem = "the database has no such collection; the class that makes it is a --model"
+            raise OptionsError("history", self.kept_in, problem)
 
     def _reach(self, alias: str) -> None:
         """Connect, unless the application has, and nothing else is said."""

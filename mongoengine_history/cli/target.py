@@ -10,6 +10,7 @@ import click
 from mongoengine.fields import StringField
 
 from mongoengine_history import OptionsError, RevisionNotFoundError, history_of, verify
+from mongoengine_history.cli.connection import is_there
 from mongoengine_history.cli.values import number_of, readings
 from mongoengine_history.documents.snapshot import stored_key
 from mongoengine_history.faces.classless import unknown_of
@@ -130,9 +131,9 @@ def class_of(
 def _check_there(model: type[Document]) -> None:
     """Raise an OptionsError if a collection holds nothing, and never has: nothing is no answer."""
     name, database = model._get_collection_name(), model._get_collection().database
-    known = database.list_collection_names(filter={"name": name}, authorizedCollections=True)
-    history = kept_by(model).beside(database)
-    if not known and history.find_one({"document_type": name}, {"_id": 1}) is None:
+    if is_there(database, name):
+        return
+    if kept_by(model).beside(database).find_one({"document_type": name}, {"_id": 1}) is None:
         raise OptionsError("collection", name, NOTHING_THERE_YET)
 
 

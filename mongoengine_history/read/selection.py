@@ -14,7 +14,7 @@ from mongoengine_history.record.layout import revision_of
 from mongoengine_history.record.overview import SMALL, batches
 from mongoengine_history.state.context import identity_of, plain
 from mongoengine_history.state.moments import last_stamp, stamp_of
-from mongoengine_history.state.revision import OPERATIONS, is_index
+from mongoengine_history.state.revision import KNOWN_OPERATIONS, is_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -103,9 +103,9 @@ def conditions_of(
         asked.append({"stamp": _span(between)})
     if operation is not None:
         names = [operation] if isinstance(operation, str) else operation
-        if not isinstance(names, list | tuple) or not all(it in OPERATIONS for it in names):
-            words = f"{', '.join(OPERATIONS[:-1])} and {OPERATIONS[-1]}"
-            raise OptionsError("operation", operation, f"the words are {words}")
+        if not isinstance(names, list | tuple) or not all(it in KNOWN_OPERATIONS for it in names):
+            problem = f"it is one of {', '.join(KNOWN_OPERATIONS)}, or a list of them"
+            raise OptionsError("operation", operation, problem)
         asked.append({"operation": {"$in": [*names]}})
     return asked
 

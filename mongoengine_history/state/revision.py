@@ -42,7 +42,7 @@ EXTERNAL: Final = "external"
 EVENT: Final = "event"
 REDACT: Final = "redact"
 
-OPERATIONS: Final = (CREATE, UPDATE, DELETE, REVERT, UNDO, RESTORE, EXTERNAL, EVENT, REDACT)
+KNOWN_OPERATIONS: Final = (CREATE, UPDATE, DELETE, REVERT, UNDO, RESTORE, EXTERNAL, EVENT, REDACT)
 """All words for what a revision is."""
 
 ANEW: Final = {CREATE, RESTORE}

@@ -83,6 +83,14 @@ def test_a_document(run: Any) -> None:
     failed(run("redact", "hook", "load", "nobody", "-y"), "has no history")
 
 
+@pytest.mark.parametrize("command", sorted(COMMANDS - {"demo"}))
+def test_a_collection_of_records(run: Any, command: str) -> None:
+    hook()
+    said = {**OTHERS, **{name: ["hook", *it] for name, it in OF_CLASSES.items()}}
+    words = of_hook(command, "door", 1) if command in OF_DOCUMENTS else [command, *said[command]]
+    failed(run(*words, "--history", "hstory"), "history='hstory' cannot be used")
+
+
 def test_a_changeset(run: Any) -> None:
     for command in ("changeset", "revert-changeset"):
         failed(run(command, *OTHERS[command]), "changeset")
