@@ -53,7 +53,7 @@ LONG: Final = 160
 """Characters of a value from which on it is folded."""
 
 LONGEST_IN_LISTS: Final = 10_000
-"""Characters of a value that lists of revisions have; the page of the revision has all."""
+"""Characters of a value, or a reason, that lists have; the page of the revision has all."""
 
 
 def who_sent(request: Request) -> Any:

@@ -151,6 +151,15 @@ class TestDocument:
         assert "1,002 characters" in page
         assert "word " * 200 in page
 
+    def test_a_long_reason_is_whole_on_the_page_of_the_revision(self, sheet: Sheet) -> None:
+        with changeset("ada", reason="why <" + "w" * 100_000, ticket="t" * 100_000):
+            sheet.modify(iban="GB2")
+        own = f"/Sheet/{sheet.pk}"
+        for page in ("/", own, f"{own}/newest", f"{own}/4/restore"):
+            assert len(browse().get(page).text) < 60_000, page
+        whole = browse().get(f"{own}/4").text
+        assert ("why &lt;" + "w" * 100_000 in whole, "t" * 100_000 in whole) == (True, True)
+
     def test_what_lists_cut_the_page_of_the_revision_has_whole(self, sheet: Sheet) -> None:
         sheet.note = "word " * 200_000
         sheet.save()
