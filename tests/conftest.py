@@ -20,8 +20,10 @@ from pymongo import MongoClient, monitoring
 from pymongo.database import Database
 from pymongo.uri_parser import parse_uri
 
+from mongoengine_history import History
 from mongoengine_history.embedded import server_uri
 from mongoengine_history.record import doubt
+from mongoengine_history.record.place import indexed
 
 pytest.register_assert_rewrite("support")
 
@@ -52,6 +54,8 @@ class RoundTrips(monitoring.CommandListener):
 
     def __init__(self) -> None:
         self.sent: deque[Mapping[str, Any]] = deque(maxlen=1000)
+        #: Whether collections or indexes went.
+        self.has_dropped = False
 
     @property
     def names(self) -> list[str]:
@@ -63,6 +67,7 @@ class RoundTrips(monitoring.CommandListener):
     def started(self, event: monitoring.CommandStartedEvent) -> None:
         if event.command_name not in {"killCursors", "endSessions"}:
             self.sent.append(event.command)
+        self.has_dropped |= event.command_name in {"drop", "dropDatabase", "dropIndexes"}
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
         pass
@@ -163,10 +168,14 @@ def listeners() -> Iterator[None]:
 
 
 @pytest.fixture
-def database(collections: None, listeners: None) -> Iterator[Database]:
-    """The database of MongoEngine's default connection; afterwards it is empty."""
+def database(collections: None, listeners: None, commands: RoundTrips) -> Iterator[Database]:
+    """The database of MongoEngine's default connection; afterwards it is empty, with indexes."""
     yield mongoengine.get_db()
     empty()
+    if commands.has_dropped:
+        indexed.clear()
+        History.ensure_indexes()
+        commands.has_dropped = False
 
 
 def empty() -> None:

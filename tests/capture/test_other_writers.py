@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 import mongoengine as me
@@ -24,6 +25,7 @@ from mongoengine_history import (
     track_changes,
     undo,
 )
+from mongoengine_history.record import complete
 from mongoengine_history.record.place import Place, indexed
 
 connected = watched(Memo, deletions=False)
@@ -173,7 +175,8 @@ def test_a_revision_that_is_on_its_way_is_waited_for(database: Any, monkeypatch:
     memo = Memo(text="a", other="u").save()
     edited(memo, text="b", other="v")
     late = database.history.find_one_and_delete({"position": 1})
-    monkeypatch.setattr("time.sleep", lambda _: database.history.insert_one(late))
+    arrives = SimpleNamespace(sleep=lambda _: database.history.insert_one(late))
+    monkeypatch.setattr(complete, "time", arrives)  # and not of PyMongo's threads
     assert len(load_history(memo)) == 2
 
 

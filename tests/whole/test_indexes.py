@@ -43,6 +43,7 @@ from mongoengine_history import (
     verify,
 )
 from mongoengine_history.record import states
+from mongoengine_history.record.place import indexed
 from mongoengine_history.record.revisions import Revisions
 
 SERVING = {
@@ -62,6 +63,13 @@ class Memo(me.Document):
     text = me.StringField()
     tags = me.ListField(me.StringField())
     facts = me.DictField()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fresh(client: Any) -> None:
+    """New indexes: one that had to hold an array, as other tests store them, sorts no more."""
+    History.drop_collection()
+    indexed.clear()
 
 
 @pytest.fixture
