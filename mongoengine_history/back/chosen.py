@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from mongoengine_history.documents.fieldpaths import stored_paths
+from mongoengine_history.documents.attributes import stored_paths
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.state.merge import path_names, put_back
 from mongoengine_history.state.patches import Draft

@@ -11,7 +11,7 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any, Final
 
 from mongoengine_history import ABSENT
-from mongoengine_history.documents.fieldpaths import attributes, labels
+from mongoengine_history.documents.attributes import attributes, labels
 from mongoengine_history.faces.line import Line, Piece, html_of
 from mongoengine_history.faces.phrases import ENGLISH, OPERATIONS, PHRASES, TOLD_LOG, looked_up
 from mongoengine_history.faces.woven import woven

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 from mongoengine import Document
 
-from mongoengine_history.documents.fieldpaths import attributes
+from mongoengine_history.documents.attributes import attributes
 from mongoengine_history.documents.snapshot import loaded_in_part, stored_key
 from mongoengine_history.errors import (
     DocumentDidNotExistError,

@@ -6,7 +6,7 @@ import re
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
-from mongoengine_history.documents.fieldpaths import stored_paths
+from mongoengine_history.documents.attributes import stored_paths
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.state.merge import path_names
 

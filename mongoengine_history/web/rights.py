@@ -8,7 +8,7 @@ from inspect import isawaitable, iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from mongoengine_history import history_of
-from mongoengine_history.documents.fieldpaths import attributes
+from mongoengine_history.documents.attributes import attributes
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.place import Place
 from mongoengine_history.web.veil import Veil

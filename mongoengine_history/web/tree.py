@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mongoengine_history.documents.fieldpaths import labels
+from mongoengine_history.documents.attributes import labels
 from mongoengine_history.state.wording import shortened
 
 if TYPE_CHECKING:

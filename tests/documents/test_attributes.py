@@ -18,7 +18,7 @@ from mongoengine import (
 )
 
 from mongoengine_history import history_of, track_history
-from mongoengine_history.documents.fieldpaths import attributes
+from mongoengine_history.documents.attributes import attributes
 
 
 class Stop(EmbeddedDocument):

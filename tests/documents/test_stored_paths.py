@@ -9,7 +9,7 @@ import pytest
 from mongoengine import Document, EmbeddedDocument
 
 from mongoengine_history import OptionsError
-from mongoengine_history.documents.fieldpaths import MOST_WAYS, stored_paths
+from mongoengine_history.documents.attributes import MOST_WAYS, stored_paths
 
 
 class Part(EmbeddedDocument):
