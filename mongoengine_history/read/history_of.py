@@ -21,7 +21,7 @@ from mongoengine_history.read.frame import frame_of
 from mongoengine_history.read.references import References
 from mongoengine_history.read.selection import Selection, conditions_of
 from mongoengine_history.read.setters import setters
-from mongoengine_history.record.complete import gone
+from mongoengine_history.read.sliced import sliced
 from mongoengine_history.record.doubt import settle
 from mongoengine_history.record.history import History
 from mongoengine_history.record.place import Place
@@ -127,7 +127,7 @@ class Timeline(Generic[D]):
             MalformedRecordError: one of them cannot be read.
         """
         if isinstance(index, slice):
-            return self._slice(index)
+            return sliced(self._revisions, self._shown, index)
         return self._shown.revision(self._number(index)).shown()
 
     def _number(self, index: int) -> int:
@@ -140,23 +140,6 @@ class Timeline(Generic[D]):
         if newest + index < 0:
             raise RevisionNotFoundError(self._key, index, newest)
         return newest + 1 + index
-
-    def _slice(self, index: slice) -> list[Revision]:
-        ends = [it for it in (index.start, index.stop, index.step) if it is not None]
-        are_numbers = all(isinstance(it, int) and not isinstance(it, bool) for it in ends)
-        if not are_numbers or index.step == 0:
-            raise OptionsError("number", index, "its ends are numbers, and its step is not 0")
-        start, stop, step = index.indices(len(self) + 1)
-        # Not gone through before all are found; number 0 is no revision.
-        wanted = range(max(start, 1), stop, step) if step > 0 else range(start, max(stop, 0), step)
-        if not wanted:
-            return []
-        found = self._shown.between(*sorted([wanted[0], wanted[-1]]))
-        revisions = {it.number: it.shown() for it in found if it.number in wanted}
-        for number in wanted:
-            if number not in revisions:
-                raise gone(self._revisions, number)
-        return [revisions[number] for number in wanted]
 
     def filter(
         self,
