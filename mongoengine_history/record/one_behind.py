@@ -30,12 +30,11 @@ class OneBehind:
 
     def __exit__(self, *_: object) -> None:
         """Wait until all is done."""
-        if self._pool:
-            try:
+        try:
+            self.wait()
+        finally:
+            if self._pool:
                 self._pool.shutdown()
-            finally:  # a signal may have ended the waiting
-                self._pool.shutdown()
-        self.wait()
 
     @property
     def is_open(self) -> bool:
@@ -46,7 +45,10 @@ class OneBehind:
         """Wait until all is done that was begun."""
         last, self._last = self._last, None
         if last:
-            last.result()
+            try:
+                last.result()
+            finally:  # a signal may have ended the waiting
+                last.exception()
 
     def do(self, act: Callable[[], None]) -> None:
         """Do something behind what was begun before, for which is waited."""

@@ -6,6 +6,7 @@ import concurrent.futures.thread
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
@@ -24,6 +25,7 @@ from support.twins import recorded
 from mongoengine_history import HistoryNotRecordedError, changeset, history_of, revision_recorded
 from mongoengine_history.capture import requests
 from mongoengine_history.record import append_many
+from mongoengine_history.record.one_behind import OneBehind
 
 
 class Bead(Document):
@@ -216,15 +218,15 @@ def test_a_class_that_logs_what_could_not_be_recorded_is_written_on(
     assert written() == 6
 
 
-def interrupt(monkeypatch: Any, cls: type, name: str) -> None:
+def interrupt(monkeypatch: Any) -> None:
     """Let a signal end what waits, the first time."""
-    wait = getattr(cls, name)
+    result = Future.result
 
     def interrupted(*_: Any) -> None:
-        monkeypatch.setattr(cls, name, wait)
+        monkeypatch.setattr(Future, "result", result)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cls, name, interrupted)
+    monkeypatch.setattr(Future, "result", interrupted)
 
 
 @pytest.mark.parametrize("write", [it for it in WRITES if it != "insert"])
@@ -232,7 +234,7 @@ def test_a_signal_that_ends_the_waiting_loses_no_batch_that_is_written(
     monkeypatch: Any, write: str
 ) -> None:
     with recorded(Bead):
-        interrupt(monkeypatch, concurrent.futures.Future, "result")
+        interrupt(monkeypatch)
         with pytest.raises(KeyboardInterrupt):
             WRITES[write]()
         assert written() == 4
@@ -243,13 +245,23 @@ def test_what_was_begun_is_done_before_a_signal_goes_on(
 ) -> None:
     monkeypatch.setattr(append_many, "MOST", 6)
     slowed(monkeypatch, lambda: time.sleep(0.1))
-    interrupt(monkeypatch, concurrent.futures.ThreadPoolExecutor, "shutdown")
+    interrupt(monkeypatch)
     with recorded(Bead):
         with refusing(database), pytest.raises(KeyboardInterrupt):
             Bead.objects.update(text="b")
         (told,) = (each.error for each in caplog.records if hasattr(each, "error"))
         assert len(told.records) == Bead.objects(text="b").count() == 6
         told.record()
+
+
+def test_what_is_done_here_is_behind_what_was_begun_after_a_signal_too(monkeypatch: Any) -> None:
+    done: list[str] = []
+    with OneBehind() as behind:
+        behind.do(lambda: time.sleep(0.1) or done.append("begun"))
+        interrupt(monkeypatch)
+        with pytest.raises(KeyboardInterrupt):
+            behind.do_here(lambda: done.append("here"))
+    assert done == ["begun", "here"]
 
 
 @pytest.mark.parametrize("size", [2, 4], ids=["in another thread", "here"])
