@@ -32,14 +32,6 @@ def tracked(database: Any) -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def alone(monkeypatch: Any) -> None:
-    """As with a PyMongo or a server that has no transactions."""
-    monkeypatch.setattr(
-        "mongoengine_history.back.revert_changeset.can_transact", lambda client: False
-    )
-
-
 def failing(sender: Any, document: Any, **_: Any) -> None:
     if document.title == "a":
         raise OperationError("a handler of the application")

@@ -19,6 +19,7 @@ from support.ways import (
     Shelved,
     Special,
     Total,
+    tracking,
 )
 
 from mongoengine_history import (
@@ -27,27 +28,13 @@ from mongoengine_history import (
     changeset,
     history_of,
     revert_changeset,
-    track_history,
-    untrack_history,
 )
 
 
 @pytest.fixture(autouse=True)
 def tracked(database: Any) -> Iterator[None]:
-    for model in TRACKED:
-        track_history(model)
-    yield
-    Refusing.refuses = False
-    for model in TRACKED:
-        untrack_history(model)
-
-
-@pytest.fixture
-def alone(monkeypatch: Any) -> None:
-    """As with a PyMongo or a server that has no transactions."""
-    monkeypatch.setattr(
-        "mongoengine_history.back.revert_changeset.can_transact", lambda client: False
-    )
+    with tracking():
+        yield
 
 
 def stored() -> list[Any]:

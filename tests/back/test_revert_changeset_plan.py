@@ -11,7 +11,7 @@ from mongoengine import signals
 from pymongo.errors import OperationFailure
 from support.binding import binds
 from support.library import by_another
-from support.ways import TRACKED, Entry, Hidden, Refusing, Total
+from support.ways import Entry, Hidden, Refusing, Total, tracking
 
 from mongoengine_history import (
     ChangesetPartlyRevertedError,
@@ -21,28 +21,14 @@ from mongoengine_history import (
     changeset,
     history_of,
     revert_changeset,
-    track_history,
-    untrack_history,
     untracked,
 )
 
 
 @pytest.fixture(autouse=True)
 def tracked(database: Any) -> Iterator[None]:
-    for model in TRACKED:
-        track_history(model)
-    yield
-    Refusing.refuses = False
-    for model in TRACKED:
-        untrack_history(model)
-
-
-@pytest.fixture
-def alone(monkeypatch: Any) -> None:
-    """As with a PyMongo or a server that has no transactions."""
-    monkeypatch.setattr(
-        "mongoengine_history.back.revert_changeset.can_transact", lambda client: False
-    )
+    with tracking():
+        yield
 
 
 def test_a_plan_writes_nothing_and_says_what_is_written(commands: Any) -> None:

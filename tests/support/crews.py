@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 from support import writers_at_work
+from support.running import at_once
 from support.writers_at_work import Sheet
 
 from mongoengine_history import history_of
@@ -28,31 +27,13 @@ PATIENCE = 60
 Saves = list[dict[str, Any]]
 
 
-@contextmanager
 def at_work(
     database: Any, uri: str, number: int, *, crew: str = "w", **task: Any
-) -> Iterator[list[Any]]:
+) -> AbstractContextManager[list[Any]]:
     """Start writers in processes of their own, all at once; none is left afterwards."""
     task |= {"database": database.name, "uri": uri}
-    program = [sys.executable, writers_at_work.__file__]
-    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    writers = [
-        subprocess.Popen([*program, json.dumps({**task, "writer": f"{crew}{place}"})], **pipes)
-        for place in range(number)
-    ]
-    try:
-        for writer in writers:
-            assert writer.stdout.readline() == "ready\n"
-        for writer in writers:
-            writer.stdin.write("go\n")
-            writer.stdin.flush()
-        yield writers
-    finally:
-        for writer in writers:
-            writer.kill()
-            writer.wait()
-            writer.stdin.close()
-            writer.stdout.close()
+    tasks = [{**task, "writer": f"{crew}{place}"} for place in range(number)]
+    return at_once(writers_at_work.__file__, tasks)
 
 
 def said(writer: Any) -> Saves:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import mongoengine as me
@@ -17,7 +15,7 @@ from mongoengine import signals
 
 from mongoengine_history import DocumentTrack, track_changes, track_history
 
-THREADS, PROCESSES, SAVES = 4, 2, 20
+THREADS, SAVES = 4, 20
 
 KEYS = ("a", "b")
 """The keys of ``cells`` that all writers set."""
@@ -96,32 +94,6 @@ def by_threads(model: Any, keys: list[int], edits: list[str], number: int = SAVE
 
     with ThreadPoolExecutor(THREADS) as pool:
         return [who for told in pool.map(work, range(THREADS)) for who in told]
-
-
-@contextmanager
-def processes(uri: str, task: dict[str, Any]) -> Iterator[list[Any]]:
-    """Let processes of their own save at the same time; none is left afterwards."""
-    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    found = [
-        subprocess.Popen(
-            [sys.executable, __file__, json.dumps({**task, "uri": uri, "writer": f"p{place}"})],
-            **pipes,
-        )
-        for place in range(PROCESSES)
-    ]
-    try:
-        for process in found:
-            assert process.stdout.readline() == "ready\n"
-        for process in found:
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        yield found
-    finally:
-        for process in found:
-            process.kill()
-            process.wait()
-            process.stdin.close()
-            process.stdout.close()
 
 
 def main(task: dict[str, Any]) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import mongoengine as me
 from mongoengine import Document
+
+from mongoengine_history import track_history, untrack_history
 
 
 class Hidden(Document):
@@ -105,3 +109,13 @@ class Special(Kind):
 
 
 TRACKED = (Hidden, Shelved, Asking, Refusing, Narrow, Total, Entry, Kind)
+
+
+@contextmanager
+def tracking() -> Iterator[None]:
+    for model in TRACKED:
+        track_history(model)
+    yield
+    Refusing.refuses = False
+    for model in TRACKED:
+        untrack_history(model)

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from support import racers
 from support.changes import automatic, numbers, watch
 from support.documents import fields_of, raw, stored, without_id
 from support.paths import find
@@ -21,8 +22,8 @@ from support.racers import (
     Blocked,
     Tracked,
     by_threads,
-    processes,
 )
+from support.running import at_once
 
 from mongoengine_history import ABSENT, DocumentTrack, History, history_of, revert
 
@@ -126,8 +127,10 @@ def test_threads_tell_no_old_value_twice_and_none_that_never_was(
 @pytest.mark.parametrize("model", MODELS)
 def test_processes_do_so_as_well(database: Any, mongodb_uri: str, model: str, edits: str) -> None:
     first = opened(MODELS[model], [1, 2])
-    task = {"database": database.name, "model": model, "keys": [1, 2], "number": 15}
-    with processes(mongodb_uri, {**task, "edits": RACES[edits]}) as found:
+    task = {"database": database.name, "uri": mongodb_uri, "model": model, "keys": [1, 2]}
+    task |= {"number": 15, "edits": RACES[edits]}
+    tasks = [{**task, "writer": writer} for writer in ("p0", "p1")]
+    with at_once(racers.__file__, tasks) as found:
         told = by_threads(MODELS[model], [1, 2], RACES[edits], 10)
         for process in found:
             told += json.loads(process.stdout.readline())
