@@ -211,9 +211,14 @@ def state_near(
     found: Sequence[Mapping[str, Any]],
     read: Callable[[Revisions, int], State | None],
 ) -> State | None:
-    """Rebuild a state of what `near` has found; where that begins too late it is *read*."""
-    with revisions.reading(found):
-        until = [it for it in found if it["revision"] <= number]
+    """
+    Rebuild a state of what `near` has found.
+
+    It is *read* where that begins too late, or a number is none: its record may be a later one.
+    """
+    if not all(is_number(it["revision"]) for it in found):
+        return read(revisions, number)
+    until = [it for it in found if it["revision"] <= number]
     versions = [it["revision"] for it in until if it.get("position") == -1]
     if versions:
         return folded(revisions, until, versions[-1], number)

@@ -143,7 +143,10 @@ class Deck(me.Document):
 
 
 @pytest.mark.parametrize("right", [2, 3])
-@pytest.mark.parametrize("number", [Decimal128("1.5"), [1.5], True, None, [], "2", 2.5, math.nan])
+@pytest.mark.parametrize(
+    "number",
+    [Decimal128("1.5"), [1.5], Decimal128("2.5"), [2.5], True, None, [], "2", 2.5, math.nan],
+)
 def test_of_a_class_with_a_number_of_another_type_each_is_read_as_alone(
     database: Any, number: Any, right: int
 ) -> None:
