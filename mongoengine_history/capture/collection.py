@@ -79,7 +79,7 @@ class RecordingCollection(Collection[Any]):
         """Return the same without what a class of the application does in front of it."""
         return RecordingCollection.of(self._plain, self._model, self._origin)
 
-    def empty(self, session: Any = None) -> None:
+    def empty(self, session: Any) -> None:
         """Delete all documents; a view, or a collection that never was, holds none."""
         named = {"filter": {"name": self.name}, "session": session}
         if any(it["type"] == "collection" for it in self.database.list_collections(**named)):

@@ -78,7 +78,7 @@ def append_late(revisions: Revisions, change: Change, number: int, base: Base | 
     _in_turn(revisions, lambda: _append(revisions, change, revisions.head(), base, number - 1))
 
 
-def append_next(revisions: Revisions, change: Change, head: Head, base: Base | None = None) -> Head:
+def append_next(revisions: Revisions, change: Change, head: Head, base: Base | None) -> Head:
     """
     Insert a change as the revision after *head*, or not at all; return the new head.
 

@@ -65,8 +65,8 @@ def records_of_revision(revision: StoredRevision, owner: Mapping[str, Any]) -> l
 def documents_of_revision(
     revision: StoredRevision,
     owner: Mapping[str, Any],
-    state: State | None = None,
-    base: Base | None = None,
+    state: State | None,
+    base: Base | None,
 ) -> list[dict[str, Any]]:
     """Return all that is inserted: records, the *state* after them, the one before all of them."""
     documents = records_of_revision(revision, owner)

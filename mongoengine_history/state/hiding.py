@@ -247,7 +247,7 @@ def _with(keys: set[str], live: State, revealed: State) -> State:
 
 
 def _revealed_list(
-    items: list[Any], live: list[Any], rules: Any, mask: Masking, was: Any = ABSENT
+    items: list[Any], live: list[Any], rules: Any, mask: Masking, was: Any
 ) -> list[Any]:
     rule = rule_for_items(rules or {})
     if rule in HIDDEN:

@@ -135,7 +135,7 @@ def reconcile(
     return report
 
 
-def context_now(place: Place, identity: object = None, reason: str | None = None) -> Context:
+def context_now(place: Place, identity: object, reason: str | None) -> Context:
     """Return who answers for drift: who is named, or an open changeset names; else nobody."""
     said = [context for _, context in said_now()]
     merged = innermost([*said, Context(identity_of(identity), reason)])
