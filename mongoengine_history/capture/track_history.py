@@ -7,7 +7,6 @@ from inspect import getattr_static
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from mongoengine import Document, signals
-from mongoengine.connection import DEFAULT_CONNECTION_NAME
 from pymongo.collection import Collection
 
 from mongoengine_history.capture.collection import RecordingCollection
@@ -24,7 +23,7 @@ from mongoengine_history.documents.options import (
 )
 from mongoengine_history.documents.snapshot import check_id
 from mongoengine_history.errors import HistoryNotRecordedError, OptionsError
-from mongoengine_history.record.history import kept_by
+from mongoengine_history.record.history import alias_of, kept_by
 from mongoengine_history.record.neighbours import check_apart
 from mongoengine_history.record.place import LIES_IN_HISTORY
 
@@ -287,7 +286,7 @@ def _check_collection(cls: type[Document]) -> None:
     check_names(cls, {it for root in _covers for it in concrete(root)})
     kept = kept_by(cls)
     lies_there = kept._get_collection_name() == cls._get_collection_name()
-    if lies_there and kept.kept_at in {None, cls._meta.get("db_alias", DEFAULT_CONNECTION_NAME)}:
+    if lies_there and kept.kept_at in {None, alias_of(cls)}:
         raise OptionsError("cls", cls, LIES_IN_HISTORY)
     check_apart(cls)
 

@@ -30,6 +30,7 @@ from mongoengine_history.cli.values import zone_of
 from mongoengine_history.embedded import NoServerError
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.faces.classless import classless, history_named
+from mongoengine_history.record.history import alias_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,7 +89,7 @@ class Settings:
         """The classes that were named, connected."""
         models = [imported(name) for name in self.model]
         for model in models:
-            self._reach(model._meta.get("db_alias", DEFAULT_CONNECTION_NAME))
+            self._reach(alias_of(model))
         return models
 
     def classless(self, collection: str) -> type[Document]:

@@ -8,6 +8,7 @@ from pymongo import DESCENDING, ReadPreference
 
 from mongoengine_history.documents.formerly import names_of, one_of
 from mongoengine_history.documents.options import options_of
+from mongoengine_history.record.indexes import BY_REVISION
 from mongoengine_history.record.sessions import active_session
 
 if TYPE_CHECKING:
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
 NOWHERE: Final[dict[str, Any]] = {"_id": {"$in": []}}
 """The condition that nothing fulfils."""
 
-NEWEST_FIRST: Final[Any] = [
-    (name, DESCENDING) for name in ("document_type", "document_id", "revision", "position")
-]
+NEWEST_FIRST: Final = [(name, DESCENDING) for name in BY_REVISION]
 
 NAMES_CLASS: Final[dict[str, Any]] = {
     "revision": {"$gte": 0},

@@ -6,7 +6,6 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from bson import Timestamp
-from pymongo import ASCENDING
 from pymongo.read_concern import ReadConcern
 
 from mongoengine_history.documents.formerly import one_of
@@ -15,7 +14,7 @@ from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.classes import is_of
 from mongoengine_history.record.histories import names_like, types_in
 from mongoengine_history.record.history import database_at
-from mongoengine_history.record.indexes import BY_REVISION, behind
+from mongoengine_history.record.indexes import HINT, behind
 from mongoengine_history.record.layout import revision_of
 from mongoengine_history.record.not_recorded import LOG
 from mongoengine_history.record.overview import SMALL
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
 
     #: A collection, a key, what was recorded, and the ``_id`` of its first record.
     Told = tuple[str, Any, Revision, Any]
-
-HINT: Final = [(name, ASCENDING) for name in BY_REVISION]
 
 FIRST: Final = ("document_type", "document_id", "revision")
 """The fields that name a revision."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pymongo import ASCENDING, DeleteMany, ReplaceOne, UpdateOne
+from pymongo import DeleteMany, ReplaceOne, UpdateOne
 
-from mongoengine_history.record.indexes import BY_REVISION
+from mongoengine_history.record.indexes import BY_REVISION, HINT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,9 +37,9 @@ def delete_before(place: Place, numbers: Iterable[tuple[Any, int]]) -> None:
 
     It goes by rising numbers: what is left of it meanwhile stands before a mark.
     """
-    beginnings, hint = list(numbers), [(name, ASCENDING) for name in BY_REVISION]
+    beginnings = list(numbers)
     requests = [
-        DeleteMany({**place.owned({"$eq": key}), "revision": {"$gte": 0, "$lt": number}}, hint=hint)
+        DeleteMany({**place.owned({"$eq": key}), "revision": {"$gte": 0, "$lt": number}}, hint=HINT)
         for key, number in beginnings
     ]
     if requests:

@@ -51,6 +51,12 @@ def database_at(alias: str | None, name: str = "alias") -> Database[Any]:
     return database
 
 
+def alias_of(model: Document | type[Document]) -> str:
+    """Return the name of the connection that a class says, or of the usual one."""
+    alias: str = model._meta.get("db_alias", connection.DEFAULT_CONNECTION_NAME)
+    return alias
+
+
 class _Apart(type(Document)):  # type: ignore[misc]  # MongoEngine has no types
     """Registers our own classes apart, so that ``History`` and ``Version`` may be others' names."""
 
@@ -308,7 +314,7 @@ class BaseHistory(Document, metaclass=_Apart):  # type: ignore[misc]  # MongoEng
             alias: MongoEngine's name of the connection. Without one it is that of the class, and
                 where that is not registered, each one that is.
         """
-        own = cls._meta.get("db_alias", connection.DEFAULT_CONNECTION_NAME)
+        own = alias_of(cls)
         known = connection._connection_settings
         for name in [alias] if alias is not None else [own] if own in known else known or [own]:
             create_indexes(database_at(name)[cls._get_collection_name()])
@@ -321,8 +327,8 @@ class BaseHistory(Document, metaclass=_Apart):  # type: ignore[misc]  # MongoEng
         Args:
             alias: MongoEngine's name of the connection, if it is not that of the class.
         """
-        own = cls._meta.get("db_alias", connection.DEFAULT_CONNECTION_NAME)
-        return holdings(database_at(own if alias is None else alias)[cls._get_collection_name()])
+        there = database_at(alias_of(cls) if alias is None else alias)
+        return holdings(there[cls._get_collection_name()])
 
     @classmethod
     def beside(cls, database: Database[Any]) -> Collection[Any]:

@@ -34,9 +34,12 @@ BY_REVISION: Final = ("document_type", "document_id", "revision", "position")
 BY_STAMP: Final = ("document_type", "document_id", "stamp", "revision")
 """… and the one of moments, which also finds the records of 1.1: they have neither."""
 
+HINT: Final = [(name, ASCENDING) for name in BY_REVISION]
+"""The index of revisions, as PyMongo is told to use it."""
+
 INDEXES: Final = [
     IndexModel(
-        [(name, ASCENDING) for name in BY_REVISION],
+        HINT,
         name="history_revision",
         unique=True,
         partialFilterExpression=NUMBERED,

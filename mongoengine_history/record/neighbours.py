@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from mongoengine import Document, connection
-from mongoengine.connection import DEFAULT_CONNECTION_NAME
 from pymongo.errors import DuplicateKeyError
 
 from mongoengine_history.documents.fieldrules import with_subclasses
 from mongoengine_history.documents.options import OPTIONS_ATTRIBUTE, is_tracked
 from mongoengine_history.errors import OptionsError
-from mongoengine_history.record.history import kept_by
+from mongoengine_history.record.history import alias_of, kept_by
 from mongoengine_history.record.indexes import OWNER
 
 if TYPE_CHECKING:
@@ -56,9 +55,9 @@ def check_apart(model: Document | type[Document]) -> None:
     """
     kept = kept_by(model)
     collection = kept._meta["collection"]
-    alias = kept.kept_at or _alias(model)
+    alias = kept.kept_at or alias_of(model)
     for known in with_subclasses(Document):
-        lies_there = (known._meta.get("collection"), _alias(known)) == (collection, alias)
+        lies_there = (known._meta.get("collection"), alias_of(known)) == (collection, alias)
         if lies_there and not _reads_records(known):
             problem = NEIGHBOUR.format(known.__name__, collection)
             raise OptionsError("history", kept.__name__, problem)
@@ -74,7 +73,7 @@ def _would_mix(model: Any, known: Any) -> bool:
         return False
     if bool(kept[0].kept_at) == bool(kept[1].kept_at):  # a claim tells of both
         return False
-    names, own = {it._meta["collection"] for it in kept}, (_alias(model), _alias(known))
+    names, own = {it._meta["collection"] for it in kept}, (alias_of(model), alias_of(known))
     pairs = zip(kept, own, strict=True)
     there = {_database_of(it.kept_at or alias) for it, alias in pairs}
     return len(names) == len(there) == 1 and len({*map(_database_of, own)}) == 2
@@ -84,11 +83,6 @@ def _database_of(alias: str) -> Any:
     """Return which database an alias means, or the alias where that was not said yet."""
     said = connection._connection_settings.get(alias)
     return (said["name"], str(said["host"])) if said else alias
-
-
-def _alias(model: Any) -> str:
-    alias: str = model._meta.get("db_alias", DEFAULT_CONNECTION_NAME)
-    return alias
 
 
 def _reads_records(known: Any) -> bool:
