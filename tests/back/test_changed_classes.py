@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import mongoengine as me
 import pytest
 from bson import ObjectId
+from support.changes import tracked
 from support.moments import now
 
 from mongoengine_history import (
@@ -42,12 +43,9 @@ class Sheet(me.Document):
 
 
 @pytest.fixture(autouse=True)
-def tracked(database: Any) -> Iterator[None]:
-    for model in (Loose, Plain, Sheet):
-        track_history(model)
-    yield
-    for model in (Loose, Plain, Sheet):
-        untrack_history(model)
+def tracking(database: Any) -> Iterator[None]:
+    with tracked(Loose, Plain, Sheet):
+        yield
 
 
 def inherited(sheet: Plain) -> Sheet:

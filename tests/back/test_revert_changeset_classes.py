@@ -9,6 +9,7 @@ import mongoengine as me
 import pytest
 from mongoengine import Document, signals
 from mongoengine.context_managers import switch_collection, switch_db
+from support.changes import tracked
 
 from mongoengine_history import (
     DocumentTrack,
@@ -18,8 +19,6 @@ from mongoengine_history import (
     history_of,
     revert_changeset,
     track_changes,
-    track_history,
-    untrack_history,
 )
 
 
@@ -77,14 +76,11 @@ TRACKED = (Sale, Cat, Dog, Tracked)
 
 
 @pytest.fixture(autouse=True)
-def tracked(database: Any) -> Iterator[None]:
-    for model in TRACKED:
-        track_history(model)
+def tracking(database: Any) -> Iterator[None]:
     for signal in (signals.post_save, signals.post_delete):
         signal.connect(track_changes, sender=Watched)
-    yield
-    for model in TRACKED:
-        untrack_history(model)
+    with tracked(*TRACKED):
+        yield
 
 
 def test_of_several_classes_the_tracked_one_counts_whatever_was_defined_last() -> None:

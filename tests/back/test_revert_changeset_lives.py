@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 from mongoengine import CASCADE, DENY, NULLIFY, Document, signals
+from support.changes import tracked
 from support.strategies import examples
 
-from mongoengine_history import changeset, revert_changeset, track_history, untrack_history
+from mongoengine_history import changeset, revert_changeset
 
 
 class Room(Document):
@@ -57,13 +58,11 @@ STEPS = st.one_of(
 
 
 @pytest.fixture(autouse=True)
-def tracked(database: Any) -> Iterator[None]:
-    for model in MODELS:
-        track_history(model)
-        model.ensure_indexes()
-    yield
-    for model in MODELS:
-        untrack_history(model)
+def tracking(database: Any) -> Iterator[None]:
+    with tracked(*MODELS):
+        for model in MODELS:
+            model.ensure_indexes()
+        yield
 
 
 def do(name: str, model: Any, key: int, value: int) -> None:

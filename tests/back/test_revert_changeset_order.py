@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mongoengine import CASCADE, DENY, Document
 from mongoengine.context_managers import switch_db
+from support.changes import tracked
 from support.library import by_another
 from support.strategies import examples
 
@@ -20,7 +21,6 @@ from mongoengine_history import (
     history_of,
     revert_changeset,
     track_history,
-    untrack_history,
 )
 
 
@@ -66,13 +66,10 @@ TRACKED = (Page, Parcel, Label, Stamp, Shelf, Strange)
 
 
 @pytest.fixture(autouse=True)
-def tracked(database: Any) -> Iterator[None]:
-    for model in TRACKED:
-        track_history(model)
-    Page.ensure_indexes()
-    yield
-    for model in TRACKED:
-        untrack_history(model)
+def tracking(database: Any) -> Iterator[None]:
+    with tracked(*TRACKED):
+        Page.ensure_indexes()
+        yield
 
 
 def stored(*models: type[Document]) -> list[Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import mongoengine as me
 import pytest
+from support.changes import tracked
 from support.moments import now
 
 from mongoengine_history import (
@@ -14,8 +15,6 @@ from mongoengine_history import (
     StateMismatchError,
     as_of,
     history_of,
-    track_history,
-    untrack_history,
 )
 
 if TYPE_CHECKING:
@@ -34,13 +33,9 @@ Leaf = of_sheets("Leaf", allow_inheritance=True)
 
 
 @pytest.fixture(autouse=True)
-def tracked(database: Any) -> Iterator[None]:
-    models = (Plain, Renamed, Leaf)
-    for model in models:
-        track_history(model)
-    yield
-    for model in models:
-        untrack_history(model)
+def tracking(database: Any) -> Iterator[None]:
+    with tracked(Plain, Renamed, Leaf):
+        yield
 
 
 @pytest.mark.parametrize("old", [Plain, Renamed])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import mongoengine as me
@@ -42,23 +42,20 @@ def automatic(*classes: type[me.Document]) -> Callable[..., Iterator[None]]:
 
     @pytest.fixture(scope="module", autouse=True)
     def tracking() -> Iterator[None]:
-        for cls in classes:
-            track_history(cls)
-        yield
-        for cls in classes:
-            untrack_history(cls)
+        with tracked(*classes):
+            yield
 
     return tracking
 
 
 @contextmanager
-def tracked(cls: type[me.Document], **options: Any) -> Iterator[None]:
-    """Track a class inside the block, with some options."""
-    track_history(cls, **options)
-    try:
+def tracked(*classes: type[me.Document], **options: Any) -> Iterator[None]:
+    """Track classes inside the block, with some options."""
+    with ExitStack() as tracking:
+        for cls in classes:
+            track_history(cls, **options)
+            tracking.callback(untrack_history, cls)
         yield
-    finally:
-        untrack_history(cls)
 
 
 @contextmanager

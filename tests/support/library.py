@@ -10,8 +10,9 @@ from typing import Any
 
 import mongoengine as me
 from mongoengine import Document, signals
+from support.changes import tracked
 
-from mongoengine_history import history_of, track_changes, track_history, untrack_history
+from mongoengine_history import history_of, track_changes
 
 
 class Volume(Document):
@@ -62,14 +63,11 @@ TRACKED = (Volume, Reader, Seat, Far)
 @contextmanager
 def tracking() -> Iterator[None]:
     """Track all of it; `Quiet` documents only where a block watches them."""
-    for model in TRACKED:
-        track_history(model)
     Volume._get_collection().create_index("code", unique=True, sparse=True)
     for signal in (signals.post_save, signals.post_delete):
         signal.connect(track_changes, sender=Quiet)
-    yield
-    for model in TRACKED:
-        untrack_history(model)
+    with tracked(*TRACKED):
+        yield
 
 
 def contents() -> dict[Any, Any]:

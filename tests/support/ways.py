@@ -8,8 +8,7 @@ from typing import Any
 
 import mongoengine as me
 from mongoengine import Document
-
-from mongoengine_history import track_history, untrack_history
+from support.changes import tracked
 
 
 class Hidden(Document):
@@ -113,9 +112,6 @@ TRACKED = (Hidden, Shelved, Asking, Refusing, Narrow, Total, Entry, Kind)
 
 @contextmanager
 def tracking() -> Iterator[None]:
-    for model in TRACKED:
-        track_history(model)
-    yield
+    with tracked(*TRACKED):
+        yield
     Refusing.refuses = False
-    for model in TRACKED:
-        untrack_history(model)
