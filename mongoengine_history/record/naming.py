@@ -15,7 +15,7 @@ from mongoengine_history.record.place import LOCAL, PRIMARY
 from mongoengine_history.record.sealed import sealed, sealed_collection
 from mongoengine_history.record.sessions import in_transaction
 from mongoengine_history.state.revision import UNCHANGING
-from mongoengine_history.state.values import WIRE, identifier
+from mongoengine_history.state.values import WIRE, identifier, items_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,10 +83,7 @@ def whom_naming(who: object, database: Database[Any]) -> Iterator[tuple[str, Any
 
 def _holds(value: Any, who: object) -> bool:
     """Say whether a value is somebody, or names him anywhere in it."""
-    if identifier(value) == who:
-        return True
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return any(_holds(it, who) for it in inner)
+    return identifier(value) == who or any(_holds(it, who) for _, it in items_in(value))
 
 
 def _exactly(kept: Collection[Any]) -> Collection[Any]:

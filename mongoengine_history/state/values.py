@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from itertools import chain
 from math import isnan
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import bson
 from bson import ObjectId
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 State = dict[str, Any]
 """One document as plain BSON data at one moment, without its ``_id``."""
@@ -99,6 +102,13 @@ def find(state: Any, path: Path) -> Any:
         else:
             return ABSENT
     return state
+
+
+def items_in(value: Any) -> Iterable[tuple[Any, Any]]:
+    """Return what lies in a dict or a list, by keys or indexes; in anything else is nothing."""
+    if isinstance(value, dict):
+        return value.items()
+    return enumerate(value) if isinstance(value, list) else ()
 
 
 def unordered(value: Any) -> Any:

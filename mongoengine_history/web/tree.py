@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mongoengine_history.documents.attributes import labels
+from mongoengine_history.state.values import items_in
 from mongoengine_history.state.wording import shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable
 
     from mongoengine_history import Revision
     from mongoengine_history.faces.words import Words
@@ -34,16 +35,7 @@ def tree(
     state: Any, words: Words, setter: Callable[[Path], Revision | None], root: Path = ()
 ) -> list[Node]:
     """Return the values of a state, in their order."""
-    return [_node((*root, key), value, words, setter) for key, value in _pairs(state)]
-
-
-def _pairs(value: Any) -> Iterator[tuple[str | int, Any]]:
-    pairs: Iterable[tuple[str | int, Any]] = ()
-    if isinstance(value, dict):
-        pairs = value.items()
-    elif isinstance(value, list):
-        pairs = enumerate(value)
-    return iter(pairs)
+    return [_node((*root, key), value, words, setter) for key, value in items_in(state)]
 
 
 def _node(path: Path, value: Any, words: Words, setter: Callable[[Path], Revision | None]) -> Node:

@@ -11,6 +11,7 @@ from mongoengine_history.documents.fieldrules import Lookup, with_subclasses
 from mongoengine_history.documents.renamed import stored_today
 from mongoengine_history.state.mask import BLANK
 from mongoengine_history.state.patches import CHANGE
+from mongoengine_history.state.values import items_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -107,9 +108,7 @@ def _set_by(patch: DictdifferPatch) -> Iterator[Path]:
 
 def _below(path: Path, value: Any) -> Iterator[Path]:
     yield path
-    pairs: Iterable[Any] = value.items() if isinstance(value, dict) else ()
-    pairs = enumerate(value) if isinstance(value, list) else pairs
-    for key, it in pairs:
+    for key, it in items_in(value):
         yield from _below((*path, key), it)
 
 
