@@ -106,7 +106,7 @@ def _paths(patches: Sequence[DictdifferPatch]) -> Iterable[Path]:
 
 def _way(look: Look, chosen: Sequence[str] | None) -> Way:
     kind = look.part["kind"]
-    if kind not in WAYS:
+    if kind not in WAYS or (kind == "restore") == ("number" in look.part):
         raise Failure(404, "unknown")
     if not look.rights.restores:
         raise Failure(403, "forbidden")

@@ -130,9 +130,11 @@ class Look:
         return places[0].model if places else None
 
     def number(self, name: str) -> int | None:
-        """Read a number behind the question mark; None if there is none."""
+        """Read a number behind the question mark; None if there is none. Another text is told."""
         text = self.query.get(name, "")
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
+        if text and not (text.isascii() and text.isdigit() and len(text) < 16):
+            raise Failure(404, "unknown")
+        return int(text) if text else None
 
     def gettext(self, phrase: str) -> str:
         """Return a phrase in the language of the site."""

@@ -40,6 +40,13 @@ def now(sheet: Sheet) -> tuple[Any, ...]:
     return sheet.status, sheet.total, sheet.street.city
 
 
+@pytest.mark.parametrize(
+    "way", ["1/restore", "0/restore", "revert", "undo", "-1/undo", "1.5/revert", "9" * 19 + "/undo"]
+)
+def test_there_is_no_other_way_back(sheet: Sheet, way: str) -> None:
+    assert browse(user="eve").get(f"/Sheet/{sheet.pk}/{way}").status_code == 404
+
+
 class TestUndo:
     def test_it_is_shown_then_done_and_recorded(self, sheet: Sheet) -> None:
         client, address = browse(user="eve"), f"/Sheet/{sheet.pk}/2/undo"

@@ -200,6 +200,10 @@ class TestRevisions:
         assert "The two are the same." in seen(f"/Sheet/{sheet.pk}/compare?from=3")
         assert "The two are the same." not in seen(f"/Sheet/{sheet.pk}/compare?from=2")
 
+    @pytest.mark.parametrize("asked", ["from=1.5", "from=-1&to=2", "from=1&to=x", "to=" + "9" * 16])
+    def test_what_is_no_number_is_no_revision(self, sheet: Sheet, asked: str) -> None:
+        assert browse().get(f"/Sheet/{sheet.pk}/compare?{asked}").status_code == 404
+
     def test_texts_are_compared_by_words(self, sheet: Sheet) -> None:
         sheet.note = "ring twice and wait"
         sheet.save()
