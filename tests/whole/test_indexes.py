@@ -43,7 +43,6 @@ from mongoengine_history import (
     verify,
 )
 from mongoengine_history.record import states
-from mongoengine_history.record.place import indexed
 from mongoengine_history.record.revisions import Revisions
 
 SERVING = {
@@ -69,7 +68,7 @@ class Memo(me.Document):
 def fresh(client: Any) -> None:
     """New indexes: one that had to hold an array, as other tests store them, sorts no more."""
     History.drop_collection()
-    indexed.clear()
+    History.ensure_indexes()
 
 
 @pytest.fixture
