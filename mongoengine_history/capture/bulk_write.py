@@ -44,11 +44,10 @@ def write_in_groups(
         pymongo.errors.BulkWriteError: some failed.
     """
     mixed = _Mixed(collection, groups, ordered, options)
-    with groups:
-        for group in groups_of(requests_of(requests, collection.codec_options)):
-            mixed.write(group)
-            if mixed.is_over:
-                break
+    for group in groups_of(requests_of(requests, collection.codec_options)):
+        mixed.write(group)
+        if mixed.is_over:
+            break
     mixed.wait(asked)
     if mixed.result["writeErrors"] or mixed.result["writeConcernErrors"]:
         raise BulkWriteError(mixed.result)
@@ -120,7 +119,6 @@ class _Mixed:
         self.result["writeConcernErrors"] += details["writeConcernErrors"]
 
     def _write_alone(self, request: Request) -> None:
-        self._groups.wait()
         without = {"insert_one": "let", "delete_one": BYPASS, "delete_many": BYPASS}
         left_out = without.get(request.call.name)
         options = {name: value for name, value in self._options.items() if name != left_out}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,13 +12,12 @@ from pymongo.errors import BulkWriteError, OperationFailure
 from mongoengine_history.record.doubt import settle_all
 from mongoengine_history.record.entries import Found
 from mongoengine_history.record.inserts import DUPLICATE_KEY
-from mongoengine_history.record.one_behind import OneBehind
 from mongoengine_history.state.revision import CREATE, DELETE, UPDATE
 from mongoengine_history.state.updates import only
 from mongoengine_history.state.values import identifier, same, wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence, Set
+    from collections.abc import Callable, Mapping, Sequence
 
     from pymongo.collection import Collection
 
@@ -39,46 +38,18 @@ class Done(NamedTuple):
 
 
 class Groups:
-    """Writes groups of requests by PyMongo's own ``bulk_write``; at the end all are recorded."""
+    """Writes groups of requests by PyMongo's own ``bulk_write``."""
 
     def __init__(self, bulk: Callable[[], Bulk], collection: Collection[Any]) -> None:
         self._make_bulk, self._collection = bulk, collection
-        self._behind = OneBehind()
-        #: What is recorded one behind, by what tells documents apart.
-        self._open: Set[object] = frozenset()
-
-    def __enter__(self) -> Groups:
-        """Begin."""
-        return self
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        """Wait until all is recorded, and tell what could not be."""
-        try:
-            self._behind.__exit__()
-        finally:
-            if self._open:
-                self._bulk.react(because_of=error)
-
-    def wait(self) -> None:
-        """Wait until all is recorded that was written; tell what could not be."""
-        if self._open:
-            self._behind.wait()
-            self._open = frozenset()
-            self._bulk.react()
 
     def write(self, requests: list[Request], *, ordered: bool, **options: Any) -> Done | None:
         """Do requests and record what that did; None where each has to be done alone."""
-        tokens = {it.token for it in requests}
-        if self._bulk.lost or not self._open.isdisjoint(tokens):
-            self.wait()
         before = self._read(requests)
         if before is None:
             return None
         group = _Group(self._bulk, requests, before, ordered=ordered)
-        self._open = tokens
-        details = group.write(self._collection, self._behind, ordered=ordered, **options)
-        if not self._behind.is_open:
-            self.wait()
+        details = group.write(self._collection, ordered=ordered, **options)
         return group.done(details)
 
     def _read(self, requests: list[Request]) -> dict[object, Found] | None:
@@ -129,10 +100,8 @@ class _Group:
             for it in requests
         ]
 
-    def write(
-        self, collection: Collection[Any], behind: OneBehind, **options: Any
-    ) -> Mapping[str, Any]:
-        """Write, and record what that did, or will soon; return what PyMongo tells of it."""
+    def write(self, collection: Collection[Any], **options: Any) -> Mapping[str, Any]:
+        """Write, and record what that did; return what PyMongo tells of it."""
         asked = [self._limited(it) for it in self._requests]
         try:
             details: Mapping[str, Any] = collection.bulk_write(asked, **options).bulk_api_result
@@ -141,15 +110,11 @@ class _Group:
             if self._bulk.place.in_transaction:  # which is over by that, with all that was done
                 return details
         except BaseException as error:
-            settle = partial(self._bulk.settle, self._by_operation, error)
-            behind.do_here(lambda: settle(lambda: self._record(None)))
+            self._bulk.settle(self._by_operation, error, lambda: self._record(None))
             raise
-
-        def record() -> None:
-            with self._bulk.recording(self._by_operation):
-                self._record(details)
-
-        self._bulk.soon(behind, record, len(self._requests))
+        with self._bulk.recording(self._by_operation):
+            self._record(details)
+        self._bulk.react()
         return details
 
     def done(self, details: Mapping[str, Any]) -> Done:

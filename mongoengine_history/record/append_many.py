@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,6 @@ from mongoengine_history.record.entries import Entry, Found, entries_of
 from mongoengine_history.record.head import NO_HEAD
 from mongoengine_history.record.inserts import duplicate_in, is_unmet, missing, take_out
 from mongoengine_history.record.not_recorded import not_recorded
-from mongoengine_history.record.one_behind import OneBehind
 from mongoengine_history.record.overview import MOST, batches, heads, states_of
 from mongoengine_history.record.place import projection
 from mongoengine_history.record.reaction import react
@@ -31,6 +29,7 @@ from mongoengine_history.state.values import State, identifier, same
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 
+    from mongoengine_history.record.one_behind import OneBehind
     from mongoengine_history.record.place import Place
     from mongoengine_history.state.context import Context
 
@@ -153,10 +152,8 @@ class Bulk:
         operation: str = CREATE,
     ) -> None:
         """Record that documents are there now; *fresh* keys were made just now, by `identifier`."""
-        with OneBehind() as behind:
-            for made in batches(documents, MOST):
-                entries = self._opened(made, fresh, operation)
-                self.soon(behind, partial(self._insert, entries), len(made))
+        for made in batches(documents, MOST):
+            self._insert(self._opened(made, fresh, operation))
 
     def _opened(self, made: Sequence[Found], fresh: Set[object], operation: str) -> list[Entry]:
         """Lay out the first revisions of documents; none where that cannot be read."""

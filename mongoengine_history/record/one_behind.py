@@ -36,11 +36,6 @@ class OneBehind:
             if self._pool:
                 self._pool.shutdown()
 
-    @property
-    def is_open(self) -> bool:
-        """Say whether something was begun that was not waited for yet."""
-        return self._last is not None
-
     def wait(self) -> None:
         """Wait until all is done that was begun."""
         last, self._last = self._last, None

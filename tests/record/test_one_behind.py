@@ -15,7 +15,6 @@ import mongoengine as me
 import pytest
 from mongoengine import Document
 from mongoengine.errors import OperationError
-from pymongo import DeleteOne, InsertOne, UpdateOne
 from pymongo.errors import OperationFailure
 from support.binding import binds
 from support.changes import automatic, tracked_otherwise
@@ -23,7 +22,6 @@ from support.refusing import refusing
 from support.twins import recorded
 
 from mongoengine_history import HistoryNotRecordedError, changeset, history_of, revision_recorded
-from mongoengine_history.capture import requests
 from mongoengine_history.record import append_many
 from mongoengine_history.record.one_behind import OneBehind
 
@@ -36,18 +34,9 @@ class Bead(Document):
 tracking = automatic(Bead)
 
 
-def bulk_write(make: Callable[[Any], Any], *more: Any) -> Any:
-    keys = [{"_id": key} for key in Bead.objects.order_by("id").scalar("id")]
-    return Bead._get_collection().bulk_write([*map(make, keys), *more])
-
-
 WRITES: dict[str, Callable[[], Any]] = {
     "update": lambda: Bead.objects.update(text="b"),
     "delete": lambda: Bead.objects.delete(),  # noqa: PLW0108  # there is no connection yet
-    "requests to update": lambda: bulk_write(lambda it: UpdateOne(it, {"$set": {"text": "b"}})),
-    "requests to delete": lambda: bulk_write(DeleteOne),
-    "requests to insert": lambda: bulk_write(lambda _: InsertOne({"text": "b"})),
-    "insert": lambda: Bead.objects.insert([Bead(text="b") for _ in range(6)]),
 }
 
 
@@ -55,8 +44,7 @@ WRITES: dict[str, Callable[[], Any]] = {
 def beads(database: Any, monkeypatch: Any) -> None:
     """Store six documents, which are written in batches of two."""
     Bead.objects.insert([Bead(text="a") for _ in range(6)])
-    for module in (requests, append_many):
-        monkeypatch.setattr(module, "MOST", 2)
+    monkeypatch.setattr(append_many, "MOST", 2)
 
 
 def slowed(monkeypatch: Any, act: Callable[[], object], *names: str) -> None:
@@ -83,7 +71,7 @@ def written() -> int:
     return 6 - Bead.objects(text="a").count() or Bead.objects(text="b").count()
 
 
-@pytest.mark.parametrize("write", [it for it in WRITES if it != "insert"])
+@pytest.mark.parametrize("write", WRITES)
 def test_the_next_batch_is_written_while_one_is_recorded(monkeypatch: Any, write: str) -> None:
     counts = iter([4, 6, 6])  # when each of the three is recorded, at least
     behind: list[bool] = []
@@ -98,27 +86,6 @@ def test_the_next_batch_is_written_while_one_is_recorded(monkeypatch: Any, write
     assert behind == [True] * 3
 
 
-def test_the_records_of_a_batch_are_laid_out_while_those_of_one_are_inserted(
-    monkeypatch: Any,
-) -> None:
-    laid_out: list[int] = []
-    counts = iter([2, 3, 3])
-    opened = append_many.Bulk.opened
-    monkeypatch.setattr(
-        append_many.Bulk, "opened", lambda *them: laid_out.append(1) or opened(*them)
-    )
-    behind: list[bool] = []
-
-    def next_is_laid_out() -> None:
-        count = next(counts)
-        behind.append(comes_true(lambda: len(laid_out) >= count))
-
-    slowed(monkeypatch, next_is_laid_out, "_insert")
-    with recorded(Bead):
-        WRITES["insert"]()
-    assert behind == [True] * 3
-
-
 @pytest.mark.parametrize("write", WRITES)
 def test_a_batch_that_could_not_be_recorded_is_told_with_the_one_that_was_written_meanwhile(
     database: Any, write: str
@@ -127,7 +94,7 @@ def test_a_batch_that_could_not_be_recorded_is_told_with_the_one_that_was_writte
         with refusing(database), pytest.raises(HistoryNotRecordedError) as caught:
             WRITES[write]()
         assert len(caught.value.records) == written()
-        assert written() in ({6} if write == "insert" else {2, 4})
+        assert written() in {2, 4}
         caught.value.record()
 
 
@@ -149,35 +116,10 @@ def test_a_read_that_fails_hides_no_batch_that_could_not_be_recorded(
         told.record()
 
 
-def test_a_request_that_fails_hides_no_batch_that_could_not_be_recorded(
-    database: Any, monkeypatch: Any
-) -> None:
-    slowed(monkeypatch, lambda: comes_true(lambda: written() == 3))
-    asked = [*(InsertOne({"text": "b"}) for _ in range(3)), InsertOne({"_id": Bead.objects[0].pk})]
-    with recorded(Bead):
-        with refusing(database), pytest.raises(HistoryNotRecordedError) as caught:
-            Bead._get_collection().bulk_write(asked)
-        assert len(caught.value.records) == written() == 3
-        caught.value.record()
-
-
-def test_a_document_that_comes_again_is_read_when_it_was_recorded(monkeypatch: Any) -> None:
-    slowed(monkeypatch, lambda: time.sleep(0.02), "stored")
-    beads = [*Bead.objects.order_by("id")[:2]]
-    both = [UpdateOne({"_id": it.pk}, {"$inc": {"count": 1}}) for it in beads]
-    with recorded(Bead, once=False):
-        Bead._get_collection().bulk_write([*both, *both, both[0], DeleteOne({"count": 2})])
-    told = [[it.patches[-1][2] for it in history_of(Bead, bead.pk)[2:]] for bead in beads]
-    assert told == [
-        [[("count", 1)], (1, 2), (2, 3)],
-        [[("count", 1)], (1, 2), [("text", "a"), ("count", 2)]],
-    ]
-
-
 def test_who_and_why_are_those_of_the_block(monkeypatch: Any) -> None:
     with changeset("ada", reason="tidy"):
         Bead.objects.update(text="b")
-        WRITES["requests to delete"]()
+        WRITES["delete"]()
     found = me.get_db()["history"].find({"operation": {"$ne": "create"}, "position": 0})
     assert [(it["identity"], it["reason"]) for it in found] == [("ada", "tidy")] * 12
 
@@ -188,7 +130,7 @@ def heard() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("write", ["update", "requests to update", "insert"])
+@pytest.mark.parametrize("write", WRITES)
 @pytest.mark.parametrize(
     "block", [pytest.param(lambda: changeset(atomic=True), marks=binds), heard]
 )
@@ -229,7 +171,7 @@ def interrupt(monkeypatch: Any) -> None:
     monkeypatch.setattr(Future, "result", interrupted)
 
 
-@pytest.mark.parametrize("write", [it for it in WRITES if it != "insert"])
+@pytest.mark.parametrize("write", WRITES)
 def test_a_signal_that_ends_the_waiting_loses_no_batch_that_is_written(
     monkeypatch: Any, write: str
 ) -> None:
