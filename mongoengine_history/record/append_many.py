@@ -17,7 +17,7 @@ from mongoengine_history.record.entries import Entry, Found, entries_of
 from mongoengine_history.record.head import NO_HEAD
 from mongoengine_history.record.inserts import duplicate_in, is_unmet, missing, take_out
 from mongoengine_history.record.not_recorded import not_recorded
-from mongoengine_history.record.overview import MOST, batches, heads, states_of
+from mongoengine_history.record.overview import MOST, heads, states_of
 from mongoengine_history.record.place import projection
 from mongoengine_history.record.reaction import react
 from mongoengine_history.record.revisions import Revisions
@@ -152,18 +152,16 @@ class Bulk:
         operation: str = CREATE,
     ) -> None:
         """Record that documents are there now; *fresh* keys were made just now, by `identifier`."""
-        for made in batches(documents, MOST):
-            self._insert(self._opened(made, fresh, operation))
-
-    def _opened(self, made: Sequence[Found], fresh: Set[object], operation: str) -> list[Entry]:
-        """Lay out the first revisions of documents; none where that cannot be read."""
-        try:
-            return [*self._created(self.opened(made, fresh), operation)]
-        except PyMongoError as error:
-            if self.place.in_transaction:
-                raise
-            self._lose(self._created(made, operation), error)
-            return []
+        for start in range(0, len(documents), MOST):
+            made = documents[start : start + MOST]
+            try:
+                made = self.opened(made, fresh)
+            except PyMongoError as error:
+                if self.place.in_transaction:
+                    raise
+                self._lose(self._created(made, operation), error)
+            else:
+                self._insert([*self._created(made, operation)])
 
     def opened(self, made: Sequence[Found], fresh: Set[object] = frozenset()) -> list[Found]:
         """Read the newest revisions of documents that are there now, but of *fresh* ones."""

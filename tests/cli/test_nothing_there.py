@@ -64,6 +64,14 @@ def of_hook(command: str, key: str, number: int) -> list[Any]:
     return [command, "hook", key, *said]
 
 
+def words_of(command: str) -> list[Any]:
+    """Write a whole command, about what is there."""
+    if command in OF_DOCUMENTS:
+        return of_hook(command, "door", 1)
+    said = {**OTHERS, **{name: ["hook", *it] for name, it in OF_CLASSES.items()}}
+    return [command, *said[command]]
+
+
 def test_all_commands_are_told_of() -> None:
     assert {*OF_CLASSES, *OF_DOCUMENTS, *OTHERS} == COMMANDS
 
@@ -86,9 +94,7 @@ def test_a_document(run: Any) -> None:
 @pytest.mark.parametrize("command", sorted(COMMANDS - {"demo"}))
 def test_a_collection_of_records(run: Any, command: str) -> None:
     hook()
-    said = {**OTHERS, **{name: ["hook", *it] for name, it in OF_CLASSES.items()}}
-    words = of_hook(command, "door", 1) if command in OF_DOCUMENTS else [command, *said[command]]
-    failed(run(*words, "--history", "hstory"), "history='hstory' cannot be used")
+    failed(run(*words_of(command), "--history", "hstory"), "history='hstory' cannot be used")
 
 
 def test_a_changeset(run: Any) -> None:
@@ -109,9 +115,10 @@ def test_a_revision_that_was_pruned(run: Any) -> None:
 def test_a_server(run: Any, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     monkeypatch.setattr("mongoengine_history.cli.connection.PATIENCE_SECONDS", 0.05)
     monkeypatch.setattr("mongoengine_history.demo.program.SECONDS", 0.05)
-    said = {**OTHERS, **{name: ["hook", *it] for name, it in OF_CLASSES.items()}}
-    words = of_hook(command, "door", 1) if command in OF_DOCUMENTS else [command, *said[command]]
-    failed(run(*words, MONGODB_URI="mongodb://ann:s3cret@127.0.0.1:1/x"), "No MongoDB answers at")
+    failed(
+        run(*words_of(command), MONGODB_URI="mongodb://ann:s3cret@127.0.0.1:1/x"),
+        "No MongoDB answers at",
+    )
 
 
 def test_what_a_checkpoint_knows_may_all_be_gone(run: Any, tmp_path: Path, database: Any) -> None:
