@@ -13,8 +13,10 @@ from pymongo.errors import BulkWriteError, OperationFailure, WriteConcernError
 from pymongo.results import DeleteResult, UpdateResult
 
 from mongoengine_history.capture.call import READING
+from mongoengine_history.capture.one_behind import OneBehind
 from mongoengine_history.record.entries import Found
-from mongoengine_history.record.one_behind import OneBehind
+from mongoengine_history.record.overview import MOST
+from mongoengine_history.record.signals import revision_recorded
 from mongoengine_history.state.revision import CREATE, DELETE, UPDATE
 from mongoengine_history.state.updates import roots_of
 from mongoengine_history.state.values import WIRE, identifier, same, wire
@@ -99,8 +101,16 @@ class QueryWrite:
             with self._bulk.recording({operation: batch}):
                 record(batch, result)
 
-        self._bulk.soon(self._behind, recorded, len(batch))
+        if len(batch) == MOST and not self._is_bound:  # more may follow
+            self._behind.do(recorded)
+        else:
+            self._behind.do_here(recorded)
         return result
+
+    @property
+    def _is_bound(self) -> bool:
+        """Say whether something belongs to the thread of the caller."""
+        return bool(self._bulk.place.session or revision_recorded.receivers)
 
     def _updated(self, batch: Sequence[Found], result: Any) -> None:
         count = None if result is None else result.modified_count

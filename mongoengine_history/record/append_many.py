@@ -29,7 +29,6 @@ from mongoengine_history.state.values import State, identifier, same
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 
-    from mongoengine_history.record.one_behind import OneBehind
     from mongoengine_history.record.place import Place
     from mongoengine_history.state.context import Context
 
@@ -42,14 +41,6 @@ class Bulk:
         #: What could not be recorded since the last `react`.
         self.lost: list[HistoryNotRecordedError] = []
         place.ensure_indexes()
-
-    def soon(self, behind: OneBehind, record: Callable[[], None], count: int) -> None:
-        """Record a *count* of documents: one behind, if they are so many that more may follow."""
-        is_bound = self.place.session or revision_recorded.receivers  # to the thread of the caller
-        if count < MOST or is_bound:
-            behind.do_here(record)
-        else:
-            behind.do(record)
 
     def batches(
         self, query: Mapping[str, Any], roots: set[str] | None = None, **options: Any

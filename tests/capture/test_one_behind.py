@@ -22,8 +22,9 @@ from support.refusing import refusing
 from support.twins import recorded
 
 from mongoengine_history import HistoryNotRecordedError, changeset, history_of, revision_recorded
+from mongoengine_history.capture import queries
+from mongoengine_history.capture.one_behind import OneBehind
 from mongoengine_history.record import append_many
-from mongoengine_history.record.one_behind import OneBehind
 
 
 class Bead(Document):
@@ -40,11 +41,16 @@ WRITES: dict[str, Callable[[], Any]] = {
 }
 
 
+def batches_of(size: int, monkeypatch: Any) -> None:
+    for module in (queries, append_many):
+        monkeypatch.setattr(module, "MOST", size)
+
+
 @pytest.fixture(autouse=True)
 def beads(database: Any, monkeypatch: Any) -> None:
     """Store six documents, which are written in batches of two."""
     Bead.objects.insert([Bead(text="a") for _ in range(6)])
-    monkeypatch.setattr(append_many, "MOST", 2)
+    batches_of(2, monkeypatch)
 
 
 def slowed(monkeypatch: Any, act: Callable[[], object], *names: str) -> None:
@@ -185,7 +191,7 @@ def test_a_signal_that_ends_the_waiting_loses_no_batch_that_is_written(
 def test_what_was_begun_is_done_before_a_signal_goes_on(
     database: Any, monkeypatch: Any, caplog: Any
 ) -> None:
-    monkeypatch.setattr(append_many, "MOST", 6)
+    batches_of(6, monkeypatch)
     slowed(monkeypatch, lambda: time.sleep(0.1))
     interrupt(monkeypatch)
     with recorded(Bead):
@@ -216,7 +222,7 @@ def test_a_batch_that_is_written_is_recorded_although_the_one_before_it_was_not(
             raise RuntimeError("of the first one")
 
     calls = count()
-    monkeypatch.setattr(append_many, "MOST", size)
+    batches_of(size, monkeypatch)
     last = Bead.objects.order_by("id")[size + 1].pk if is_refused else None
     database.command("collMod", "beads", validator={"_id": {"$ne": last}})
     slowed(monkeypatch, lost, "updated")
