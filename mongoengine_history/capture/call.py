@@ -14,8 +14,8 @@ from bson import DBRef, Regex
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import DuplicateKeyError, OperationFailure, WriteError
 
-from mongoengine_history.state.updates import is_completed, roots_of, updated
-from mongoengine_history.state.values import wire
+from mongoengine_history.state.updates import is_completed, only, roots_of, updated
+from mongoengine_history.state.values import same, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -160,6 +160,24 @@ class Call:
         if after is None or is_completed(after):
             return None
         return {name: value for name, value in after.items() if name != "_id"}
+
+    def shown(
+        self, before: State, stored: State | None, hide: Callable[[State], State]
+    ) -> State | None:
+        """
+        Return what the call has made of *before*, if that is *stored*, amid whatever others wrote.
+
+        None where it is not to be seen: others have overwritten it, or were faster, so that it was
+        not done.
+        """
+        is_deletion = self.image_method == "find_one_and_delete"
+        if is_deletion or stored is None:
+            return {} if is_deletion and stored is None else None
+        after, names, now = self.outcome(before), roots_of(self["update"]), hide(stored)
+        if after is None:  # nobody can tell apart what others have written
+            return None if same(only(now, names), only(before, names)) else now
+        is_all = same(only(hide(after), names), only(now, names))
+        return after if is_all or same(self.outcome(stored), stored) else None
 
     @contextmanager
     def errors(self) -> Iterator[None]:

@@ -1,0 +1,147 @@
+"""A write that was done, but of which too few servers know: it is recorded as what it was."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import mongoengine as me
+import pytest
+from pymongo.collection import Collection
+from pymongo.errors import WriteConcernError
+from support.changes import automatic
+
+from mongoengine_history import changeset, history_of
+from mongoengine_history.record import drift
+
+UNMET = {"w": 40, "wtimeout": 50}
+
+
+class Locker(me.Document):
+    meta = {
+        "collection": "lockers",
+        "auto_create_index": False,
+        "history": {"mask": ["pin", "inside.pin"], "exclude": ["note"]},
+    }
+    name = me.StringField(primary_key=True)
+    count = me.IntField(default=0)
+    tags = me.ListField(me.StringField())
+    pin = me.StringField()
+    note = me.StringField()
+    inside = me.DictField()
+
+
+tracking = automatic(Locker)
+
+
+@pytest.fixture
+def locker(database: Any, monkeypatch: Any) -> Locker:
+    monkeypatch.setattr(drift, "PAUSE", 0)
+    return Locker(name="a", pin="1", note="n", inside={"a": 1, "pin": "2"}).save()
+
+
+def unmet(write: Callable[..., Any], **what: Any) -> None:
+    with pytest.raises((me.errors.OperationError, WriteConcernError)):
+        write(**what, write_concern=UNMET)
+
+
+def overtaken_by(write: Callable[[], Any]) -> pytest.MonkeyPatch:
+    """Let somebody *write* after the next write of one document, and before that is recorded."""
+    ever, patch = Collection.find_one_and_update, pytest.MonkeyPatch()
+
+    def failing(*args: Any, **options: Any) -> Any:
+        try:
+            return ever(*args, **options)
+        except WriteConcernError:
+            patch.undo()
+            write()
+            raise
+
+    patch.setattr(Collection, "find_one_and_update", failing)
+    return patch
+
+
+def told(locker: Locker) -> list[Any]:
+    return [(it.operation, it.identity, [*it.patches]) for it in history_of(locker)[2:]]
+
+
+def test_what_others_have_overwritten_is_told_and_theirs_is_nobody_elses(
+    locker: Locker, caplog: Any
+) -> None:
+    def also() -> None:
+        with changeset("bob"):
+            unmet(Locker.objects(pk="a").update_one, set__tags=["bob"])
+
+    with caplog.at_level(logging.WARNING, "mongoengine_history"), changeset("ada"):
+        overtaken_by(also)
+        unmet(Locker.objects(pk="a").update_one, set__tags=["ada"])
+    assert told(locker) == [("update", "bob", [("add", ["tags"], [(0, "bob")])])]
+    assert "'a' was written is not known" in caplog.text
+
+
+def test_amid_what_others_have_written_only_ones_own_is_recorded(locker: Locker) -> None:
+    def also() -> None:
+        with changeset("bob"):
+            Locker.objects(pk="a").update_one(set__inside__b=5)
+
+    with changeset("ada"):
+        overtaken_by(also)
+        unmet(Locker.objects(pk="a").update_one, set__inside__a=7)
+    by_bob, by_ada = told(locker)
+    assert by_bob[1:] == ("bob", [("add", ["inside"], [("b", 5)])])
+    assert by_ada[1:] == ("ada", [("change", ["inside", "a"], (1, 7))])
+    assert history_of(locker).compare(-1) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "path"),
+    [
+        ({"set__inside__a": 7}, ["inside", "a"]),
+        ({"inc__count": 1}, ["count"]),
+        ({"set__pin": "9"}, ["pin"]),
+        ({"set__inside__pin": "9"}, ["inside", "pin"]),
+    ],
+)
+def test_hidden_values_beside_it_are_no_change(
+    locker: Locker, what: dict[str, Any], path: list[str]
+) -> None:
+    unmet(Locker.objects(pk="a").update_one, **what)
+    ((operation, _, patches),) = told(locker)
+    assert operation == "update"
+    assert [it[:2] for it in patches] == [("change", path)]
+    assert "'9'" not in repr(patches)
+
+
+def test_a_write_that_was_not_done_is_not_recorded(locker: Locker) -> None:
+    unmet(Locker.objects(pk="a", count=5).update_one, set__tags=["ada"])
+    assert told(locker) == []
+
+
+def test_the_last_value_may_be_taken_away(locker: Locker) -> None:
+    Locker._get_collection().insert_one({"_id": "b", "count": 1})
+    unmet(Locker.objects(pk="b").update_one, unset__count=1)
+    assert history_of(Locker, "b").state(-1) == {}
+
+
+def test_a_deletion_is_one(locker: Locker) -> None:
+    unmet(Locker.objects(pk="a").delete)
+    assert [it.operation for it in history_of(Locker, "a")] == ["create", "delete"]
+
+
+def test_of_a_deletion_others_have_made_it_again(locker: Locker, caplog: Any) -> None:
+    ever, patch = Collection.find_one_and_delete, pytest.MonkeyPatch()
+
+    def failing(*args: Any, **options: Any) -> Any:
+        try:
+            return ever(*args, **options)
+        finally:
+            patch.undo()
+            Locker(name="a", count=3).save()
+
+    patch.setattr(Collection, "find_one_and_delete", failing)
+    with caplog.at_level(logging.WARNING, "mongoengine_history"):
+        unmet(Locker.objects(pk="a").delete)
+    assert [it.operation for it in history_of(Locker, "a")] == ["create", "create"]
+    assert history_of(Locker, "a").state(-1)["count"] == 3
+    assert "'a' was written is not known" in caplog.text
