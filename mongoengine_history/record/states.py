@@ -14,9 +14,8 @@ from mongoengine_history.errors import (
     StateNotKeptError,
 )
 from mongoengine_history.record.complete import READS, complete, gone
-from mongoengine_history.record.indexes import OWNER
 from mongoengine_history.record.layout import hashes_in, state_of, step_of
-from mongoengine_history.record.revisions import ALL_AT_ONCE, VERSION
+from mongoengine_history.record.revisions import ALL_AT_ONCE, NEEDED, VERSION
 from mongoengine_history.state.legacy import unwind
 from mongoengine_history.state.merge import check
 from mongoengine_history.state.moments import last_stamp, stamp_of, wall_clock
@@ -32,14 +31,11 @@ if TYPE_CHECKING:
     from mongoengine_history.state.revision import StoredRevision
     from mongoengine_history.state.values import State
 
-FOLDABLE: Final = dict.fromkeys(
-    [
-        *(*OWNER, "_id", "created_at", "path", "identity", "reason", "metadata", "changeset"),
-        *("salt", "checksum", "digests"),
-    ],
-    0,
-)
-"""The fields that a state is not made of."""
+FOLDABLE: Final = {
+    **NEEDED,
+    **dict.fromkeys(["places", "lists", "state", "start", "stamp", "redacted"], 1),
+}
+"""The fields that a state is made of, and what a revision did to it."""
 
 
 def state_at(revisions: Revisions, number: int) -> State | None:

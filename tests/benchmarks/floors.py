@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 import mongoengine
@@ -58,16 +60,13 @@ class Floor:
         return self.state(number), self._documents.find_one({"_id": self._key})
 
 
-def went_back(collection: str, stamp: int) -> dict[Any, dict[str, Any]]:
-    """Read a class as it is stored, then what happened since a moment, and set the keys back."""
-    database = mongoengine.get_db()
-    states = {it["_id"]: it for it in database[collection].find(batch_size=BATCH)}
-    query = {"document_type": collection, "stamp": {"$gt": stamp}, "position": {"$gte": 0}}
-    wanted = {**OF_A_STATE, "document_id": 1}
-    order = [(name, -1) for name in BY_REVISION]
-    for record in database["history"].find(query, wanted, batch_size=BATCH).sort(order):
-        states[record["document_id"]][record["keys"][0]] = record["data"]["old"]
-    return states
+def replayed(collection: str, stamp: int) -> dict[Any, dict[str, Any]]:
+    """Read what happened to a class until a moment, in order, and set the keys."""
+    query = {"document_type": collection, "stamp": {"$lte": stamp}, "position": {"$gte": 0}}
+    wanted, order = {**OF_A_STATE, "document_id": 1}, [(name, 1) for name in BY_REVISION]
+    found = mongoengine.get_db()["history"].find(query, wanted, batch_size=BATCH).sort(order)
+    groups = groupby(found, itemgetter("document_id"))
+    return {key: folded({"_id": key}, own) for key, own in groups}
 
 
 def folded(state: dict[str, Any], records: Iterable[Any]) -> dict[str, Any]:

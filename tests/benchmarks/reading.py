@@ -10,10 +10,10 @@ published, in a process and a database of its own. A *factor* scales the collect
 
 "raw" is PyMongo alone with the same filter and the same index: for T12 and T14 ``list(cursor)``,
 for T13 with projection and large batches, for T15 one find of the version, one of the records after
-it and a loop that sets keys, and for a revert one find of what is stored; for a whole class two
-finds, of what is stored and of what happened since. Where a read of the longest history is
-compared with one of a shorter one, "raw" is that. Ratios are medians of the ratios within a turn.
-The garbage collector runs as it does by default.
+it and a loop that sets keys, and for a revert one find of what is stored; for a whole class one
+find of what happened until then, and that loop. Where a read of the longest history is compared
+with one of a shorter one, "raw" is that. Ratios are medians of the ratios within a turn. The
+garbage collector runs as it does by default.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 from benchmarks import chronicle
 from benchmarks.databases import databases
-from benchmarks.floors import Floor, went_back
+from benchmarks.floors import Floor, replayed
 from benchmarks.lives import KINDS, SPAN, START, Life, Population
 from benchmarks.run import Run
 from benchmarks.tables import show, show_head
@@ -199,7 +199,7 @@ def measured_as_of(name: str, lives: list[Life], run: Run) -> list[str]:
     """Read a class as it stood after three quarters of the time; half of it needs a version."""
     stamp, kind, thousands = START + SPAN * 3 // 4, KINDS[name], len(lives) / 1000
     arm = Arm(lambda _: lambda: [*as_of(kind, moment(stamp))])
-    raw = Arm(lambda _: lambda: went_back(lives[0].collection, stamp))
+    raw = Arm(lambda _: lambda: replayed(lives[0].collection, stamp))
     take_turns([arm, raw], 5)
     trips = f"{max(arm.trips) / thousands:.0f}"
     what = f"a class at a moment: {len(lives):,} documents of {lives[0].length} records"
@@ -224,8 +224,8 @@ def check_as_of(name: str, lives: list[Life]) -> None:
     for life in lives[:4]:
         expected = _state(life)
         assert {key: found[life.key][key] for key in expected} == expected
-    gone_back = went_back(lives[0].collection, START + SPAN * 3 // 4)
-    assert all(gone_back[life.key] == {"_id": life.key, **_state(life)} for life in lives[:4])
+    raw = replayed(lives[0].collection, START + SPAN * 3 // 4)
+    assert all(raw[life.key] == {"_id": life.key, **_state(life)} for life in lives[:4])
 
 
 def show_reads(population: Population, old: Elsewhere, run: Run) -> None:
