@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import mongoengine
@@ -33,7 +33,7 @@ from mongoengine_history.record.not_recorded import not_recorded
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.signals import tell_recorded
-from mongoengine_history.record.states import replayed, state_at
+from mongoengine_history.record.states import replayed
 from mongoengine_history.state.merge import check
 from mongoengine_history.state.revision import ANEW
 from mongoengine_history.state.values import State, identifier
@@ -48,8 +48,8 @@ ADDRESS: Final = ("document_class", "alias", "database", "collection")
 
 Records = list[dict[str, Any]]
 
-Unwound = Callable[["StoredRevision", int], State]
-"""Takes a revision that is not there back from the state after the one of a number."""
+Unwound = Callable[["StoredRevision"], State]
+"""Takes a revision that is not there, and all later ones, back from what is stored."""
 
 
 def write_late(error: HistoryNotRecordedError) -> None:
@@ -90,9 +90,9 @@ def write_all(
     """
     revisions.place.ensure_indexes()
     parted = [records for each in missing for records in _apart(each)]
-    known = cache(partial(state_at, revisions))  # as it was before the first of them is written
+    newest = revisions.head().number  # before the first of them is written
     for index, records in enumerate(parted):
-        _write(revisions, records, partial(_unwound, known, parted[index + 1 :]))
+        _write(revisions, records, partial(_unwound, revisions, newest, parted[index + 1 :]))
     with suppress(StateNotKeptError):  # then nobody can compare
         find_out(Doubt(revisions), is_told=is_told)  # what nobody has told, or has written over it
 
@@ -166,7 +166,7 @@ def _change(
     revisions: Revisions, records: Records, unwound: Unwound
 ) -> tuple[Change, int, Base | None]:
     """Make the change again that was recorded, with the states before and after it."""
-    revision = revision_of([it for it in records if it["position"] >= 0])
+    revision = _revision(records)
     kept = [it for it in records if it["position"] < 0 and not it["revision"]]
     base = Base(state_of(kept)) if kept else None
     before, after = _states(revision, _guesses(revisions, revision, base, unwound))
@@ -208,20 +208,25 @@ def _guesses(
         return [lambda: base.state]
     numbers = (revision.number - 1, revisions.head().number)
     kept = [partial(replayed, revisions, number) for number in numbers]
-    return [*kept, *(partial(unwound, revision, number) for number in numbers), dict]
+    return [*kept, partial(unwound, revision), dict]
 
 
 def _unwound(
-    known: Callable[[int], State | None],
-    later: Sequence[Records],
-    revision: StoredRevision,
-    number: int,
+    revisions: Revisions, newest: int, missing: Sequence[Records], revision: StoredRevision
 ) -> State:
-    """Take a revision that is not there, and *later* ones, back from the state at a number."""
-    state = known(number) or {}
-    for records in reversed([it for it in later if it]):
-        state = revision_of([it for it in records if it["position"] >= 0]).before(state)
-    return revision.before(state)
+    """Take a revision back from what is stored, with all later ones: to the *newest*, *missing*."""
+    first = revisions.number_at(revision.stamp) + 1
+    there = revisions.between(first, newest, newest_first=True) if first <= newest else ()
+    lost = [_revision(records) for records in reversed(missing) if records]
+    state = revisions.recordable() or {}
+    for each in sorted([*lost, *there, revision], key=lambda it: it.stamp, reverse=True):
+        state = each.before(state)
+    return state
+
+
+def _revision(records: Records) -> StoredRevision:
+    """Make the revision that records lay out, without the full states beside it."""
+    return revision_of([it for it in records if it["position"] >= 0])
 
 
 HistoryNotRecordedError._write_late = write_late

@@ -15,7 +15,7 @@ from typing import Any
 
 import mongoengine as me
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.binding import binds
 from support.changes import tracked
@@ -316,6 +316,11 @@ def act(packets: list[Packet], which: int, how: int, number: int) -> None:
     packet.save()
 
 
+@example(  # what is missing was written before and after what is there
+    acts=[("fail", 0, 0), ("save", 0, 0), ("work", 0, 0), ("save", 0, 0), ("fail", 0, 0)],
+    every=0,
+    is_new=False,
+)
 @given(
     acts=st.lists(ACTS, max_size=14), every=st.sampled_from([0, 1, 2, 100]), is_new=st.booleans()
 )
