@@ -10,6 +10,7 @@ import pytest
 from support.browsing import Cell, Sheet, Ware, browse, ordered, text_of
 
 from mongoengine_history import History, changeset, history_of, prune, record_event, redact
+from mongoengine_history.state.revision import KNOWN_OPERATIONS
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -77,6 +78,11 @@ def test_what_cannot_be_asked_is_said(sheet: Sheet, question: str) -> None:
     answer = browse().get("/", params={"q": question})
     assert answer.status_code == 200
     assert 'role="alert"' in answer.text
+
+
+def test_who_asks_for_no_operation_is_told_all_that_there_are(sheet: Sheet) -> None:
+    told = re.search(r"is no operation\. They are ([\w, ]+)\.", seen("/?q=operation:updated"))
+    assert re.split(r", | and ", told[1]) == [*KNOWN_OPERATIONS]
 
 
 def test_pages_of_recent_changes_lead_on(sheet: Sheet) -> None:
