@@ -75,7 +75,8 @@ def remember(
         return
     LOG.warning(
         "Whether %s %r was written is not known: an error came instead of an answer. It will be "
-        "found out when this process writes that document next, or looks at its history.",
+        "found out when this process writes that document next, or looks at its history, unless "
+        "others overwrite it before.",
         *(name, key),
     )
     _doubts[_where(revisions)] = Doubt(revisions, operation, context, made, time.monotonic())
