@@ -22,13 +22,14 @@ from mongoengine_history.errors import (
     HistoryError,
     HistoryNotRecordedError,
     OptionsError,
+    PatchError,
     StateNotKeptError,
 )
 from mongoengine_history.record.append import append_late
 from mongoengine_history.record.change import Change
 from mongoengine_history.record.doubt import Doubt, find_out, settle
 from mongoengine_history.record.inserts import take_out
-from mongoengine_history.record.layout import Base, revision_of, state_of
+from mongoengine_history.record.layout import Base, documents_of_version, revision_of, state_of
 from mongoengine_history.record.not_recorded import not_recorded
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
@@ -60,7 +61,7 @@ def write_late(error: HistoryNotRecordedError) -> None:
     for key, records in own:
         try:
             write_all(Revisions(place, key), [records])
-        except (HistoryNotRecordedError, PyMongoError) as failure:
+        except (HistoryError, PyMongoError) as failure:
             why, lost, keys = failure, lost + records, [*keys, key]
     if keys:
         raise not_recorded(place, keys, lost, why)
@@ -91,6 +92,8 @@ def write_all(
     revisions.place.ensure_indexes()
     parted = [records for each in missing for records in _apart(each)]
     newest = revisions.head().number  # before the first of them is written
+    if newest and not revisions.place.options.version_every:
+        _keep_start(revisions, partial(_unwound, revisions, newest, parted))
     for index, records in enumerate(parted):
         _write(revisions, records, partial(_unwound, revisions, newest, parted[index + 1 :]))
     with suppress(StateNotKeptError):  # then nobody can compare
@@ -218,10 +221,27 @@ def _unwound(
     first = revisions.number_at(revision.stamp) + 1
     there = revisions.between(first, newest, newest_first=True) if first <= newest else ()
     lost = [_revision(records) for records in reversed(missing) if records]
+    later = [*(it for it in lost if it.stamp >= revision.stamp), *there, revision]
     state = revisions.recordable() or {}
-    for each in sorted([*lost, *there, revision], key=lambda it: it.stamp, reverse=True):
+    for each in sorted(later, key=lambda it: it.stamp, reverse=True):
         state = each.before(state)
     return state
+
+
+def _keep_start(revisions: Revisions, unwound: Unwound) -> None:
+    """
+    Keep what was there before the first revision, if nothing says it.
+
+    It can no longer be taken back from what is stored: late numbers are not in the order of writes.
+    """
+    try:
+        replayed(revisions, 1)
+    except StateNotKeptError:
+        first = revisions.revision(1)
+        with suppress(PatchError):  # something else is missing
+            owner = revisions.place.owner(revisions.key)
+            version = documents_of_version(unwound(first), first, owner, 0)
+            revisions.place.history.insert_many(version)
 
 
 def _revision(records: Records) -> StoredRevision:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import mongoengine as me
@@ -20,6 +21,7 @@ from mongoengine_history import (
     OptionsError,
     changeset,
     history_of,
+    untracked,
 )
 from mongoengine_history.record import doubt
 from mongoengine_history.record.indexes import OWNER
@@ -287,6 +289,33 @@ def test_without_versions_the_state_before_is_found_by_what_is_stored(database: 
         item.update(inc__stock=1)
         unwritten(lambda: item.update(push__tags="y")).record()
         assert history_of(item)[2].patches == (("change", ["tags"], (["x"], ["x", "y"])),)
+
+
+@pytest.mark.parametrize("every", [0, 1, 100])
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_they_may_lie_before_and_after_what_is_there(
+    database: Any, every: int, order: list[int]
+) -> None:
+    with untracked():
+        item = Item(tags=["a", "b"]).save()
+
+    def add(tag: str) -> None:
+        item.tags.insert(0, tag)
+        item.save()
+
+    with tracked_otherwise(Item, version_every=every):
+        missing = [unwritten(lambda: add("1"))]
+        add("2")
+        missing.append(unwritten(lambda: add("3")))
+        for place in [*order, *order]:
+            with suppress(HistoryNotRecordedError):  # the later one first
+                missing[place].record()
+        timeline = history_of(item)
+        assert [it.identity for it in timeline].count("ada") == 2
+        assert timeline.state(0)["tags"] == ["1", "a", "b"]
+        assert timeline.state(1)["tags"] == ["2", "1", "a", "b"]
+        assert timeline.state(-1)["tags"] == ["3", "2", "1", "a", "b"]
+        assert [timeline.state(it.number) for it in timeline]
 
 
 @pytest.mark.parametrize("arrived", [True, False])
