@@ -305,8 +305,8 @@ class _Writing:
         raise _refused(self._task.key, step, told(step, error)) from error
 
     def settle(self) -> None:
-        """Put right what handlers have written to documents of the changeset meanwhile."""
-        if any(step.is_by_methods for step in self._found.steps):
+        """Put right what handlers and delete rules have written to documents of the changeset."""
+        if any(step.spreads for step in self._found.steps):
             steps = unsettled(self._own.id, self._task.concerned, self._found)
             self.write(batches(steps))
 

@@ -84,6 +84,12 @@ class Step:
         is_deletion = self.kind == "delete"
         return has_own(model, deletion=is_deletion) or is_heard(model, deletion=is_deletion)
 
+    @property
+    def spreads(self) -> bool:
+        """Say whether other documents may be written with it: by handlers, or by delete rules."""
+        is_ruled = self.kind == "delete" and not self.is_bypassing
+        return self.is_by_methods or (is_ruled and bool(self.written_as._meta.get("delete_rules")))
+
     def onto(self, stored: State | None) -> State:
         """Return what is *stored* with what the step sets; others may have written more."""
         after = self.after or {}

@@ -144,8 +144,9 @@ class _Exactly:
             return
         found = {identifier(it.key): it for batch in batches for it in batch}
         gone = [step for key, step in self._steps.items() if key not in found]
-        if self._strictly and gone:
-            raise _conflict(gone[0], None, {(name,) for name in gone[0].names})
+        for step in gone if self._strictly else ():
+            if not self._is_own_work(step):
+                raise _conflict(step, None, {(name,) for name in step.names})
         # In their order: one may take the unique value that another one has left.
         self._update([found[key] for key in self._steps if key in found])
 

@@ -36,7 +36,7 @@ def revisions_of(
 
     With each comes the full name of the history that has it.
     """
-    wanted = ("document_type", "document_id", "revision", "stamp")
+    wanted = ("document_type", "document_id", "revision", "stamp", "operation")
     query: dict[str, Any] = {
         "changeset": changeset,
         "position": 0,
