@@ -173,11 +173,11 @@ class Call:
         is_deletion = self.image_method == "find_one_and_delete"
         if is_deletion or stored is None:
             return {} if is_deletion and stored is None else None
-        after, names, now = self.outcome(before), roots_of(self["update"]), hide(stored)
-        if after is None:  # nobody can tell apart what others have written
-            return None if same(only(now, names), only(before, names)) else now
-        is_all = same(only(hide(after), names), only(now, names))
-        return after if is_all or same(self.outcome(stored), stored) else None
+        after, names = self.outcome(before), roots_of(self["update"])
+        if after is not None:  # done once more, it would change nothing
+            return after if same(self.outcome(stored), stored) else None
+        now = hide(stored)  # nobody can tell apart what others have written
+        return None if same(only(now, names), only(before, names)) else now
 
     @contextmanager
     def errors(self) -> Iterator[None]:

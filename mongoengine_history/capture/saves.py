@@ -137,7 +137,7 @@ class OneWrite:
             return None  # a new document must not be there yet, as the insert will find
         if call["replacement"] is None:  # else nothing has to be known before
             self._open(call.key)
-        with self._doubting(UPDATE, lambda: self._met(call, UPDATE)):
+        with self._doubting(UPDATE, lambda: self._unmet(call, UPDATE)):
             return self._update(call)
 
     def _update(self, call: Call) -> Any:
@@ -163,7 +163,7 @@ class OneWrite:
         """Delete the document, and record that it is gone."""
         call = call.wired(self._place.codec)
         self._open(call.key)
-        with self._doubting(DELETE, lambda: self._met(call, DELETE)):
+        with self._doubting(DELETE, lambda: self._unmet(call, DELETE)):
             before = self._written(call, None)
             if before is not None:
                 self._take(DELETE, before, {})
@@ -238,16 +238,16 @@ class OneWrite:
             self._found(state.pop("_id"), state)
         return state
 
-    def _met(self, call: Call, operation: str) -> bool:
+    def _unmet(self, call: Call, operation: str) -> bool:
         """Record what was done, though too few servers have it; say whether that can be told."""
         if self._revisions.key is None:
             self._open(call.key)
-        number, after = self._known.head.number, None
+        number = self._known.head.number
         before = state_at(self._revisions, number) if number else None
-        if before is not None:
-            hide, stored = self._place.hiding.hidden, self._revisions.stored()
-            after = call.shown(before, stored, hide)
-        if before is not None and after is not None:
+        if before is None:
+            return False
+        after = call.shown(before, self._revisions.stored(), self._place.hiding.hidden)
+        if after is not None:
             names, complete = roots_of(call["update"]), dicts_in(call["update"], before)
             self._take(operation, only(before, names), only(after, names), complete)
         return after is not None

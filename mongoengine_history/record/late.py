@@ -217,10 +217,15 @@ def _guesses(
 def _unwound(
     revisions: Revisions, newest: int, missing: Sequence[Records], revision: StoredRevision
 ) -> State:
-    """Take a revision back from what is stored, with all later ones: to the *newest*, *missing*."""
+    """
+    Return the state before a revision: what is stored, less that and all that was written later.
+
+    Of the later ones some are there, up to the *newest*, and the others are *missing*.
+    """
     first = revisions.number_at(revision.stamp) + 1
-    there = revisions.between(first, newest, newest_first=True) if first <= newest else ()
+    there = revisions.between(first, newest, newest_first=True)
     lost = [_revision(records) for records in reversed(missing) if records]
+    # Of one moment the newest first, as they stand here.
     later = [*(it for it in lost if it.stamp >= revision.stamp), *there, revision]
     state = revisions.recordable() or {}
     for each in sorted(later, key=lambda it: it.stamp, reverse=True):

@@ -16,7 +16,7 @@ from mongoengine_history.errors import HistoryError
 from mongoengine_history.record.head import Head
 from mongoengine_history.record.indexes import BY_REVISION, BY_STAMP, behind
 from mongoengine_history.record.revisions import NUMBERABLE, OF_NEWEST, Revisions
-from mongoengine_history.record.states import FOLDABLE, folded, replayed
+from mongoengine_history.record.states import OF_A_STATE, folded, replayed
 from mongoengine_history.state.context import plain
 from mongoengine_history.state.problem import is_number
 from mongoengine_history.state.revision import ANEW
@@ -134,7 +134,7 @@ def near(
     They are read up to these, or to later ones: *until*.
     """
     last = {it: max((until or numbers).get(it, numbers.get(it, 0)), 1) for it in keys}
-    wanted = {**FOLDABLE, "document_id": 1}
+    wanted = {**OF_A_STATE, "document_id": 1}
     query = {"$or": _ranges(place, keys, numbers, last)}
     found = place.find(BY_REVISION, query, projection=wanted, batch_size=MOST)
     groups = (list(own) for _, own in groupby(found, _told_apart))
@@ -150,7 +150,7 @@ def _ranges(
     last: Mapping[bytes, int],
 ) -> list[dict[str, Any]]:
     """
-    Return conditions of the revisions to read, and of a few more: at most an eighth of the numbers.
+    Return conditions of the revisions to read, and of a few more: at most an eighth of them.
 
     The server goes through a few ranges of many keys much faster than through a range of each.
     """
@@ -159,8 +159,9 @@ def _ranges(
     for encoded, key in keys.items():
         number = numbers.get(encoded, 0)
         first = number - number % every if every else number
-        coarse = max(last[encoded].bit_length() - 4, 0)
-        ranges[first, last[encoded] | (1 << coarse) - 1].append(key)
+        span = max(last[encoded] - first, 0)
+        coarse = max(span.bit_length() - 4, 0)
+        ranges[first, first + (span | (1 << coarse) - 1)].append(key)
     return [
         {**place.of(some), "revision": {"$gte": first, "$lte": end}}
         for (first, end), some in ranges.items()

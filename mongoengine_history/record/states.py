@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from mongoengine_history.state.revision import StoredRevision
     from mongoengine_history.state.values import State
 
-FOLDABLE: Final = {
+OF_A_STATE: Final = {
     **NEEDED,
     **dict.fromkeys(["places", "lists", "state", "start", "stamp", "redacted"], 1),
 }
-"""The fields that a state is made of, and what a revision did to it."""
+"""The fields that a state is made of; of a revision all but who and why, to take it back by."""
 
 
 def state_at(revisions: Revisions, number: int) -> State | None:
@@ -81,7 +81,7 @@ def replayed(revisions: Revisions, number: int) -> State | None:
         if nearest is None:
             return _from_creation(revisions, number, 1)
         query = {"revision": {"$gte": nearest, "$lte": number or 1}}
-        options: dict[str, Any] = {"projection": FOLDABLE, "batch_size": ALL_AT_ONCE}
+        options: dict[str, Any] = {"projection": OF_A_STATE, "batch_size": ALL_AT_ONCE}
         found = list(revisions.records(query, **options))
         if any((it["revision"], it.get("position")) == (nearest, -1) for it in found):
             return folded(revisions, found if number else _first(revisions, found), nearest, number)

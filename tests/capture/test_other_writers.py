@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from types import SimpleNamespace
 from typing import Any
 
 import mongoengine as me
@@ -25,7 +24,6 @@ from mongoengine_history import (
     track_changes,
     undo,
 )
-from mongoengine_history.record import complete
 from mongoengine_history.record.place import Place, indexed
 
 connected = watched(Memo, deletions=False)
@@ -169,15 +167,6 @@ def test_saves_while_disconnected_count_as_the_state_before() -> None:
         memo.text = "a"
         memo.save()
     assert changes(memo) == [("b", "a")]
-
-
-def test_a_revision_that_is_on_its_way_is_waited_for(database: Any, monkeypatch: Any) -> None:
-    memo = Memo(text="a", other="u").save()
-    edited(memo, text="b", other="v")
-    late = database.history.find_one_and_delete({"position": 1})
-    arrives = SimpleNamespace(sleep=lambda _: database.history.insert_one(late))
-    monkeypatch.setattr(complete, "time", arrives)  # and not of PyMongo's threads
-    assert len(load_history(memo)) == 2
 
 
 def test_records_that_were_written_in_part_can_all_be_written_later(database: Any) -> None:

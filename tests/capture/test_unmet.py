@@ -12,8 +12,8 @@ from pymongo.collection import Collection
 from pymongo.errors import WriteConcernError
 from support.changes import automatic
 
-from mongoengine_history import changeset, history_of
-from mongoengine_history.record import drift
+from mongoengine_history import changeset, history_of, untracked
+from mongoengine_history.record import doubt, drift
 
 UNMET = {"w": 40, "wtimeout": 50}
 
@@ -46,9 +46,9 @@ def unmet(write: Callable[..., Any], **what: Any) -> None:
         write(**what, write_concern=UNMET)
 
 
-def overtaken_by(write: Callable[[], Any]) -> pytest.MonkeyPatch:
+def overtaken_by(write: Callable[[], Any], method: str = "find_one_and_update") -> None:
     """Let somebody *write* after the next write of one document, and before that is recorded."""
-    ever, patch = Collection.find_one_and_update, pytest.MonkeyPatch()
+    ever, patch = getattr(Collection, method), pytest.MonkeyPatch()
 
     def failing(*args: Any, **options: Any) -> Any:
         try:
@@ -58,8 +58,7 @@ def overtaken_by(write: Callable[[], Any]) -> pytest.MonkeyPatch:
             write()
             raise
 
-    patch.setattr(Collection, "find_one_and_update", failing)
-    return patch
+    patch.setattr(Collection, method, failing)
 
 
 def told(locker: Locker) -> list[Any]:
@@ -113,9 +112,18 @@ def test_hidden_values_beside_it_are_no_change(
     assert "'9'" not in repr(patches)
 
 
-def test_a_write_that_was_not_done_is_not_recorded(locker: Locker) -> None:
-    unmet(Locker.objects(pk="a", count=5).update_one, set__tags=["ada"])
+@pytest.mark.parametrize("what", [{"set__tags": ["ada"]}, {"set__pin": "9"}, {"inc__count": 1}])
+def test_a_write_that_was_not_done_is_not_recorded(locker: Locker, what: dict[str, Any]) -> None:
+    unmet(Locker.objects(pk="a", count=5).update_one, **what)
     assert told(locker) == []
+
+
+def test_nor_one_of_which_others_have_left_nothing(locker: Locker, caplog: Any) -> None:
+    with caplog.at_level(logging.WARNING, "mongoengine_history"):
+        overtaken_by(Locker.objects(pk="a").delete)
+        unmet(Locker.objects(pk="a").update_one, set__tags=["ada"])
+    assert [it[0] for it in told(locker)] == ["delete"]
+    assert "'a' was written is not known" in caplog.text
 
 
 def test_the_last_value_may_be_taken_away(locker: Locker) -> None:
@@ -130,18 +138,29 @@ def test_a_deletion_is_one(locker: Locker) -> None:
 
 
 def test_of_a_deletion_others_have_made_it_again(locker: Locker, caplog: Any) -> None:
-    ever, patch = Collection.find_one_and_delete, pytest.MonkeyPatch()
-
-    def failing(*args: Any, **options: Any) -> Any:
-        try:
-            return ever(*args, **options)
-        finally:
-            patch.undo()
-            Locker(name="a", count=3).save()
-
-    patch.setattr(Collection, "find_one_and_delete", failing)
+    overtaken_by(lambda: Locker(name="a", count=3).save(), "find_one_and_delete")
     with caplog.at_level(logging.WARNING, "mongoengine_history"):
         unmet(Locker.objects(pk="a").delete)
     assert [it.operation for it in history_of(Locker, "a")] == ["create", "create"]
     assert history_of(Locker, "a").state(-1)["count"] == 3
     assert "'a' was written is not known" in caplog.text
+
+
+def test_it_is_no_doubt(locker: Locker) -> None:
+    locker.count = 5
+    unmet(locker.save)
+    unmet(Locker(name="b").save, force_insert=True)
+    unmet(Locker.objects(count=5).update, set__count=6)
+    assert not doubt._doubts
+    assert [it.operation for it in history_of(Locker, "a")] == ["create", "update", "update"]
+    assert [it.operation for it in history_of(Locker, "b")] == ["create"]
+    assert history_of(Locker, "a").compare(-1) == history_of(Locker, "b").compare(-1) == []
+
+
+def test_before_the_first_revision_it_is_told(locker: Locker, caplog: Any) -> None:
+    with untracked():
+        other = Locker(name="b").save()
+    other.count = 5
+    with caplog.at_level(logging.WARNING, "mongoengine_history"):
+        unmet(other.save)
+    assert "'b' was written is not known" in caplog.text

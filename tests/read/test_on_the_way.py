@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 import mongoengine as me
@@ -13,6 +13,7 @@ from pymongo.collection import Collection
 from support.changes import automatic
 
 from mongoengine_history import as_of, history_of, load_history, revert
+from mongoengine_history.record import complete
 
 
 class Parcel(me.Document):
@@ -33,11 +34,8 @@ def parcel(monkeypatch: Any, database: Any) -> Parcel:
     parcel.save()
     history: Collection[Any] = database["history"]
     late = history.find_one_and_delete({"revision": 2, "position": 1})
-    monkeypatch.setattr(time, "sleep", lambda _: arrives())
-
-    def arrives() -> None:
-        history.update_one({"_id": late["_id"]}, {"$setOnInsert": late}, upsert=True)
-
+    arrives = SimpleNamespace(sleep=lambda _: history.insert_one(late))
+    monkeypatch.setattr(complete, "time", arrives)  # and not of PyMongo's threads
     return parcel
 
 

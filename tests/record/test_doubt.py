@@ -234,18 +234,6 @@ def test_a_history_begins_with_what_the_next_write_finds() -> None:
     assert history_of(account).state(0) == {"cents": 5, "tags": ["y"]}
 
 
-def test_what_is_not_found_out_is_told(caplog: Any) -> None:
-    with untracked():
-        account = Account(name="a").save()
-    account.cents = 5
-    with (
-        caplog.at_level(logging.WARNING, "mongoengine_history"),
-        pytest.raises(me.errors.OperationError),
-    ):
-        account.save(write_concern=UNMET)
-    assert "'a'" in caplog.text
-
-
 def test_the_first_of_too_many_are_forgotten(monkeypatch: Any) -> None:
     monkeypatch.setattr(doubt, "MOST_DOUBTS", 2)
     accounts = [Account(name=name).save() for name in "abc"]
@@ -263,22 +251,6 @@ def test_in_a_transaction_nothing_is_doubtful(account: Account, client: Any) -> 
         session.abort_transaction()
     assert not doubt._doubts
     assert raw(account)["cents"] == 0
-
-
-UNMET = {"w": 40, "wtimeout": 50}
-
-
-def test_a_write_concern_that_is_not_met_is_no_doubt(account: Account) -> None:
-    account.cents = 5
-    with pytest.raises(me.errors.OperationError):
-        account.save(write_concern=UNMET)
-    with pytest.raises(me.errors.OperationError):
-        Account(name="b").save(force_insert=True, write_concern=UNMET)
-    with pytest.raises(me.errors.OperationError):
-        Account.objects(cents=5).update(set__cents=6, write_concern=UNMET)
-    assert not doubt._doubts
-    assert proven("a") == ["create", "update", "update"]
-    assert proven("b") == ["create"]
 
 
 @pytest.mark.parametrize(
