@@ -23,7 +23,7 @@ from mongoengine_history.record.not_recorded import not_recorded
 from mongoengine_history.record.place import projection
 from mongoengine_history.record.reaction import react
 from mongoengine_history.record.revisions import Revisions
-from mongoengine_history.record.states import state_at
+from mongoengine_history.record.states import replayed
 from mongoengine_history.state.patches import growth
 from mongoengine_history.state.revision import CREATE, DELETE, UPDATE
 from mongoengine_history.state.updates import dicts_in, is_completed, only, roots_of
@@ -243,7 +243,7 @@ class OneWrite:
         if self._revisions.key is None:
             self._open(call.key)
         number = self._known.head.number
-        before = state_at(self._revisions, number) if number else None
+        before = replayed(self._revisions, number) if number else None
         if before is None:
             return False
         after = call.shown(before, self._revisions.stored(), self._place.hiding.hidden)

@@ -10,7 +10,7 @@ import mongoengine as me
 import pytest
 from pymongo.collection import Collection
 from pymongo.errors import WriteConcernError
-from support.changes import automatic
+from support.changes import automatic, tracked_otherwise
 
 from mongoengine_history import changeset, history_of, untracked
 from mongoengine_history.record import doubt, drift
@@ -163,4 +163,13 @@ def test_before_the_first_revision_it_is_told(locker: Locker, caplog: Any) -> No
     other.count = 5
     with caplog.at_level(logging.WARNING, "mongoengine_history"):
         unmet(other.save)
+    assert "'b' was written is not known" in caplog.text
+
+
+def test_where_nobody_knows_what_was_there_it_is_told(database: Any, caplog: Any) -> None:
+    with tracked_otherwise(Locker, version_every=0), caplog.at_level(logging.WARNING):
+        with untracked():
+            Locker(name="b").save()
+        Locker.objects(pk="b").update_one(set__count=1)
+        unmet(Locker.objects(pk="b").update_one, set__count=2)
     assert "'b' was written is not known" in caplog.text
