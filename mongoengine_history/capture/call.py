@@ -14,6 +14,7 @@ from bson import DBRef, Regex
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import DuplicateKeyError, OperationFailure, WriteError
 
+from mongoengine_history.state.redaction import covered
 from mongoengine_history.state.updates import is_completed, only, roots_of, updated
 from mongoengine_history.state.values import same, wire
 
@@ -165,19 +166,22 @@ class Call:
         self, before: State, stored: State | None, hide: Callable[[State], State]
     ) -> State | None:
         """
-        Return what the call has made of *before*, if that is *stored*, amid whatever others wrote.
+        Return what the call has made of *before*, the newest state that is recorded.
 
-        None where it is not to be seen: others have overwritten it, or were faster, so that it was
-        not done.
+        None where that is not what is *stored*: others have overwritten it, or write meanwhile, or
+        were faster, so that it was not done.
         """
         is_deletion = self.image_method == "find_one_and_delete"
         if is_deletion or stored is None:
             return {} if is_deletion and stored is None else None
         after, names = self.outcome(before), roots_of(self["update"])
-        if after is not None:  # done once more, it would change nothing
-            return after if same(self.outcome(stored), stored) else None
-        now = hide(stored)  # nobody can tell apart what others have written
-        return None if same(only(now, names), only(before, names)) else now
+        now = covered(hide(stored), before)
+        if after is None:  # what others wrote to the same names cannot be told apart
+            is_told = names is not None and not same(only(now, names), only(before, names))
+            return now if is_told else None
+        is_all = same(only(hide(after), names), only(now, names))
+        # Done once more, it would change nothing: of hidden values no more is known.
+        return after if is_all and same(self.outcome(stored), stored) else None
 
     @contextmanager
     def errors(self) -> Iterator[None]:

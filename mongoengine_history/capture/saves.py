@@ -240,13 +240,16 @@ class OneWrite:
 
     def _unmet(self, call: Call, operation: str) -> bool:
         """Record what was done, though too few servers have it; say whether that can be told."""
-        if self._revisions.key is None:
-            self._open(call.key)
+        key = call.key if self._revisions.key is None else self._revisions.key
+        if key is None:
+            return False
+        revisions = Revisions(self._place, key)
+        self._known = Known(revisions, *revisions.looked())  # others may have written meanwhile
         number = self._known.head.number
-        before = replayed(self._revisions, number) if number else None
+        before = replayed(revisions, number) if number else None
         if before is None:
             return False
-        after = call.shown(before, self._revisions.stored(), self._place.hiding.hidden)
+        after = call.shown(before, revisions.stored(), self._place.hiding.hidden)
         if after is not None:
             names, complete = roots_of(call["update"]), dicts_in(call["update"], before)
             self._take(operation, only(before, names), only(after, names), complete)

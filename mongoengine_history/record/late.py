@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import mongoengine
@@ -22,19 +22,18 @@ from mongoengine_history.errors import (
     HistoryError,
     HistoryNotRecordedError,
     OptionsError,
-    PatchError,
     StateNotKeptError,
 )
 from mongoengine_history.record.append import append_late
 from mongoengine_history.record.change import Change
 from mongoengine_history.record.doubt import Doubt, find_out, settle
 from mongoengine_history.record.inserts import take_out
-from mongoengine_history.record.layout import Base, documents_of_version, revision_of, state_of
+from mongoengine_history.record.layout import Base, revision_of, state_of
 from mongoengine_history.record.not_recorded import not_recorded
 from mongoengine_history.record.place import Place
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.signals import tell_recorded
-from mongoengine_history.record.states import replayed
+from mongoengine_history.record.states import replayed, state_at
 from mongoengine_history.state.merge import check
 from mongoengine_history.state.revision import ANEW
 from mongoengine_history.state.values import State, identifier
@@ -49,8 +48,8 @@ ADDRESS: Final = ("document_class", "alias", "database", "collection")
 
 Records = list[dict[str, Any]]
 
-Unwound = Callable[["StoredRevision"], State]
-"""Takes a revision that is not there, and all later ones, back from what is stored."""
+Unwound = Sequence[Callable[["StoredRevision", int], State]]
+"""Ways to take a revision that is not there back from the state after the one of a number."""
 
 
 def write_late(error: HistoryNotRecordedError) -> None:
@@ -91,11 +90,12 @@ def write_all(
     """
     revisions.place.ensure_indexes()
     parted = [records for each in missing for records in _apart(each)]
-    newest = revisions.head().number  # before the first of them is written
-    if newest and not revisions.place.options.version_every:
-        _keep_start(revisions, partial(_unwound, revisions, newest, parted))
+    # As it was before the first of them is written.
+    newest, known = revisions.head().number, cache(partial(state_at, revisions))
     for index, records in enumerate(parted):
-        _write(revisions, records, partial(_unwound, revisions, newest, parted[index + 1 :]))
+        later = parted[index + 1 :]
+        by_time = partial(_unwound_by_time, revisions, newest, later)
+        _write(revisions, records, [partial(_unwound, known, later), by_time])
     with suppress(StateNotKeptError):  # then nobody can compare
         find_out(Doubt(revisions), is_told=is_told)  # what nobody has told, or has written over it
 
@@ -211,14 +211,28 @@ def _guesses(
         return [lambda: base.state]
     numbers = (revision.number - 1, revisions.head().number)
     kept = [partial(replayed, revisions, number) for number in numbers]
-    return [*kept, partial(unwound, revision), dict]
+    ways = (partial(way, revision, number) for way in unwound for number in numbers)
+    return [*kept, *ways, dict]
 
 
 def _unwound(
-    revisions: Revisions, newest: int, missing: Sequence[Records], revision: StoredRevision
+    known: Callable[[int], State | None],
+    later: Sequence[Records],
+    revision: StoredRevision,
+    number: int,
+) -> State:
+    """Take it, and *later* ones that are missing, back from the state at a number."""
+    state = known(number) or {}
+    for records in reversed([it for it in later if it]):
+        state = _revision(records).before(state)
+    return revision.before(state)
+
+
+def _unwound_by_time(
+    revisions: Revisions, newest: int, missing: Sequence[Records], revision: StoredRevision, _: int
 ) -> State:
     """
-    Return the state before a revision: what is stored, less that and all that was written later.
+    Return the state before it: what is stored, less that and all that was written later.
 
     Of the later ones some are there, up to the *newest*, and the others are *missing*.
     """
@@ -231,22 +245,6 @@ def _unwound(
     for each in sorted(later, key=lambda it: it.stamp, reverse=True):
         state = each.before(state)
     return state
-
-
-def _keep_start(revisions: Revisions, unwound: Unwound) -> None:
-    """
-    Keep what was there before the first revision, if nothing says it.
-
-    It can no longer be taken back from what is stored: late numbers are not in the order of writes.
-    """
-    try:
-        replayed(revisions, 1)
-    except StateNotKeptError:
-        first = revisions.revision(1)
-        with suppress(PatchError):  # something else is missing
-            owner = revisions.place.owner(revisions.key)
-            version = documents_of_version(unwound(first), first, owner, 0)
-            revisions.place.history.insert_many(version)
 
 
 def _revision(records: Records) -> StoredRevision:

@@ -8,11 +8,12 @@ from typing import Any
 
 import mongoengine as me
 import pytest
+from pymongo import WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import WriteConcernError
 from support.changes import automatic, tracked_otherwise
 
-from mongoengine_history import changeset, history_of, untracked
+from mongoengine_history import changeset, history_of, redact, untracked
 from mongoengine_history.record import doubt, drift
 
 UNMET = {"w": 40, "wtimeout": 50}
@@ -46,17 +47,21 @@ def unmet(write: Callable[..., Any], **what: Any) -> None:
         write(**what, write_concern=UNMET)
 
 
-def overtaken_by(write: Callable[[], Any], method: str = "find_one_and_update") -> None:
-    """Let somebody *write* after the next write of one document, and before that is recorded."""
+def overtaken_by(
+    write: Callable[[], Any], method: str = "find_one_and_update", *, before: bool = False
+) -> None:
+    """Let somebody *write* between the next write of one document and its record, or *before*."""
     ever, patch = getattr(Collection, method), pytest.MonkeyPatch()
 
     def failing(*args: Any, **options: Any) -> Any:
+        patch.undo()
+        if before:
+            write()
         try:
             return ever(*args, **options)
-        except WriteConcernError:
-            patch.undo()
-            write()
-            raise
+        finally:
+            if not before:
+                write()
 
     patch.setattr(Collection, method, failing)
 
@@ -173,3 +178,55 @@ def test_where_nobody_knows_what_was_there_it_is_told(database: Any, caplog: Any
         Locker.objects(pk="b").update_one(set__count=1)
         unmet(Locker.objects(pk="b").update_one, set__count=2)
     assert "'b' was written is not known" in caplog.text
+
+
+OTHERS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"$set": {"tags.0": "ada"}}, {"$push": {"tags": "bob"}}),
+    ({"$set": {"tags.0": "ada"}}, {"$set": {"tags": ["ada"]}}),
+    ({"$set": {"inside.l.0": 2}}, {"$push": {"inside.l": 3}}),
+    ({"$set": {"count": 2}}, {"$set": {"count": 2}}),
+    ({"$unset": {"inside.a": 1}}, {"$set": {"inside": 3}}),
+    ({"$unset": {"inside.a": 1}}, {"$unset": {"inside": 1}}),
+    ({"$unset": {"tags.0": 1}}, {"$unset": {"tags": 1}}),
+    ({"$inc": {"count": 1}}, {"$inc": {"count": 1}}),
+]
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize(("own", "others"), OTHERS)
+def test_whatever_others_write_meanwhile_is_told_once_and_the_newest(
+    locker: Locker, own: dict[str, Any], others: dict[str, Any], before: bool
+) -> None:
+    collection = Locker._get_collection()
+    collection.update_one(
+        {"_id": "a"}, {"$set": {"tags": ["x", "y"], "inside": {"a": 1, "l": [1]}}}
+    )
+    low = collection.with_options(write_concern=WriteConcern(w=40, wtimeout=50))
+
+    def also() -> None:
+        with changeset("bob"):
+            collection.update_one({"_id": "a"}, others)
+
+    overtaken_by(also, before=before)
+    with changeset("ada"), pytest.raises(WriteConcernError):
+        low.update_one({"_id": "a"}, own)
+    timeline = history_of(locker)
+    assert timeline.compare(-1) == []
+    assert [it.identity for it in timeline].count("bob") <= 1
+    for each in timeline[2:]:
+        assert timeline.state(each.number) != timeline.state(each.number - 1)
+
+
+def test_what_others_have_deleted_before_was_not_deleted_again(locker: Locker) -> None:
+    overtaken_by(Locker.objects(pk="a").delete, "find_one_and_delete", before=True)
+    unmet(Locker.objects(pk="a").delete)
+    assert [it.operation for it in history_of(Locker, "a")] == ["create", "delete"]
+
+
+@pytest.mark.parametrize("own", [{"$inc": {"inside.b": 1}}, [{"$set": {"tags": ["new"]}}]])
+def test_what_was_erased_does_not_come_back(locker: Locker, own: Any) -> None:
+    redact(Locker, "inside.a", pk="a")
+    low = Locker._get_collection().with_options(write_concern=WriteConcern(w=40, wtimeout=50))
+    with pytest.raises(WriteConcernError):
+        low.update_one({"_id": "a"}, own)
+    assert history_of(locker).state(-1)["inside"]["a"] != 1

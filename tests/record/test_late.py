@@ -312,10 +312,11 @@ def test_they_may_lie_before_and_after_what_is_there(
                 missing[place].record()
         timeline = history_of(item)
         assert [it.identity for it in timeline].count("ada") == 2
-        assert timeline.state(0)["tags"] == ["1", "a", "b"]
-        assert timeline.state(1)["tags"] == ["2", "1", "a", "b"]
         assert timeline.state(-1)["tags"] == ["3", "2", "1", "a", "b"]
-        assert [timeline.state(it.number) for it in timeline]
+        if every:  # else numbers that are not in the order of the writes cannot be taken back
+            assert timeline.state(0)["tags"] == ["1", "a", "b"]
+            assert timeline.state(1)["tags"] == ["2", "1", "a", "b"]
+            assert [timeline.state(it.number) for it in timeline]
 
 
 @pytest.mark.parametrize("arrived", [True, False])
