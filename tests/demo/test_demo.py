@@ -334,7 +334,8 @@ class TestErrors:
                 ", line 2: date value out of range",
             ),
             (line_of([]).encode(), ', line 2: "state" must be there and be an object'),
-            (line_of({"n": 2**63}).encode(), ", line 2: MongoDB can only handle up to 8-byte ints"),
+            # "MongoDB can …", or BSON, where PyMongo has no C.
+            (line_of({"n": 2**63}).encode(), ", line 2: "),
             (line_of({"a\0": 1}).encode(), ", line 2: "),
             (b"[" * 100_000, ", line 2: "),
         ],
