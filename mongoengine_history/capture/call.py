@@ -179,9 +179,9 @@ class Call:
         if after is None:  # what others wrote to the same names cannot be told apart
             is_told = names is not None and not same(only(now, names), only(before, names))
             return now if is_told else None
-        is_all = same(only(hide(after), names), only(now, names))
-        # Done once more, it would change nothing: of hidden values no more is known.
-        return after if is_all and same(self.outcome(stored), stored) else None
+        is_alike = same(only(hide(after), names), only(now, names))
+        # Of hidden values only this is known: done once more, it would change nothing.
+        return after if is_alike and same(self.outcome(stored), stored) else None
 
     @contextmanager
     def errors(self) -> Iterator[None]:
