@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,8 @@ from support.fetching import fetched
 from support.running import running
 
 from mongoengine_history.demo import program
-from mongoengine_history.demo.order import WIDTH, Order, compare, table
+from mongoengine_history.demo.order import Order
 from mongoengine_history.embedded import NO_SERVER, NoServerError, find_mongod
-from mongoengine_history.state.context import Context
-from mongoengine_history.state.patches import ADD, CHANGE, Patch
-from mongoengine_history.state.revision import Revision, StoredRevision
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Write = Callable[[Sequence[Any]], Path]
@@ -102,10 +99,6 @@ def rows(output: str) -> list[tuple[str, ...]]:
 
 def last_line(output: str) -> str:
     return output.splitlines()[-1]
-
-
-def revision(*patches: Patch, who: Any = "ann", why: str | None = None) -> Revision:
-    return StoredRevision(1, 1_700_000_000_123_456, "update", Context(who, why), patches).shown()
 
 
 def databases(uri: str) -> set[str]:
@@ -357,48 +350,3 @@ class TestErrors:
         assert ended.returncode == 0
         assert ended.stdout.startswith("usage: python -m mongoengine_history demo")
         assert '{"at": "2024-05-02T09:30:00+02:00", "author": "ann"' in ended.stdout
-
-
-class TestTheTable:
-    def test_a_long_change_fits_and_shows_where_the_values_differ(self) -> None:
-        path = ("packages", "node_modules/x.y", "dependencies", "left-pad")
-        change = Patch(CHANGE, path, ("x" * 300 + "old", "x" * 300 + "new"))
-        *_, line = table([revision(change, who="w" * 50, why="y" * 50)])
-        assert len(line) <= WIDTH
-        assert line.endswith(' ...es.left-pad: ...old" -> ...new"')
-
-    def test_no_text_moves_the_cursor(self) -> None:
-        patch = Patch(ADD, ("a\x1b[2J", 0), [("b\n", "c\x9b\u202e")])
-        *_, line = table([revision(patch, who="d\x07", why="e\r\nf\t\x00")])
-        assert line.isprintable()
-        assert "  d  " in line
-        assert "  e  f  " in line
-
-    def test_a_path_tells_keys_from_indexes(self) -> None:
-        patch = Patch(CHANGE, ("a-b", 0, "0", "c.d", ""), (1, 2))
-        assert table([revision(patch)])[-1].endswith('~ a-b[0]["0"]["c.d"][""]: 1 -> 2')
-
-    def test_nobody_and_no_reason_are_a_dash(self) -> None:
-        *_, line = table([revision(Patch(ADD, (), [("a", None)]), who=None)])
-        assert line == "  1  2023-11-14 22:13:20.123  -    -    + a: null"
-
-    def test_many_changes_are_counted(self) -> None:
-        lines = table([revision(Patch(ADD, (), [(f"k{n}", n) for n in range(1234)]))], most=3)
-        assert [line.strip() for line in lines[-2:]] == ["+ k1: 1", "... and 1,232 more"]
-
-
-@pytest.mark.parametrize(
-    "after",
-    [
-        {"_id": 1, "n": 1.0, "d": {"a": 1, "b": 2}},
-        {"_id": 1, "n": True, "d": {"a": 1, "b": 2}},
-        {"_id": 1, "n": 1, "d": {"b": 2, "a": 1}},
-        {"_id": 1, "n": 1},
-        {"_id": 1, "n": 1, "d": {"a": 1, "b": 2}, "new": None},
-        {"_id": 2, "n": 1, "d": {"a": 1, "b": 2}},
-    ],
-)
-def test_what_differs_in_one_byte_is_another_one(after: Mapping[str, Any]) -> None:
-    before = {"d": {"a": 1, "b": 2}, "n": 1, "_id": 1}
-    assert compare(before, dict(reversed(before.items())))[0]
-    assert not compare(before, after)[0]
