@@ -20,7 +20,7 @@ from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.complete import RECORD
 from mongoengine_history.record.history import History
 from mongoengine_history.record.indexes import BY_REVISION
-from mongoengine_history.record.overview import SMALL, batches, firsts
+from mongoengine_history.record.overview import IN_ORDER, SMALL, batches, firsts
 from mongoengine_history.record.place import Place
 from mongoengine_history.state.problem import LARGEST_NUMBER
 from mongoengine_history.state.values import identifier
@@ -125,7 +125,7 @@ class Histories:
         wanted = ("revision", "position", "size", "checksum")
         found = self._place.aggregate(_first("document_id", query, wanted, DESCENDING))
         whole = [it if _is_last(it) else self._whole(name, it) for it in found]
-        last = list(filter(None, whole))[::-1]  # which were read backwards
+        last = list(filter(None, whole))
         several = [(it["_id"], it["revision"]) for it in last if it["position"]]
         first = self.checksums((name,), several)
         for it in last:
@@ -240,8 +240,12 @@ def types_in(history: Collection[Any], session: Any) -> list[str]:
 def _first(
     by: str, query: Mapping[str, Any], wanted: Sequence[str] = (), order: int = ASCENDING
 ) -> list[dict[str, Any]]:
-    """Return the pipeline that takes the first document of each group: one look into the index."""
-    return firsts(query, wanted, dict.fromkeys(BY_REVISION, order), by)
+    """
+    Return the pipeline that takes the first document of each group: one look into the index.
+
+    They come in order, which the server does not keep once a list lay where a key should.
+    """
+    return [*firsts(query, wanted, dict.fromkeys(BY_REVISION, order), by), IN_ORDER]
 
 
 def _is_last(record: Mapping[str, Any]) -> bool:

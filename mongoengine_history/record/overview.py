@@ -36,6 +36,9 @@ SMALL: Final = 500
 MOST: Final = 2_000
 """Documents that are written and recorded together, if they do not take more than 16 MB."""
 
+IN_ORDER: Final[dict[str, Any]] = {"$sort": {"_id": ASCENDING}}
+"""The stage that puts groups in order of their keys, which may be of several types."""
+
 EVERY: Final[dict[str, Any]] = {}
 """The condition that all meet."""
 
@@ -78,8 +81,7 @@ def keys_behind(
     query, order = {"document_type": one_of(place.names), **later, **having}, BY_STAMP[:2]
     pipeline = firsts(query, (), dict.fromkeys(order, ASCENDING))
     options: dict[str, Any] = {"allowDiskUse": True, "session": place.session}
-    # Keys may be of several types.
-    found = place.history.aggregate([*pipeline, {"$sort": {"_id": ASCENDING}}], **options)
+    found = place.history.aggregate([*pipeline, IN_ORDER], **options)
     return (it["_id"] for it in found)
 
 
