@@ -219,16 +219,15 @@ class Place:
             yield from find(session=self.session)
 
     def aggregate(self, pipeline: list[dict[str, Any]], **options: Any) -> list[dict[str, Any]]:
-        """Aggregate by the index of revisions, which is made again where somebody dropped it."""
-        hint = dict.fromkeys(BY_REVISION, ASCENDING)
-        options = {"hint": hint, "session": self.session, **options}
+        """Aggregate by the index of revisions; where it is missing, the server chooses."""
+        aggregate = partial(self.history.aggregate, pipeline, session=self.session, **options)
         try:
-            return list(self.history.aggregate(pipeline, **options))
+            return list(aggregate(hint=dict.fromkeys(BY_REVISION, ASCENDING)))
         except OperationFailure as error:
             if error.code != BAD_HINT or self.in_transaction:
                 raise
         self._make_indexes_again()
-        return list(self.history.aggregate(pipeline, **options))
+        return list(aggregate())  # a majority may not have it yet
 
     def clear(self, query: Mapping[str, Any]) -> bool:
         """Remove documents of the history; False for a user who may only find and insert."""

@@ -27,6 +27,7 @@ from mongoengine_history import (
 )
 from mongoengine_history.record import histories
 from mongoengine_history.record.histories import Histories, Tip
+from mongoengine_history.record.place import Place
 from mongoengine_history.trust import leaves as keeping
 from mongoengine_history.trust.changed_since import Since
 from mongoengine_history.trust.checkpoint import Checkpoint
@@ -277,6 +278,29 @@ def test_revisions_from_before_there_were_checksums(database: Database[Any]) -> 
     assert list(changed_since(made)) == []
     history().delete_many({"revision": 3})
     assert told(changed_since(made)) == [(str(it.pk), 3, "missing")]
+
+
+def test_roots_are_the_same_whatever_a_foreign_record_did_to_the_index(
+    database: Database[Any],
+) -> None:
+    """A list in the place of a key, be it there no more, and the server groups in no order."""
+    foreign = {"document_type": "x", "document_id": [1, 2], "revision": 1, "position": 0}
+    history().insert_one(foreign)
+    history().delete_one(foreign)
+    deeds = [deed(1) for _ in range(13)]
+    assert [it.document_id for it in tips(checkpoint())] == [it.pk for it in deeds]
+    assert checkpoint().root == checkpoint().root
+    history().drop_index("history_revision")  # which stays like that, for other tests, too
+
+
+def test_an_index_that_is_gone_and_comes_back_late(
+    database: Database[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A majority may not have it when this server does."""
+    monkeypatch.setattr(Place, "_make_indexes_again", lambda _: None)
+    deeds = [deed(1) for _ in range(5)]
+    history().drop_indexes()
+    assert [it.document_id for it in tips(checkpoint())] == [it.pk for it in deeds]
 
 
 def test_nothing_is_written_twice(database: Database[Any]) -> None:
