@@ -48,8 +48,9 @@ class HistoryNotRecordedError(HistoryError):
         history, whoever wrote it, becomes a revision ``external``. Called again it does nothing.
 
         Raises:
-            HistoryNotRecordedError: they cannot be written yet: the server does not take them, or
-                records of a later write have to be written first.
+            HistoryNotRecordedError: of what still cannot be written. Its ``__cause__`` says why:
+                the server does not take it, the history cannot be read, or records of a later
+                write have to be written first.
             OptionsError: the class is not known to this process.
         """
         type(self)._write_late(self)

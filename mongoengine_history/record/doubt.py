@@ -74,8 +74,8 @@ def remember(
         )
         return
     LOG.warning(
-        "Whether %s %r was written is not known: an error came instead of an answer. It will be "
-        "found out when this process writes that document next, or looks at its history, unless "
+        "Whether %s %r was written is not known: its error does not say. If it has a history, that "
+        "is found out when this process writes that document next, or looks at its history, unless "
         "others overwrite it before.",
         *(name, key),
     )
