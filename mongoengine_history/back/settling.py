@@ -1,4 +1,4 @@
-"""Handlers that keep totals write to documents that are taken back themselves: these count once."""
+"""What handlers and delete rules have written to documents that are taken back themselves."""
 
 from __future__ import annotations
 
@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from mongoengine_history.state.values import State
 
 
-def unsettled(own: object, concerned: Iterable[Database[Any]], found: Reversal) -> Iterator[Step]:
+def unsettled(
+    changeset: object, concerned: Iterable[Database[Any]], found: Reversal
+) -> Iterator[Step]:
     """
     Yield steps that make documents of a plan again what they should be.
 
-    These are documents with more revisions of the changeset of these writes than the plan has
-    steps for them, or with a last one that took away what the plan leaves there: others, handlers
-    or delete rules, have written them on the way.
+    These are documents with more revisions of the *changeset* of these writes than the plan has
+    steps for them, or with a last one that took away what the plan leaves there, or the reverse:
+    others, handlers or delete rules, have written them on the way.
     """
     steps: dict[int, list[Step]] = {id(subject): [] for subject in found.subjects}
     for step in found.steps:
@@ -37,7 +39,7 @@ def unsettled(own: object, concerned: Iterable[Database[Any]], found: Reversal) 
     newest = {_address(subject): subject.head.number for subject in found.subjects}
     written: defaultdict[tuple[str, str, bytes], list[tuple[int, str]]] = defaultdict(list)
     for database in concerned:
-        for _, it in revisions_of(own, database, active_session(database.client)):
+        for _, it in revisions_of(changeset, database, active_session(database.client)):
             address = database.name, it["document_type"], encode(it["document_id"])
             if it["revision"] > newest.get(address, it["revision"]):
                 written[address].append((it["revision"], it["operation"]))

@@ -87,8 +87,8 @@ class Step:
     @property
     def spreads(self) -> bool:
         """Say whether other documents may be written with it: by handlers, or by delete rules."""
-        is_ruled = self.kind == "delete" and not self.is_bypassing
-        return self.is_by_methods or (is_ruled and bool(self.written_as._meta.get("delete_rules")))
+        has_rules = self.kind == "delete" and bool(self.written_as._meta.get("delete_rules"))
+        return not self.is_bypassing and (self.is_by_methods or has_rules)
 
     def onto(self, stored: State | None) -> State:
         """Return what is *stored* with what the step sets; others may have written more."""

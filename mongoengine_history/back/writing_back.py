@@ -143,9 +143,8 @@ class _Exactly:
                 self._delete(batch)
             return
         found = {identifier(it.key): it for batch in batches for it in batch}
-        gone = [step for key, step in self._steps.items() if key not in found]
-        for step in gone if self._strictly else ():
-            if not self._is_own_work(step):
+        for key, step in self._steps.items():
+            if self._strictly and key not in found and not self._is_own_work(step):
                 raise _conflict(step, None, {(name,) for name in step.names})
         # In their order: one may take the unique value that another one has left.
         self._update([found[key] for key in self._steps if key in found])
@@ -187,7 +186,7 @@ class _Exactly:
             raise _conflict(step, stored, {(it,) for it in others})
 
     def _is_own_work(self, step: Step) -> bool:
-        """Say whether all that was recorded since the plan was done on this way: by handlers."""
+        """Say whether all that was recorded since the plan was done on this way, as by handlers."""
         subject, own = step.subject, self._context.changeset
         since = list(subject.revisions.between(subject.head.number + 1))
         return bool(since) and all(it.context.changeset == own for it in since)

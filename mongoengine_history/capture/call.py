@@ -162,23 +162,24 @@ class Call:
             return None
         return {name: value for name, value in after.items() if name != "_id"}
 
-    def shown(
+    def outcome_in(
         self, before: State, stored: State | None, hide: Callable[[State], State]
     ) -> State | None:
         """
-        Return what the call has made of *before*, the newest state that is recorded.
+        Return what of *stored* the call has made of *before*, the newest state that is recorded.
 
-        None where that is not what is *stored*: others have overwritten it, or write meanwhile, or
-        were faster, so that it was not done.
+        None where that does not show it: others have overwritten it, or write meanwhile, or were
+        faster, so that it was not done; or a pipeline did it.
         """
-        is_deletion = self.image_method == "find_one_and_delete"
-        if is_deletion or stored is None:
-            return {} if is_deletion and stored is None else None
+        if self.image_method == "find_one_and_delete":
+            return {} if stored is None else None
+        if stored is None:
+            return None
         after, names = self.outcome(before), roots_of(self["update"])
         now = covered(hide(stored), before)
         if after is None:  # what others wrote to the same names cannot be told apart
-            is_told = names is not None and not same(only(now, names), only(before, names))
-            return now if is_told else None
+            is_same = names is None or same(only(now, names), only(before, names))
+            return None if is_same else now
         is_alike = same(only(hide(after), names), only(now, names))
         # Of hidden values only this is known: done once more, it would change nothing.
         return after if is_alike and same(self.outcome(stored), stored) else None

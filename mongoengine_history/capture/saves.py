@@ -249,7 +249,7 @@ class OneWrite:
         before = replayed(revisions, number) if number else None
         if before is None:
             return False
-        after = call.shown(before, revisions.stored(), self._place.hiding.hidden)
+        after = call.outcome_in(before, revisions.stored(), self._place.hiding.hidden)
         if after is not None:
             names, complete = roots_of(call["update"]), dicts_in(call["update"], before)
             self._take(operation, only(before, names), only(after, names), complete)

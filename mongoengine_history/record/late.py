@@ -39,7 +39,7 @@ from mongoengine_history.state.revision import ANEW
 from mongoengine_history.state.values import State, identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from mongoengine_history.state.revision import StoredRevision
 
@@ -48,8 +48,8 @@ ADDRESS: Final = ("document_class", "alias", "database", "collection")
 
 Records = list[dict[str, Any]]
 
-Unwound = Sequence[Callable[["StoredRevision", int], State]]
-"""Ways to take a revision that is not there back from the state after the one of a number."""
+Unwound = tuple[Callable[["StoredRevision", int], State], Callable[["StoredRevision"], State]]
+"""Ways to take a revision that is not there back from what is: by a number, and by time."""
 
 
 def write_late(error: HistoryNotRecordedError) -> None:
@@ -90,12 +90,12 @@ def write_all(
     """
     revisions.place.ensure_indexes()
     parted = [records for each in missing for records in _apart(each)]
-    # As it was before the first of them is written.
-    newest, known = revisions.head().number, cache(partial(state_at, revisions))
+    newest = revisions.head().number  # before the first of them is written
+    known = cache(partial(state_at, revisions))  # asked in several ways
     for index, records in enumerate(parted):
         later = parted[index + 1 :]
         by_time = partial(_unwound_by_time, revisions, newest, later)
-        _write(revisions, records, [partial(_unwound, known, later), by_time])
+        _write(revisions, records, (partial(_unwound, known, later), by_time))
     with suppress(StateNotKeptError):  # then nobody can compare
         find_out(Doubt(revisions), is_told=is_told)  # what nobody has told, or has written over it
 
@@ -209,10 +209,11 @@ def _guesses(
         return [dict]
     if base is not None:
         return [lambda: base.state]
-    numbers = (revision.number - 1, revisions.head().number)
+    numbers = dict.fromkeys((revision.number - 1, revisions.head().number))
     kept = [partial(replayed, revisions, number) for number in numbers]
-    ways = (partial(way, revision, number) for way in unwound for number in numbers)
-    return [*kept, *ways, dict]
+    by_number, by_time = unwound
+    ways = [partial(by_number, revision, number) for number in numbers]
+    return [*kept, *ways, partial(by_time, revision), dict]
 
 
 def _unwound(
@@ -223,28 +224,32 @@ def _unwound(
 ) -> State:
     """Take it, and *later* ones that are missing, back from the state at a number."""
     state = known(number) or {}
-    for records in reversed([it for it in later if it]):
-        state = _revision(records).before(state)
-    return revision.before(state)
+    for each in [*_newest_first(later), revision]:
+        state = each.before(state)
+    return state
 
 
 def _unwound_by_time(
-    revisions: Revisions, newest: int, missing: Sequence[Records], revision: StoredRevision, _: int
+    revisions: Revisions, newest: int, later: Sequence[Records], revision: StoredRevision
 ) -> State:
     """
     Return the state before it: what is stored, less that and all that was written later.
 
-    Of the later ones some are there, up to the *newest*, and the others are *missing*.
+    Of these some are there, up to the *newest*, and the *later* ones are missing.
     """
     first = revisions.number_at(revision.stamp) + 1
     there = revisions.between(first, newest, newest_first=True)
-    lost = [_revision(records) for records in reversed(missing) if records]
+    lost = (it for it in _newest_first(later) if it.stamp >= revision.stamp)
     # Of one moment the newest first, as they stand here.
-    later = [*(it for it in lost if it.stamp >= revision.stamp), *there, revision]
+    undone = sorted([*lost, *there, revision], key=lambda it: it.stamp, reverse=True)
     state = revisions.recordable() or {}
-    for each in sorted(later, key=lambda it: it.stamp, reverse=True):
+    for each in undone:
         state = each.before(state)
     return state
+
+
+def _newest_first(missing: Sequence[Records]) -> Iterator[StoredRevision]:
+    return (_revision(records) for records in reversed(missing) if records)
 
 
 def _revision(records: Records) -> StoredRevision:

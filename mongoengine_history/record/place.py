@@ -29,7 +29,7 @@ from mongoengine_history.state.rules import CLASS
 from mongoengine_history.state.values import WIRE, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from mongoengine import Document
@@ -207,27 +207,27 @@ class Place:
     ) -> Iterator[Mapping[str, Any]]:
         """Read the history by an index, in its order; where it is missing, the server chooses."""
         history = self.history.with_options(codec_options=codec)
-        options = {"sort": [(name, order) for name in index], **options}
-        find = partial(history.find, query, **options)
-        hint = [(name, ASCENDING) for name in index]
-        try:
-            yield from _all_of(find(hint=hint, session=self.session), options.get("batch_size"))
-        except OperationFailure as error:
-            if error.code != BAD_HINT or self.in_transaction:
-                raise
-            self._make_indexes_again()
-            yield from find(session=self.session)
+        options = {"sort": [(name, order) for name in index], "session": self.session, **options}
+
+        def find(**hint: Any) -> Iterator[Any]:
+            return _all_of(history.find(query, **options, **hint), options.get("batch_size"))
+
+        yield from self._hinted(find, [(name, ASCENDING) for name in index])
 
     def aggregate(self, pipeline: list[dict[str, Any]], **options: Any) -> list[dict[str, Any]]:
         """Aggregate by the index of revisions; where it is missing, the server chooses."""
         aggregate = partial(self.history.aggregate, pipeline, session=self.session, **options)
+        return list(self._hinted(aggregate, dict.fromkeys(BY_REVISION, ASCENDING)))
+
+    def _hinted(self, read: Callable[..., Iterable[Any]], hint: object) -> Iterator[Any]:
+        """Read by an index; by any where it is missing, or a majority does not have it yet."""
         try:
-            return list(aggregate(hint=dict.fromkeys(BY_REVISION, ASCENDING)))
+            yield from read(hint=hint)
         except OperationFailure as error:
             if error.code != BAD_HINT or self.in_transaction:
                 raise
-        self._make_indexes_again()
-        return list(aggregate())  # a majority may not have it yet
+            self._make_indexes_again()
+            yield from read()
 
     def clear(self, query: Mapping[str, Any]) -> bool:
         """Remove documents of the history; False for a user who may only find and insert."""

@@ -53,7 +53,7 @@ def overtaken_by(
     """Let somebody *write* between the next write of one document and its record, or *before*."""
     ever, patch = getattr(Collection, method), pytest.MonkeyPatch()
 
-    def failing(*args: Any, **options: Any) -> Any:
+    def overtaken(*args: Any, **options: Any) -> Any:
         patch.undo()
         if before:
             write()
@@ -63,7 +63,7 @@ def overtaken_by(
             if not before:
                 write()
 
-    patch.setattr(Collection, method, failing)
+    patch.setattr(Collection, method, overtaken)
 
 
 def told(locker: Locker) -> list[Any]:
@@ -201,7 +201,6 @@ def test_whatever_others_write_meanwhile_is_told_once_and_the_newest(
     collection.update_one(
         {"_id": "a"}, {"$set": {"tags": ["x", "y"], "inside": {"a": 1, "l": [1]}}}
     )
-    low = collection.with_options(write_concern=WriteConcern(w=40, wtimeout=50))
 
     def also() -> None:
         with changeset("bob"):
@@ -209,7 +208,7 @@ def test_whatever_others_write_meanwhile_is_told_once_and_the_newest(
 
     overtaken_by(also, before=before)
     with changeset("ada"), pytest.raises(WriteConcernError):
-        low.update_one({"_id": "a"}, own)
+        collection.with_options(write_concern=WriteConcern(**UNMET)).update_one({"_id": "a"}, own)
     timeline = history_of(locker)
     assert timeline.compare(-1) == []
     assert [it.identity for it in timeline].count("bob") <= 1
@@ -226,7 +225,7 @@ def test_what_others_have_deleted_before_was_not_deleted_again(locker: Locker) -
 @pytest.mark.parametrize("own", [{"$inc": {"inside.b": 1}}, [{"$set": {"tags": ["new"]}}]])
 def test_what_was_erased_does_not_come_back(locker: Locker, own: Any) -> None:
     redact(Locker, "inside.a", pk="a")
-    low = Locker._get_collection().with_options(write_concern=WriteConcern(w=40, wtimeout=50))
+    unmet = Locker._get_collection().with_options(write_concern=WriteConcern(**UNMET))
     with pytest.raises(WriteConcernError):
-        low.update_one({"_id": "a"}, own)
+        unmet.update_one({"_id": "a"}, own)
     assert history_of(locker).state(-1)["inside"]["a"] != 1

@@ -307,9 +307,9 @@ def test_they_may_lie_before_and_after_what_is_there(
         missing = [unwritten(lambda: add("1"))]
         add("2")
         missing.append(unwritten(lambda: add("3")))
-        for place in [*order, *order]:
-            with suppress(HistoryNotRecordedError):  # the later one first
-                missing[place].record()
+        for index in [*order, *order]:
+            with suppress(HistoryNotRecordedError):  # where the later one has to be written first
+                missing[index].record()
         timeline = history_of(item)
         assert [it.identity for it in timeline].count("ada") == 2
         assert timeline.state(-1)["tags"] == ["3", "2", "1", "a", "b"]
