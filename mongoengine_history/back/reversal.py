@@ -151,12 +151,12 @@ def _read(
     ]
     # One write of many documents has one time; there the order of keys tells.
     order = sorted(firsts, key=lambda it: (it[0]["stamp"], encode(it[0]["_id"])), reverse=True)
-    units: dict[tuple[Any, str, str], dict[bytes, list[tuple[int, Any, int]]]] = defaultdict(
+    units: dict[tuple[Any, str, str], dict[object, list[tuple[int, Any, int]]]] = defaultdict(
         lambda: defaultdict(list)
     )
     for position, (first, database, history) in enumerate(order):
         name, document = known.name_today(database, first["document_type"]), first["document_id"]
-        units[database, name, history][encode(document)].append(
+        units[database, name, history][identifier(document)].append(
             (first["revision"], document, position)
         )
     for (database, name, history), found in units.items():
@@ -177,20 +177,21 @@ def _subjects(
     homes: list[Home], units: list[list[tuple[int, Any, int]]]
 ) -> Iterator[tuple[Subject, Iterator[tuple[StoredRevision, State | None]]]]:
     """Read some documents of one collection, and their histories."""
-    place, keys = homes[0].place, {encode(unit[0][1]): unit[0][1] for unit in units}
+    place, keys = homes[0].place, {identifier(unit[0][1]): unit[0][1] for unit in units}
     settle_all(place, keys.values())
     known, live = heads(place, [*keys.values()]), _live(place, [*keys.values()])
-    numbers = {encode(unit[0][1]): sorted((it for it, *_ in unit), reverse=True) for unit in units}
+    numbers = {
+        identifier(unit[0][1]): sorted((it for it, *_ in unit), reverse=True) for unit in units
+    }
     before = {key: each[-1] - 1 for key, each in numbers.items()}
     until = {key: each[0] for key, each in numbers.items()}
     records = dict(near(place, keys, before, until))
     for unit in units:
-        key = encode(unit[0][1])
-        name = identifier(keys[key])
+        name = identifier(unit[0][1])
         positions = tuple(sorted(position for *_, position in unit))
         head, now = known.get(name, NO_HEAD), live.get(name)
-        subject = Subject(homes[0], keys[key], head, now, (*numbers[key],), positions)
-        walked = [*_walked(subject.revisions, subject.numbers, records.get(key, []))]
+        subject = Subject(homes[0], keys[name], head, now, (*numbers[name],), positions)
+        walked = [*_walked(subject.revisions, subject.numbers, records.get(name, []))]
         if len(homes) > 1:
             states = [now, *(state or it.after({}) for it, state in walked)]
             subject = replace(subject, home=_fitting(homes, next(filter(None, states), {})))

@@ -11,7 +11,7 @@ from mongoengine_history.record.naming import revisions_of
 from mongoengine_history.record.sessions import active_session
 from mongoengine_history.state.merge import is_same_state
 from mongoengine_history.state.revision import DELETE
-from mongoengine_history.state.values import encode
+from mongoengine_history.state.values import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,10 +37,10 @@ def unsettled(
     for step in found.steps:
         steps[id(step.subject)].append(step)
     newest = {_address(subject): subject.head.number for subject in found.subjects}
-    written: defaultdict[tuple[str, str, bytes], list[tuple[int, str]]] = defaultdict(list)
+    written: defaultdict[tuple[str, str, object], list[tuple[int, str]]] = defaultdict(list)
     for database in concerned:
         for _, it in revisions_of(changeset, database, active_session(database.client)):
-            address = database.name, it["document_type"], encode(it["document_id"])
+            address = database.name, it["document_type"], identifier(it["document_id"])
             if it["revision"] > newest.get(address, it["revision"]):
                 written[address].append((it["revision"], it["operation"]))
     for subject in found.subjects:
@@ -54,8 +54,8 @@ def _wanted(subject: Subject, steps: list[Step]) -> State | None:
     return steps[-1].after if steps else subject.stored
 
 
-def _address(subject: Subject) -> tuple[str, str, bytes]:
-    return subject.place.database, subject.place.document_type, encode(subject.key)
+def _address(subject: Subject) -> tuple[str, str, object]:
+    return subject.place.database, subject.place.document_type, identifier(subject.key)
 
 
 def _again(subject: Subject, steps: list[Step]) -> Iterator[Step]:

@@ -10,7 +10,7 @@ from mongoengine_history.back.subject import has_own, is_heard, misses_arguments
 from mongoengine_history.documents.options import is_tracked
 from mongoengine_history.record.overview import MOST
 from mongoengine_history.state.merge import differs
-from mongoengine_history.state.values import ABSENT, State, encode, same
+from mongoengine_history.state.values import ABSENT, State, identifier, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence, Set
@@ -221,7 +221,7 @@ class Batch:
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
-        self._keys: set[bytes] = set()
+        self._keys: set[object] = set()
 
     def __iter__(self) -> Iterator[Step]:
         return iter(self.steps)
@@ -234,11 +234,11 @@ class Batch:
     def add(self, step: Step) -> None:
         """Add a step."""
         self.steps.append(step)
-        self._keys.add(encode(step.subject.key))
+        self._keys.add(identifier(step.subject.key))
 
     def takes(self, step: Step) -> bool:
         """Say whether a step can be written with these."""
-        is_full = len(self.steps) >= MOST or encode(step.subject.key) in self._keys
+        is_full = len(self.steps) >= MOST or identifier(step.subject.key) in self._keys
         return not is_full and _is_joinable(step) and _sort(step) == _sort(self.first)
 
     def hinders(self, step: Step) -> bool:
@@ -248,7 +248,7 @@ class Batch:
             return True
         if first.subject.home is step.subject.home:
             is_alike = first.kind == step.kind != "update"
-            is_taken = encode(step.subject.key) in self._keys
+            is_taken = identifier(step.subject.key) in self._keys
             if is_taken or (step.is_unique and first.is_unique and not is_alike):
                 return True
         if is_deletion:

@@ -27,7 +27,7 @@ from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.record.states import may_have_existed, state_as_of
 from mongoengine_history.state.moments import last_stamp
 from mongoengine_history.state.problem import is_number
-from mongoengine_history.state.values import State, encode, native
+from mongoengine_history.state.values import State, identifier, native
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -158,31 +158,31 @@ class _Moment:
 
     def _of_recorded(self, keys: list[Any]) -> Iterator[_Found]:
         numbers = numbers_at(self._place, keys, last_stamp(self._when))
-        keys = [key for key in keys if encode(key) in numbers or self._may_be_old(key)]
-        early = [key for key in keys if encode(key) not in numbers]
+        keys = [key for key in keys if identifier(key) in numbers or self._may_be_old(key)]
+        early = [key for key in keys if identifier(key) not in numbers]
         legacy = {"stamp": None, "revision": None, "document_id": {"$in": early}}
-        alone = {encode(key) for key in (recorded(self._place, legacy) if early else ())}
-        left = {encode(key): key for key in keys}
+        alone = {identifier(key) for key in (recorded(self._place, legacy) if early else ())}
+        left = {identifier(key): key for key in keys}
         usual = {it: key for it, key in left.items() if is_number(numbers.get(it, 0))}
         begun_later = {}
-        for encoded, found in near(self._place, usual, numbers) if usual else ():
-            key, number = left.pop(encoded), numbers.get(encoded, 0)
-            if not number and encoded not in alone and found[-1].get("revision") == 0:
-                begun_later[encoded] = key, found
+        for name, found in near(self._place, usual, numbers) if usual else ():
+            key, number = left.pop(name), numbers.get(name, 0)
+            if not number and name not in alone and found[-1].get("revision") == 0:
+                begun_later[name] = key, found
                 continue
-            yield from self._one(key, number, [] if encoded in alone else found)
-        for encoded, key in left.items():
-            yield from self._one(key, numbers.get(encoded, 0), [])
+            yield from self._one(key, number, [] if name in alone else found)
+        for name, key in left.items():
+            yield from self._one(key, numbers.get(name, 0), [])
         yield from self._of_begun_later(begun_later)
 
     def _of_begun_later(
-        self, some: Mapping[bytes, tuple[Any, list[Mapping[str, Any]]]]
+        self, some: Mapping[object, tuple[Any, list[Mapping[str, Any]]]]
     ) -> Iterator[_Found]:
         """Give documents of which there is a version 0 and no revision 1, be it that it is gone."""
         query = {"document_id": {"$in": [key for key, _ in some.values()]}, "revision": {"$gte": 1}}
-        pruned = {encode(key) for key in (recorded(self._place, query) if some else ())}
-        for encoded, (key, found) in some.items():
-            yield from self._one(key, 0, [] if encoded in pruned else found)
+        pruned = {identifier(key) for key in (recorded(self._place, query) if some else ())}
+        for name, (key, found) in some.items():
+            yield from self._one(key, 0, [] if name in pruned else found)
 
     def _one(self, key: Any, number: int, found: list[Mapping[str, Any]]) -> Iterator[_Found]:
         try:
@@ -210,14 +210,14 @@ class _Moment:
     def _of_stored(self, keys: list[Any]) -> Iterator[_Found]:
         """Give the documents that the history did not know when all this began."""
         among, place = {"document_id": {"$in": keys}}, self._place
-        known = {encode(key) for key in recorded(place, {**among, **self._known})}
-        keys = [key for key in keys if encode(key) not in known and self._may_be_old(key)]
+        known = {identifier(key) for key in recorded(place, {**among, **self._known})}
+        keys = [key for key in keys if identifier(key) not in known and self._may_be_old(key)]
         if not keys:
             return
-        late = {encode(key) for key in recorded(place, {"document_id": {"$in": keys}})}
+        late = {identifier(key) for key in recorded(place, {"document_id": {"$in": keys}})}
         for document in place.documents.find({"_id": {"$in": keys}}, session=place.session):
             key = document.pop("_id")
-            if encode(key) in late:
+            if identifier(key) in late:
                 yield from self._one(key, 0, [])
             else:
                 yield key, place.hiding.hidden(document)

@@ -22,7 +22,7 @@ from mongoengine_history.state.overwritten import Overwritten, found_by
 from mongoengine_history.state.patches import Draft, paths_of
 from mongoengine_history.state.redaction import covered
 from mongoengine_history.state.revision import ANEW, EXTERNAL
-from mongoengine_history.state.values import State, encode, find, identifier, same
+from mongoengine_history.state.values import State, find, identifier, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -80,7 +80,7 @@ class Comparison(NamedTuple):
 
 def compared(place: Place, keys: Iterable[Any]) -> list[Comparison]:
     """Compare documents with their histories; what is stored is read last."""
-    keys = list({encode(key): key for key in keys}.values())
+    keys = list({identifier(key): key for key in keys}.values())
     newest = heads(place, keys)
     tops = {identifier(key): newest.get(identifier(key), NO_HEAD) for key in keys}
     recorded = [key for key in keys if _has_any(tops[identifier(key)])]

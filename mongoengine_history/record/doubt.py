@@ -19,7 +19,7 @@ from mongoengine_history.record.not_recorded import LOG
 from mongoengine_history.record.revisions import Revisions
 from mongoengine_history.state.context import Context
 from mongoengine_history.state.revision import EXTERNAL, UPDATE
-from mongoengine_history.state.values import encode
+from mongoengine_history.state.values import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -87,7 +87,7 @@ def remember(
 def _where(revisions: Revisions) -> Hashable:
     """Name a document, by whatever client of the same server."""
     place = revisions.place
-    return place.client, place.database, place.document_type, encode(revisions.key)
+    return place.client, place.database, place.document_type, identifier(revisions.key)
 
 
 def leave_open(

@@ -8,7 +8,6 @@ from contextlib import suppress
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from bson import ObjectId
 from pymongo import ASCENDING, DESCENDING
 
 from mongoengine_history.documents.formerly import one_of
@@ -20,7 +19,7 @@ from mongoengine_history.record.states import OF_A_STATE, folded, replayed
 from mongoengine_history.state.context import plain
 from mongoengine_history.state.problem import is_number
 from mongoengine_history.state.revision import ANEW
-from mongoengine_history.state.values import WIRE, encode, identifier
+from mongoengine_history.state.values import WIRE, identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -85,19 +84,19 @@ def keys_behind(
     return (it["_id"] for it in found)
 
 
-def numbers_at(place: Place, keys: list[Any], stamp: int) -> dict[bytes, Any]:
+def numbers_at(place: Place, keys: list[Any], stamp: int) -> dict[object, Any]:
     """
-    Read the number of the last revision of each document at a moment, by its encoded key.
+    Read the number of the last revision of each document at a moment, by its key's `identifier`.
 
     Where a record is malformed it may be anything.
     """
     query = {"document_id": {"$in": keys}, "stamp": {"$lte": stamp}}
     order = dict.fromkeys(BY_STAMP, DESCENDING)
-    numbers: dict[bytes, Any] = {}
+    numbers: dict[object, Any] = {}
     for name in place.names:
         for it in _grouped(place, [name], query, order, ["revision"]):
             if it["revision"] or not is_number(it["revision"]):
-                found = encode(it["_id"])
+                found = identifier(it["_id"])
                 numbers[found] = max(numbers.get(found, 0), it["revision"], key=_at_last)
     return numbers
 
@@ -126,10 +125,10 @@ def _grouped(
 
 def near(
     place: Place,
-    keys: Mapping[bytes, Any],
-    numbers: Mapping[bytes, int],
-    until: Mapping[bytes, int] | None = None,
-) -> Iterator[tuple[bytes, list[Mapping[str, Any]]]]:
+    keys: Mapping[object, Any],
+    numbers: Mapping[object, int],
+    until: Mapping[object, int] | None = None,
+) -> Iterator[tuple[object, list[Mapping[str, Any]]]]:
     """
     Read revisions from the version that should be near to the wanted *numbers*, by documents.
 
@@ -139,17 +138,16 @@ def near(
     wanted = {**OF_A_STATE, "document_id": 1}
     query = {"$or": _ranges(place, keys, numbers, last)}
     found = place.find(BY_REVISION, query, projection=wanted, batch_size=MOST)
-    groups = (list(own) for _, own in groupby(found, _told_apart))
-    known = ((encode(own[0].get("document_id")), own) for own in groups)
+    known = groupby(found, lambda it: identifier(it.get("document_id")))
     near = ((it, _until(last.get(it, math.inf), own)) for it, own in known)
     return near if len(place.names) == 1 else _joined(near)
 
 
 def _ranges(
     place: Place,
-    keys: Mapping[bytes, Any],
-    numbers: Mapping[bytes, int],
-    last: Mapping[bytes, int],
+    keys: Mapping[object, Any],
+    numbers: Mapping[object, int],
+    last: Mapping[object, int],
 ) -> list[dict[str, Any]]:
     """
     Return conditions of the revisions to read, and of a few more: at most an eighth of them.
@@ -158,10 +156,10 @@ def _ranges(
     """
     every = place.options.version_every
     ranges: defaultdict[tuple[int, int], list[Any]] = defaultdict(list)
-    for encoded, key in keys.items():
-        number = numbers.get(encoded, 0)
+    for name, key in keys.items():
+        number = numbers.get(name, 0)
         first = number - number % every if every else number
-        span = max(last[encoded] - first, 0)
+        span = max(last[name] - first, 0)
         coarse = max(span.bit_length() - 4, 0)
         ranges[first, first + (span | (1 << coarse) - 1)].append(key)
     return [
@@ -170,7 +168,7 @@ def _ranges(
     ]
 
 
-def _until(last: float, records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _until(last: float, records: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Leave out later revisions; a number that is none stays, for who reads it to say so."""
     return [it for it in records if not _is_number_above(last, it["revision"])]
 
@@ -179,17 +177,11 @@ def _is_number_above(last: float, number: Any) -> bool:
     return isinstance(number, int | float) and number > last
 
 
-def _told_apart(record: Mapping[str, Any]) -> Any:
-    """Return what tells the primary key of a record from others, without a look at most of them."""
-    key = record.get("document_id")  # None where it is missing
-    return key if type(key) is ObjectId else encode(key)
-
-
 def _joined(
-    groups: Iterable[tuple[bytes, list[Mapping[str, Any]]]],
-) -> Iterator[tuple[bytes, list[Mapping[str, Any]]]]:
+    groups: Iterable[tuple[object, list[Mapping[str, Any]]]],
+) -> Iterator[tuple[object, list[Mapping[str, Any]]]]:
     """Join what was found of a document under each name of the collection, in order."""
-    found: defaultdict[bytes, list[Mapping[str, Any]]] = defaultdict(list)
+    found: defaultdict[object, list[Mapping[str, Any]]] = defaultdict(list)
     for key, own in groups:
         found[key] += own
     for key, both in found.items():
@@ -200,12 +192,12 @@ def states_of(place: Place, revisions: Iterable[tuple[Any, int]]) -> dict[object
     """Rebuild the states of documents right after a revision each; those that can be read."""
     states = dict[object, "State | None"]()
     for wanted in batches(revisions, SMALL):
-        some = {encode(key): (key, number) for key, number in wanted}
+        some = {identifier(key): (key, number) for key, number in wanted}
         keys, numbers = ({it: pair[part] for it, pair in some.items()} for part in (0, 1))
-        for encoded, found in near(place, keys, numbers):
-            key, number = some[encoded]
+        for name, found in near(place, keys, numbers):
+            key, number = some[name]
             with suppress(HistoryError):
-                states[identifier(key)] = state_near(Revisions(place, key), number, found, replayed)
+                states[name] = state_near(Revisions(place, key), number, found, replayed)
     return states
 
 

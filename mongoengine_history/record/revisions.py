@@ -30,7 +30,7 @@ from mongoengine_history.state.problem import (
     is_number,
     problem_in,
 )
-from mongoengine_history.state.values import WIRE, State, encode, wire
+from mongoengine_history.state.values import WIRE, State, identifier, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -105,10 +105,10 @@ class Revisions:
         return cls(Place(document), stored_key(document))
 
     @cached_property
-    def address(self) -> tuple[int, str, str, bytes]:
+    def address(self) -> tuple[int, str, str, object]:
         """Name the document for comparisons: client, database, collection, primary key."""
         place = self.place  # which keeps the client; one that was closed since may be equal
-        return id(place.client), place.database, place.document_type, encode(self.key)
+        return id(place.client), place.database, place.document_type, identifier(self.key)
 
     @cached_property
     def turn(self) -> Turn:

@@ -87,8 +87,8 @@ class Batch:
 
     def _number(self, key: Any, newest: int) -> int:
         """Return the lowest of the numbers with which the history may begin."""
-        encoded = encode(key)
-        numbers = [it.get(encoded, 0) for it in self._bounds]
+        name = identifier(key)
+        numbers = [it.get(name, 0) for it in self._bounds]
         numbers += [] if self._keep is None else [newest - self._keep + 1]
         return min(it if is_number(it) else 0 for it in [*numbers, newest])
 
@@ -124,11 +124,11 @@ class Batch:
         return {(identifier(it["document_id"]), it["revision"]): it for it in found}
 
     def _keep_versions(self, firsts: Firsts) -> None:
-        cuts = {encode(it.key): it for it in self.cuts}
+        cuts = {identifier(it.key): it for it in self.cuts}
         keys = {it: cut.key for it, cut in cuts.items()}
         versions, size, self.cuts = list[dict[str, Any]](), 0, []
-        for encoded, found in near(self._place, keys, {it: cuts[it].number for it in cuts}):
-            cut = cuts[encoded]
+        for name, found in near(self._place, keys, {it: cuts[it].number for it in cuts}):
+            cut = cuts[name]
             try:
                 version = self._version(cut, found, firsts.get((identifier(cut.key), cut.number)))
             except HistoryError as error:

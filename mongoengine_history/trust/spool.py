@@ -22,7 +22,7 @@ from mongoengine_history.errors import HistoryError, HistoryNotRecordedError, Op
 from mongoengine_history.record.late import ADDRESS, place_of, records_of, write_all
 from mongoengine_history.record.not_recorded import LOG
 from mongoengine_history.record.revisions import Revisions
-from mongoengine_history.state.values import WIRE, encode
+from mongoengine_history.state.values import WIRE, encode, identifier
 
 if sys.platform != "win32":
     import fcntl
@@ -226,7 +226,7 @@ def _sync_folder(path: Path) -> None:
 
 def _known(path: Path) -> tuple[list[list[_Entry]], int]:
     """Read where the entries of each document stand, in the order of their writes."""
-    own: defaultdict[bytes, list[_Entry]] = defaultdict(list)
+    own: defaultdict[tuple[object, ...], list[_Entry]] = defaultdict(list)
     start = torn = 0
     for line in _lines(path):
         entry = _entry(line)
@@ -241,11 +241,11 @@ def _known(path: Path) -> tuple[list[list[_Entry]], int]:
     return [sorted(entries) for entries in own.values()], torn
 
 
-def _whose(entry: dict[str, Any]) -> bytes:
-    return encode([*(entry[name] for name in ADDRESS[1:]), entry["document_id"]])
+def _whose(entry: dict[str, Any]) -> tuple[object, ...]:
+    return (*(entry[name] for name in ADDRESS[1:]), identifier(entry["document_id"]))
 
 
-def _has_more(path: Path, own: list[_Entry], whose: bytes) -> bool:
+def _has_more(path: Path, own: list[_Entry], whose: tuple[object, ...]) -> bool:
     """Say whether a document has entries by now that were appended behind its *own* ones."""
     known, start = {it.digest for it in own}, min(it.start for it in own)
     later = (line for line in _lines(path, start) if line[:CHECKSUM] not in known)

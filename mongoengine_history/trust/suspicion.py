@@ -12,7 +12,7 @@ from mongoengine_history.record.not_recorded import LOG
 from mongoengine_history.record.overview import SMALL, batches
 from mongoengine_history.state.context import Context
 from mongoengine_history.state.merge import is_same_state
-from mongoengine_history.state.values import encode
+from mongoengine_history.state.values import identifier
 from mongoengine_history.trust.reconcile import Reconciled
 from mongoengine_history.trust.stream import UNKNOWN
 
@@ -86,7 +86,7 @@ class Suspicions:
 
     def __init__(self, places: Mapping[str, Place]) -> None:
         self._places = places
-        self._open: dict[tuple[str, bytes], Suspicion] = {}
+        self._open: dict[tuple[str, object], Suspicion] = {}
 
     @property
     def oldest(self) -> Step | None:
@@ -98,7 +98,7 @@ class Suspicions:
         place = self._places[event.collection]
         before, after = _as_history(place, event.before), _as_history(place, event.after)
         step = Step(before, after, time.monotonic(), event.moment, event.token)
-        name = event.collection, encode(event.key)
+        name = event.collection, identifier(event.key)
         self._open.setdefault(name, Suspicion(event.key, place)).add(step)
 
     def settled(self) -> Iterator[Reconciled]:
@@ -118,7 +118,7 @@ class Suspicions:
             LOG.error("What was written to %s %r: %s", place.document_type, key, found.error)
         states = suspicion.look(found, now)
         if states is None:
-            del self._open[place.document_type, encode(key)]
+            del self._open[place.document_type, identifier(key)]
         elif states and suspicion.then:
             heads = record_settled(place, suspicion.then, states, Context())
             suspicion.then = None

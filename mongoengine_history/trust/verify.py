@@ -7,7 +7,6 @@ from functools import cached_property
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, Final
 
-import bson
 from mongoengine import Document
 from mongoengine.connection import DEFAULT_CONNECTION_NAME
 
@@ -27,7 +26,7 @@ from mongoengine_history.record.states import state_at
 from mongoengine_history.state.context import plain
 from mongoengine_history.state.moments import SKEW, stamp_of
 from mongoengine_history.state.overwritten import Overwritten
-from mongoengine_history.state.values import WIRE, encode, identifier
+from mongoengine_history.state.values import WIRE, identifier
 from mongoengine_history.trust.changed_since import Since
 from mongoengine_history.trust.checkpoint import opened
 from mongoengine_history.trust.finding import DRIFT, Finding
@@ -203,7 +202,7 @@ def _later(
     changed = recorded(place, {"stamp": {"$gt": stamp}})
     for some in batches((key for key in changed if identifier(key) not in known), SMALL):
         numbers = numbers_at(place, some, stamp)
-        begun = [_begun(place, rules, key, numbers.get(encode(key), 0)) for key in some]
+        begun = [_begun(place, rules, key, numbers.get(identifier(key), 0)) for key in some]
         yield _at_rest(place, rules, begun)
 
 
@@ -258,8 +257,13 @@ def _histories(place: Place, resume: object) -> Iterator[tuple[Any, Iterable[Map
     later = {} if resume is None else behind("document_id", resume)
     query = {"document_type": place.document_type, **ALL_NUMBERS, **later}
     found = place.find(BY_REVISION, query, batch_size=ONE_BY_ONE)
-    for encoded, documents in groupby(found, lambda it: encode(it.get("document_id"))):
-        yield bson.decode(encoded, codec_options=WIRE)[""], documents
+    groups = groupby(found, lambda it: identifier(it.get("document_id")))
+    yield from (_with_key(own) for _, own in groups)
+
+
+def _with_key(own: Iterator[Mapping[str, Any]]) -> tuple[Any, Iterable[Mapping[str, Any]]]:
+    first = next(own)
+    return first.get("document_id"), chain([first], own)
 
 
 def _at_rest(place: Place, rules: Rules, batch: list[Inspection]) -> list[Inspection]:
