@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pymongo import ASCENDING
-
 from mongoengine_history.read.recorded import Recorded, object_id
 from mongoengine_history.record.committed import Committed
-from mongoengine_history.record.overview import SMALL, batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,9 +33,4 @@ def changeset_of(
         OptionsError: it is no id of a changeset, or another argument cannot be used.
     """
     key = object_id("changeset", changeset, "it is the id of a changeset, an ObjectId")
-    committed = Committed(models, using)
-    # What is equal in an index stands in the order in which it was inserted.
-    order = {"changeset": ASCENDING}
-    names = committed.newest([{"changeset": key}], {"$eq": 0}, order)
-    found = (told for some in batches(names, SMALL) for told in committed.read_all(some))
-    return (Recorded(*it) for it in found)
+    return (Recorded(*it) for it in Committed(models, using).of_changeset(key))

@@ -5,27 +5,21 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from pymongo import DESCENDING
-
 from mongoengine_history.read.recorded import Recorded, object_id
 from mongoengine_history.read.selection import check_size, conditions_of
 from mongoengine_history.record.committed import Committed
-from mongoengine_history.record.complete import RECORD
-from mongoengine_history.record.overview import SMALL, batches
+from mongoengine_history.record.overview import SMALL
 from mongoengine_history.record.touching import conditions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from bson import ObjectId
     from mongoengine import Document
 
 
-FIRST_RECORD: Final = {"$eq": 0}
-
 A_RECORD: Final = "it is the record of a revision, an ObjectId"
-
-LAST_FIRST: Final = {"_id": DESCENDING}
 
 
 def recent(*models: type[Document], using: str | None = None) -> Recent:
@@ -53,10 +47,10 @@ class Recent:
         committed: Committed,
         models: Sequence[type[Document]],
         asked: Sequence[Mapping[str, Any]] = (),
-        position: Mapping[str, int] = FIRST_RECORD,
+        is_touching: bool = False,
     ) -> None:
         self._committed, self._models, self._asked = committed, models, asked
-        self._position = position
+        self._is_touching = is_touching
 
     def filter(
         self,
@@ -75,12 +69,11 @@ class Recent:
             OptionsError: one of them cannot be asked for.
         """
         asked = [*self._asked, *conditions_of(by, between, operation, self._committed.codec)]
-        position = self._position
         if touching is not None:
             model = self._models[0] if len(self._models) == 1 else None
             asked.append({"$or": conditions(touching, model)})
-            position = RECORD
-        return Recent(self._committed, self._models, asked, position)
+        is_touching = self._is_touching or touching is not None
+        return Recent(self._committed, self._models, asked, is_touching)
 
     def __iter__(self) -> Iterator[Recorded]:
         return self._read(SMALL)
@@ -98,12 +91,10 @@ class Recent:
             OptionsError: *size* is no such number, or *before* no record.
         """
         check_size(size)
-        earlier = (
-            [] if before is None else [{"_id": {"$lt": object_id("before", before, A_RECORD)}}]
-        )
+        earlier = None if before is None else object_id("before", before, A_RECORD)
         return list(islice(self._read(size, earlier), size))
 
-    def _read(self, at_once: int, bound: Sequence[Mapping[str, Any]] = ()) -> Iterator[Recorded]:
-        names = self._committed.newest([*self._asked, *bound], self._position, LAST_FIRST)
-        for some in batches(names, at_once):
-            yield from (Recorded(*it) for it in self._committed.read_all(some))
+    def _read(self, at_once: int, before: ObjectId | None = None) -> Iterator[Recorded]:
+        committed = self._committed
+        newest = committed.newest_touching if self._is_touching else committed.newest
+        return (Recorded(*it) for it in newest(self._asked, at_once, before))

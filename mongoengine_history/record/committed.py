@@ -6,18 +6,20 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from bson import Timestamp
+from pymongo import DESCENDING
 from pymongo.read_concern import ReadConcern
 
 from mongoengine_history.documents.formerly import one_of
 from mongoengine_history.documents.snapshot import check_model
 from mongoengine_history.errors import OptionsError
 from mongoengine_history.record.classes import is_of
+from mongoengine_history.record.complete import RECORD
 from mongoengine_history.record.histories import names_like, types_in
 from mongoengine_history.record.history import database_at
-from mongoengine_history.record.indexes import HINT, behind
+from mongoengine_history.record.indexes import BY_CHANGESET, BY_REVISION, HINT, behind
 from mongoengine_history.record.layout import revision_of
 from mongoengine_history.record.not_recorded import LOG
-from mongoengine_history.record.overview import SMALL
+from mongoengine_history.record.overview import SMALL, batches
 from mongoengine_history.record.place import Place, place_of_events
 from mongoengine_history.record.sessions import active_session
 from mongoengine_history.state.problem import UNREADABLE
@@ -37,6 +39,12 @@ if TYPE_CHECKING:
 
     #: A collection, a key, what was recorded, and the ``_id`` of its first record.
     Told = tuple[str, Any, Revision, Any]
+
+NUMBERS: Final = {"revision": {"$gte": 1}}
+"""Which records are of revisions."""
+
+FIRST_RECORD: Final = {"$eq": 0}
+"""The position of the first record of a revision."""
 
 FIRST: Final = ("document_type", "document_id", "revision")
 """The fields that name a revision."""
@@ -90,13 +98,14 @@ class Committed:
         A document has records under each name that its collection has had.
         """
         wanted = {"_id": 0, **dict.fromkeys(FIRST, 1)}
-        options: dict[str, Any] = {"hint": HINT, "limit": count, "session": session}
+        options: dict[str, Any] = {"projection": wanted, "limit": count, "session": session}
         for names, later in _behind(after, self._groups(session)):
             own = {"document_type": one_of(names), "revision": {"$gte": 1}, "position": 0}
             order = HINT[2:3] if "document_id" in later else HINT[1:3]
-            found = list(self.kept.find({"$and": [own, later]}, wanted, sort=order, **options))
+            query = {"$and": [own, later]}
+            found = [*self._places[0].find(BY_REVISION, query, sort=order, **options)]
             if found:
-                return found
+                return [dict(it) for it in found]
         return []
 
     def _groups(self, session: ClientSession) -> list[tuple[str, ...]]:
@@ -111,26 +120,74 @@ class Committed:
         return {f"{prefix}document_type": {"$exists": True} if names is None else {"$in": names}}
 
     def newest(
-        self,
-        conditions: Sequence[Mapping[str, Any]],
-        position: Mapping[str, Any],
-        order: Mapping[str, int],
+        self, conditions: Sequence[Mapping[str, Any]], at_once: int, before: object = None
+    ) -> Iterator[Told]:
+        """
+        Read revisions of which the first record meets all *conditions*, the newest first.
+
+        They go on behind the first record *before*, if not None.
+        """
+        for some in batches(self._names(conditions, FIRST_RECORD, before), at_once):
+            yield from (told for _, told in self._told_of(some))
+
+    def newest_touching(
+        self, conditions: Sequence[Mapping[str, Any]], at_once: int, before: object = None
+    ) -> Iterator[Told]:
+        """
+        Read revisions of which any record meets all *conditions*, by the newest such record.
+
+        Each comes once, though records of several writers may lie among each other.
+        """
+        top = before and self._top(before, conditions)
+        known: dict[bytes, Any] = {}
+        above = [*conditions, {"_id": {"$gte": top}}]
+        for some in batches(self._names(conditions, RECORD, top), SMALL):
+            new = {_named(it): it for it in some}
+            for few in batches([it for name, it in new.items() if name not in known], at_once):
+                earlier = self._having(few, above) if top else ()
+                for name, told in self._told_of([it for it in few if _named(it) not in earlier]):
+                    known[_named(name)] = told[-1]
+                    yield told
+            known = {name: first for name, first in known.items() if first < some[-1]["_id"]}
+
+    def _names(
+        self, conditions: Sequence[Mapping[str, Any]], position: Mapping[str, Any], before: object
     ) -> Iterator[dict[str, Any]]:
-        """
-        Read what names revisions, each once, in an order that an index has.
+        """Read what names the revisions of some records, the newest first."""
+        every = {**self._own(""), **NUMBERS, "position": position}
+        bound = [] if before is None else [{"_id": {"$lt": before}}]
+        session = active_session(self.kept.database.client)
+        options: dict[str, Any] = {"sort": [("_id", DESCENDING)], "batch_size": SMALL}
+        query = {"$and": [every, *conditions, *bound]}
+        return self.kept.find(query, dict.fromkeys(FIRST, 1), session=session, **options)
 
-        All *conditions* hold for a record of the revision, which has a *position*.
-        """
-        every = {**self._own(""), "revision": {"$gte": 1}, "position": position}
-        session, by = active_session(self.kept.database.client), [*order.items()]
-        options: dict[str, Any] = {"sort": by, "batch_size": SMALL, "session": session}
-        wanted = dict.fromkeys(FIRST, 1)
-        found = self.kept.find({"$and": [every, *conditions]}, wanted, **options)
-        named = groupby(found, lambda it: encode([it.get(name) for name in FIRST]))
-        return (next(records) for _, records in named)
+    def _top(self, first: object, conditions: Sequence[Mapping[str, Any]]) -> Any:
+        """Return the newest record of a revision that meets the conditions, or its *first* one."""
+        name = self.kept.find_one({"_id": first}, dict.fromkeys(FIRST, 1)) or {}
+        query = {"$and": [_records_of(name), *conditions]}
+        found = self._places[0].find(BY_REVISION, query, projection={"_id": 1})
+        return max((it["_id"] for it in found), default=first)
 
-    def read_all(self, names: Sequence[Mapping[str, Any]]) -> Iterator[Told]:
-        """Read revisions by what `newest` names them, at once; what cannot be is left out."""
+    def of_changeset(self, changeset: object) -> Iterator[Told]:
+        """Read the revisions of a changeset, in the order in which they were recorded."""
+        # What is equal in an index stands in the order in which it was inserted.
+        query = {**self._own(""), **NUMBERS, "position": FIRST_RECORD, "changeset": changeset}
+        options: dict[str, Any] = {"projection": dict.fromkeys(FIRST, 1), "batch_size": SMALL}
+        for some in batches(self._places[0].find(BY_CHANGESET, query, **options), SMALL):
+            yield from (told for _, told in self._told_of(some))
+
+    def _having(
+        self, names: Sequence[Mapping[str, Any]], conditions: Sequence[Mapping[str, Any]]
+    ) -> set[bytes]:
+        """Name those of some revisions that have a record of which all *conditions* hold."""
+        query = {"$and": [{"$or": [_records_of(it) for it in names]}, *conditions]}
+        wanted = {"_id": 0, **dict.fromkeys(FIRST, 1)}
+        return {_named(it) for it in self._places[0].find(BY_REVISION, query, projection=wanted)}
+
+    def _told_of(
+        self, names: Sequence[Mapping[str, Any]]
+    ) -> Iterator[tuple[Mapping[str, Any], Told]]:
+        """Read revisions by what names them, at once; what cannot be read is left out."""
         session = active_session(self.kept.database.client)
         kept = self.kept.with_options(self.codec)
         either = {"$or": [_records_of(it) for it in names]}
@@ -139,8 +196,8 @@ class Committed:
         for _, group in groupby(found, lambda it: [it[name] for name in FIRST]):
             records = list(group)
             whole.update(dict.fromkeys((it["_id"] for it in records), records))
-        told = (self._told(it, whole.get(it["_id"], [])) for it in names)
-        return (it for it in told if it is not None)
+        told = ((it, self._told(it, whole.get(it["_id"], []))) for it in names)
+        return ((name, it) for name, it in told if it is not None)
 
     def since(
         self, session: ClientSession, position: Mapping[str, Any], awaited: float
@@ -166,9 +223,9 @@ class Committed:
 
     def read(self, session: ClientSession, name: Mapping[str, Any]) -> Told | None:
         """Read a revision and whose it is; None if it cannot be read, or is of another class."""
-        kept = self.kept.with_options(self.codec)
-        found = kept.find(_records_of(name), sort=HINT, hint=HINT, session=session)
-        return self._told(name, list(found))
+        place, query = self._places[0], _records_of(name)
+        found = place.find(BY_REVISION, query, codec=self.codec, session=session)
+        return self._told(name, [dict(it) for it in found])
 
     def _told(self, name: Mapping[str, Any], records: list[dict[str, Any]]) -> Told | None:
         place = self._place_of(name)
@@ -204,6 +261,10 @@ def has_reached(token: Mapping[str, Any] | None, then: Timestamp | None) -> bool
     if then is None or not isinstance(data, str) or not data.startswith("82"):
         return True  # of a server that writes tokens in another way
     return Timestamp(int(data[2:10], 16), int(data[10:18], 16)) >= then
+
+
+def _named(it: Mapping[str, Any]) -> bytes:
+    return encode([it.get(name) for name in FIRST])
 
 
 def _records_of(name: Mapping[str, Any]) -> dict[str, Any]:

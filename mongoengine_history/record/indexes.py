@@ -34,6 +34,9 @@ BY_REVISION: Final = ("document_type", "document_id", "revision", "position")
 BY_STAMP: Final = ("document_type", "document_id", "stamp", "revision")
 """… and the one of moments, which also finds the records of 1.1: they have neither."""
 
+BY_CHANGESET: Final = ("changeset",)
+"""The index of changesets."""
+
 HINT: Final = [(name, ASCENDING) for name in BY_REVISION]
 """The index of revisions, as PyMongo is told to use it."""
 
@@ -52,7 +55,7 @@ INDEXES: Final = [
         partialFilterExpression={"metadata.on_behalf_of": {"$exists": True}},
     ),
     IndexModel(
-        [("changeset", ASCENDING)],
+        [(name, ASCENDING) for name in BY_CHANGESET],
         name="history_changeset",
         partialFilterExpression={"changeset": {"$exists": True}},
     ),

@@ -20,6 +20,7 @@ class Cup(Document):
     meta = {"collection": "recent_cups", "auto_create_index": False}
     size = me.IntField(db_field="s")
     text = me.StringField()
+    parts = me.DictField()
 
 
 class Jug(Document):
@@ -72,6 +73,25 @@ def test_pages_have_each_once(database: Any, steps: list[Any], size: int) -> Non
         if "by" in asked:
             kept = [it for it, (_, who) in zip(wanted[3:], steps, strict=True) if who == "ada"]
         assert told(found) == kept[::-1]
+
+
+@pytest.mark.parametrize("size", [1, 2, 50])
+def test_records_of_several_writers_may_lie_among_each_other(database: Any, size: int) -> None:
+    cups = [Cup(parts={"a": 1, "b": 1}).save() for _ in range(3)]
+    for cup in cups:
+        cup.update(parts={"a": 2, "b": 2})
+    kept = database["history"]
+    records = list(kept.find({"revision": 2}, sort=[("position", 1), ("document_id", 1)]))
+    assert len(records) == 6
+    kept.delete_many({"revision": 2})
+    kept.insert_many([{**it, "_id": ObjectId()} for it in records])
+    everything = recent(Cup).filter(touching="parts")
+    pages, before = [], None
+    while page := everything.page(before=before, size=size):
+        pages += [(it.document_id, it.revision.number) for it in page]
+        before = page[-1].record
+    assert pages == [(it.document_id, it.revision.number) for it in everything]
+    assert pages == [(it.pk, number) for number in (2, 1) for it in reversed(cups)]
 
 
 def test_a_page_takes_two_round_trips(commands: Any) -> None:
