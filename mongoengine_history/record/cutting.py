@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pymongo import DeleteMany, ReplaceOne, UpdateOne
 
-from mongoengine_history.record.indexes import BY_REVISION, HINT
+from mongoengine_history.record.indexes import BY_REVISION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,7 +39,7 @@ def delete_before(place: Place, numbers: Iterable[tuple[Any, int]]) -> None:
     """
     beginnings = list(numbers)
     requests = [
-        DeleteMany({**place.owned({"$eq": key}), "revision": {"$gte": 0, "$lt": number}}, hint=HINT)
+        DeleteMany({**place.owned({"$eq": key}), "revision": {"$gte": 0, "$lt": number}})
         for key, number in beginnings
     ]
     if requests:

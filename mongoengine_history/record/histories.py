@@ -234,7 +234,7 @@ def types_in(history: Collection[Any], session: Any) -> list[str]:
     """Read of which collections documents have revisions."""
     every = {"document_type": {"$gte": ""}, **IS_REVISION}
     found = history.aggregate(_first("document_type", every), session=session)
-    return [it["_id"] for it in found]
+    return [it["_id"] for it in found if isinstance(it["_id"], str)]  # a list of them is foreign
 
 
 def _first(

@@ -60,7 +60,8 @@ OTHER_CLIENT: Final = (
 )
 """Why a history on another connection has no sessions."""
 
-BAD_HINT: Final = 2
+BAD_HINT: Final = (2, 27)
+"""How the server says that there is no such index, or that there are several."""
 
 UNAUTHORIZED: Final = 13
 
@@ -224,9 +225,9 @@ class Place:
         try:
             yield from read(hint=hint)
         except OperationFailure as error:
-            if error.code != BAD_HINT or self.in_transaction:
+            if error.code not in BAD_HINT:
                 raise
-            self._make_indexes_again()
+            self._make_indexes_again(error)
             yield from read()
 
     def clear(self, query: Mapping[str, Any]) -> bool:
@@ -239,9 +240,11 @@ class Place:
             return False
         return True
 
-    def _make_indexes_again(self) -> None:
-        """Create the indexes that somebody dropped, be it with the whole database."""
+    def _make_indexes_again(self, error: OperationFailure) -> None:
+        """Create the indexes that somebody dropped; a transaction is over by the *error*."""
         indexed.get(self.history.database.client, set()).discard(self.history.full_name)
+        if self.in_transaction:
+            raise IndexesMissingError(self.database) from error
         self.ensure_indexes()
 
     def ensure_indexes(self) -> None:

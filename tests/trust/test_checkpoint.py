@@ -298,7 +298,7 @@ def test_an_index_that_is_gone_and_comes_back_late(
     database: Database[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A majority may not have it when this server does."""
-    monkeypatch.setattr(Place, "_make_indexes_again", lambda _: None)
+    monkeypatch.setattr(Place, "_make_indexes_again", lambda *_: None)
     deeds = [deed(1) for _ in range(5)]
     history().drop_indexes()
     assert [it.document_id for it in tips(checkpoint())] == [it.pk for it in deeds]
