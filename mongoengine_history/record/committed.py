@@ -155,7 +155,7 @@ class Committed:
     ) -> Iterator[dict[str, Any]]:
         """Read what names the revisions of some records, the newest first."""
         every = {**self._own(""), **NUMBERS, "position": position}
-        bound = [] if before is None else [{"_id": {"$lt": before}}]
+        bound = [{"_id": {"$type": "objectId"} if before is None else {"$lt": before}}]
         session = active_session(self.kept.database.client)
         options: dict[str, Any] = {"sort": [("_id", DESCENDING)], "batch_size": SMALL}
         query = {"$and": [every, *conditions, *bound]}

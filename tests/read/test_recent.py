@@ -94,6 +94,15 @@ def test_records_of_several_writers_may_lie_among_each_other(database: Any, size
     assert pages == [(it.pk, number) for number in (2, 1) for it in reversed(cups)]
 
 
+def test_what_has_no_id_of_a_record_is_none(database: Any) -> None:
+    cup = Cup(parts={"a": 1, "b": 1}).save()
+    cup.update(parts={"a": 2, "b": 2})
+    foreign = database["history"].find_one({"revision": 2})
+    database["history"].insert_one({**foreign, "_id": "x", "revision": 3, "size": 1})
+    assert told(recent(Cup)) == told(recent(Cup).filter(touching="parts"))
+    assert told(recent(Cup)) == [("cups", 2), ("cups", 1)]
+
+
 def test_a_page_takes_two_round_trips(commands: Any) -> None:
     for number in range(5):
         Cup(size=number).save()
